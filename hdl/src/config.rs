@@ -1,0 +1,593 @@
+//! The configuration of an array: what the user asks for, and all that follows from it.
+//!
+//! [`ArrayConfig`] is raw data (TOML, unknown keys refused). [`ArrayConfig::validate`] turns it into a
+//! [`Design`]: the same numbers, checked, with every width and count that the hardware, the simulator and
+//! the explorer use. Nothing else computes a width.
+//!
+//! ```
+//! use xnorforge_hdl::ArrayConfig;
+//! let design = ArrayConfig::preset("tiny").unwrap().validate().unwrap();
+//! assert_eq!(design.config().rows, 2);
+//! ```
+
+use crate::popcount::PopcountPlan;
+use crate::schedule;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::str::FromStr;
+
+/// Largest rows, columns and lanes.
+pub const DIMENSION_MAX: u32 = 1024;
+/// Largest number of bits (branches) of an activation or a weight.
+pub const BITS_MAX: u32 = 8;
+/// Largest rows x columns x lanes x spatial branch pairs: binary operation pairs in one cycle.
+pub const BINARY_OPS_PER_CYCLE_MAX: u64 = 1 << 22;
+/// Widest operand port in bits. IEEE 1364-2001, 3.3.1 lets a tool limit vectors to 65536 bits.
+pub const PORT_BITS_MAX: u64 = 65536;
+/// Largest reduction dimension (elements of one dot product).
+pub const REDUCTION_MAX: u32 = 1 << 20;
+/// Widest accumulator and widest result in bits.
+pub const WORD_BITS_MAX: u32 = 62;
+/// Largest number of entries of the column-constant memory.
+pub const CONSTANT_ENTRIES_MAX: u32 = 256;
+/// Largest configuration file in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+
+/// The device family that constraints and scripts are written for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// Any synthesizer; no device assumed.
+    #[default]
+    Generic,
+    /// Xilinx 7 series and UltraScale+.
+    Xilinx,
+    /// Lattice ECP5.
+    Ecp5,
+    /// Lattice iCE40.
+    Ice40,
+    /// Standard cells.
+    Asic,
+}
+
+impl Target {
+    /// Every target, in the order of the documentation.
+    pub const ALL: [Target; 5] = [
+        Target::Generic,
+        Target::Xilinx,
+        Target::Ecp5,
+        Target::Ice40,
+        Target::Asic,
+    ];
+
+    /// The name used in configuration files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Target::Generic => "generic",
+            Target::Xilinx => "xilinx",
+            Target::Ecp5 => "ecp5",
+            Target::Ice40 => "ice40",
+            Target::Asic => "asic",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Target {
+    type Err = ConfigError;
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Target::ALL
+            .into_iter()
+            .find(|t| t.name() == name)
+            .ok_or_else(|| ConfigError::UnknownTarget(name.to_owned()))
+    }
+}
+
+/// What is wrong with a configuration. Each message names the field, the value, the limit and the fix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A field lies outside its range.
+    #[error("`{field}` = {value} is out of range: {min}..={max}; choose a value in that range")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: u64,
+        /// Smallest value allowed.
+        min: u64,
+        /// Largest value allowed.
+        max: u64,
+    },
+    /// More branches in parallel than there are.
+    #[error(
+        "`{field}` = {value} does not fit `{bits_field}` = {bits}: a processing element cannot take more branches at once than the operand has; lower `{field}` to {bits} or raise `{bits_field}`"
+    )]
+    BranchesDoNotFit {
+        /// `activation_branches` or `weight_branches`.
+        field: &'static str,
+        /// What was given.
+        value: u32,
+        /// `activation_bits` or `weight_bits`.
+        bits_field: &'static str,
+        /// The operand's bits.
+        bits: u32,
+    },
+    /// The array is larger than the stated product limit.
+    #[error(
+        "`rows` x `columns` x `lanes` x `activation_branches` x `weight_branches` = {rows} x {columns} x {lanes} x {activation_branches} x {weight_branches} = {product} is past the limit of {limit} binary operation pairs per cycle; lower one of them"
+    )]
+    TooLarge {
+        /// Rows.
+        rows: u32,
+        /// Columns.
+        columns: u32,
+        /// Lanes.
+        lanes: u32,
+        /// Activation branches in parallel.
+        activation_branches: u32,
+        /// Weight branches in parallel.
+        weight_branches: u32,
+        /// Their product.
+        product: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A port would be wider than tools must accept.
+    #[error(
+        "port `{port}` would be {bits} bits wide ({formula}), past the limit of {limit} bits that Verilog tools must accept; lower {knobs}"
+    )]
+    PortTooWide {
+        /// The port.
+        port: &'static str,
+        /// Its width.
+        bits: u64,
+        /// How the width comes about.
+        formula: &'static str,
+        /// The limit.
+        limit: u64,
+        /// The fields that make it smaller.
+        knobs: &'static str,
+    },
+    /// The accumulator cannot hold the largest sum.
+    #[error(
+        "`accumulator_width` = {value} is too narrow: a reduction of {reduction_max} elements of {activation_bits} x {weight_bits} bits needs {needed} bits; raise it to {needed}, leave it out to have it derived, or lower `reduction_max`"
+    )]
+    AccumulatorTooNarrow {
+        /// What was given.
+        value: u32,
+        /// What is needed.
+        needed: u32,
+        /// Largest reduction.
+        reduction_max: u32,
+        /// Activation bits.
+        activation_bits: u32,
+        /// Weight bits.
+        weight_bits: u32,
+    },
+    /// A derived word is wider than this program handles.
+    #[error(
+        "the {word} would need {bits} bits, past the limit of {limit}; lower `reduction_max`, `activation_bits` or `weight_bits`"
+    )]
+    WordTooWide {
+        /// Which word.
+        word: &'static str,
+        /// Its width.
+        bits: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// More pipeline registers than the popcount has ranks.
+    #[error(
+        "`popcount_stages` = {value} is past the {max} ranks of adders that a popcount of this shape has; lower it to {max} or less"
+    )]
+    TooManyStages {
+        /// What was given.
+        value: u32,
+        /// Ranks of the popcount.
+        max: u32,
+    },
+    /// The number of constant entries is not a power of two.
+    #[error(
+        "`constant_entries` = {value} is not a power of two in 2..={max}; choose {suggestion}"
+    )]
+    ConstantEntries {
+        /// What was given.
+        value: u32,
+        /// Largest value.
+        max: u32,
+        /// The nearest legal value upwards.
+        suggestion: u32,
+    },
+    /// A target that is not known.
+    #[error("`target` = \"{0}\" is unknown; choose one of generic, xilinx, ecp5, ice40, asic")]
+    UnknownTarget(String),
+    /// A preset that is not known.
+    #[error("preset \"{0}\" is unknown; choose one of tiny, default, large, or give a TOML file")]
+    UnknownPreset(String),
+    /// The text is not a configuration.
+    #[error("the configuration is not valid TOML for an array: {0}")]
+    Toml(String),
+}
+
+/// What the user asks for. Every field may be left out of a TOML file; the `default` preset then holds.
+///
+/// Shapes: the array computes `rows` x `columns` dot products at a time, `lanes` elements of the reduction
+/// dimension in each cycle and `activation_branches` x `weight_branches` branch pairs of each element.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArrayConfig {
+    /// Rows of processing elements: output positions (pixels, batch). 1..=1024.
+    pub rows: u32,
+    /// Columns of processing elements: output channels. 1..=1024.
+    pub columns: u32,
+    /// Elements of the reduction dimension taken per cycle. 1..=1024.
+    pub lanes: u32,
+    /// Largest number of activation branches M. 1..=8.
+    pub activation_bits: u32,
+    /// Largest number of weight branches K. 1..=8.
+    pub weight_bits: u32,
+    /// Activation branches computed in one cycle. 1..=`activation_bits`.
+    pub activation_branches: u32,
+    /// Weight branches computed in one cycle. 1..=`weight_bits`.
+    pub weight_branches: u32,
+    /// Largest reduction dimension N of one dot product, in elements; widths follow from it.
+    pub reduction_max: u32,
+    /// Width in bits of a processing element's sum; derived when left out, checked when given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accumulator_width: Option<u32>,
+    /// Pipeline registers inside the popcount, the last at its output. At least 1.
+    pub popcount_stages: u32,
+    /// Entries of the column-constant memory: border classes x column tiles of one pass. A power of two in 2..=256.
+    pub constant_entries: u32,
+    /// Device family.
+    pub target: Target,
+}
+
+impl Default for ArrayConfig {
+    fn default() -> Self {
+        ArrayConfig {
+            rows: 8,
+            columns: 8,
+            lanes: 64,
+            activation_bits: 4,
+            weight_bits: 4,
+            activation_branches: 1,
+            weight_branches: 1,
+            reduction_max: 4096,
+            accumulator_width: None,
+            popcount_stages: 2,
+            constant_entries: 16,
+            target: Target::Generic,
+        }
+    }
+}
+
+/// The presets that ship with the program: name and TOML text.
+pub const PRESETS: [(&str, &str); 3] = [
+    ("tiny", include_str!("../presets/tiny.toml")),
+    ("default", include_str!("../presets/default.toml")),
+    ("large", include_str!("../presets/large.toml")),
+];
+
+impl ArrayConfig {
+    /// Reads a configuration from TOML text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Toml`] for text that is not TOML, for unknown keys and for values of a wrong type.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|e| {
+            let line = e.span().map(|span| {
+                1 + text[..span.start.min(text.len())]
+                    .bytes()
+                    .filter(|b| *b == b'\n')
+                    .count()
+            });
+            let message = e.message().replace('\n', " ");
+            ConfigError::Toml(match line {
+                Some(line) => format!("line {line}: {message}"),
+                None => message,
+            })
+        })
+    }
+
+    /// A preset by name: `tiny`, `default` or `large`.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownPreset`].
+    pub fn preset(name: &str) -> Result<Self, ConfigError> {
+        let (_, text) = PRESETS
+            .iter()
+            .find(|(n, _)| *n == name)
+            .ok_or_else(|| ConfigError::UnknownPreset(name.to_owned()))?;
+        Self::from_toml(text)
+    }
+
+    /// The configuration as canonical TOML: every field, always in the same order.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a flat structure of numbers is always valid TOML")
+    }
+
+    /// SHA-256 of the canonical TOML, in hexadecimal: the configuration's identity.
+    pub fn hash(&self) -> String {
+        Sha256::digest(self.to_toml().as_bytes())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
+    }
+
+    /// Checks every limit and derives every width.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] in the order of the fields.
+    pub fn validate(&self) -> Result<Design, ConfigError> {
+        Design::new(self)
+    }
+}
+
+fn check_range(field: &'static str, value: u32, min: u32, max: u32) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfRange {
+        field,
+        value: value.into(),
+        min: min.into(),
+        max: max.into(),
+    })
+}
+
+fn check_branches(
+    field: &'static str,
+    value: u32,
+    bits_field: &'static str,
+    bits: u32,
+) -> Result<(), ConfigError> {
+    check_range(field, value, 1, BITS_MAX)?;
+    if value > bits {
+        return Err(ConfigError::BranchesDoNotFit {
+            field,
+            value,
+            bits_field,
+            bits,
+        });
+    }
+    Ok(())
+}
+
+/// The number of bits that hold every value in `0..=max`; at least 1.
+pub fn bits_for(max: u128) -> u32 {
+    (128 - max.leading_zeros()).max(1)
+}
+
+/// A validated configuration with all that follows from it. The only place where widths are computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Design {
+    config: ArrayConfig,
+    /// Pairs of lanes of one operand word: `ceil(lanes / 2)`. A processing element counts one bit for each.
+    pub pairs: u32,
+    /// Groups of activation branches at full precision: `ceil(activation_bits / activation_branches)`.
+    pub activation_groups: u32,
+    /// Groups of weight branches at full precision: `ceil(weight_bits / weight_branches)`.
+    pub weight_groups: u32,
+    /// The distances by which an accumulator may shift, one select line each (one-hot).
+    pub shift_amounts: Vec<u32>,
+    /// Width of a processing element's popcount.
+    pub count_width: u32,
+    /// Width of the part of the accumulator that adds.
+    pub accumulator_high_width: u32,
+    /// Width of the part that holds finished bits: the total shift at full precision, at least 1.
+    pub accumulator_low_width: u32,
+    /// Width of a row unit's popcount.
+    pub row_count_width: u32,
+    /// As `accumulator_high_width`, for the row unit.
+    pub row_high_width: u32,
+    /// Bit-planes that a row unit makes of each activation branch.
+    pub row_planes: u32,
+    /// Width of `operand_align`.
+    pub align_width: u32,
+    /// Width of one result (two's complement) and of one column constant.
+    pub result_width: u32,
+    /// Width of an address of the column-constant memory.
+    pub entry_width: u32,
+    /// Width of the counter of rows that wait in the drain.
+    pub row_counter_width: u32,
+}
+
+impl Design {
+    fn new(config: &ArrayConfig) -> Result<Self, ConfigError> {
+        let c = config;
+        check_range("rows", c.rows, 1, DIMENSION_MAX)?;
+        check_range("columns", c.columns, 1, DIMENSION_MAX)?;
+        check_range("lanes", c.lanes, 1, DIMENSION_MAX)?;
+        check_range("activation_bits", c.activation_bits, 1, BITS_MAX)?;
+        check_range("weight_bits", c.weight_bits, 1, BITS_MAX)?;
+        check_branches(
+            "activation_branches",
+            c.activation_branches,
+            "activation_bits",
+            c.activation_bits,
+        )?;
+        check_branches(
+            "weight_branches",
+            c.weight_branches,
+            "weight_bits",
+            c.weight_bits,
+        )?;
+        check_range("reduction_max", c.reduction_max, 1, REDUCTION_MAX)?;
+        let product = [
+            c.rows,
+            c.columns,
+            c.lanes,
+            c.activation_branches,
+            c.weight_branches,
+        ]
+        .iter()
+        .map(|v| u64::from(*v))
+        .product::<u64>();
+        if product > BINARY_OPS_PER_CYCLE_MAX {
+            return Err(ConfigError::TooLarge {
+                rows: c.rows,
+                columns: c.columns,
+                lanes: c.lanes,
+                activation_branches: c.activation_branches,
+                weight_branches: c.weight_branches,
+                product,
+                limit: BINARY_OPS_PER_CYCLE_MAX,
+            });
+        }
+        let pairs = c.lanes.div_ceil(2);
+        let activation_groups = c.activation_bits.div_ceil(c.activation_branches);
+        let weight_groups = c.weight_bits.div_ceil(c.weight_branches);
+        let plan = PopcountPlan::new(pairs, c.weight_branches, c.activation_branches);
+        check_range("popcount_stages", c.popcount_stages, 1, u32::MAX)?;
+        if c.popcount_stages > plan.ranks() {
+            return Err(ConfigError::TooManyStages {
+                value: c.popcount_stages,
+                max: plan.ranks(),
+            });
+        }
+        if !c.constant_entries.is_power_of_two()
+            || !(2..=CONSTANT_ENTRIES_MAX).contains(&c.constant_entries)
+        {
+            return Err(ConfigError::ConstantEntries {
+                value: c.constant_entries,
+                max: CONSTANT_ENTRIES_MAX,
+                suggestion: c
+                    .constant_entries
+                    .clamp(2, CONSTANT_ENTRIES_MAX)
+                    .next_power_of_two(),
+            });
+        }
+
+        let bounds = schedule::bounds(c, pairs);
+        let high_needed = bits_for(bounds.high_max);
+        let low = bounds.shift_max.max(1);
+        let needed = high_needed + low;
+        if let Some(value) = c.accumulator_width {
+            check_range("accumulator_width", value, 1, WORD_BITS_MAX)?;
+            if value < needed {
+                return Err(ConfigError::AccumulatorTooNarrow {
+                    value,
+                    needed,
+                    reduction_max: c.reduction_max,
+                    activation_bits: c.activation_bits,
+                    weight_bits: c.weight_bits,
+                });
+            }
+        }
+        let high = c.accumulator_width.map_or(high_needed, |w| w - low);
+        let row_high = high + 1;
+        let result_width = bits_for(bounds.bracket_max) + 1;
+        for (word, bits) in [
+            ("accumulator", high + low),
+            ("row accumulator", row_high + low),
+            ("result", result_width),
+        ] {
+            if bits > WORD_BITS_MAX {
+                return Err(ConfigError::WordTooWide {
+                    word,
+                    bits,
+                    limit: WORD_BITS_MAX,
+                });
+            }
+        }
+        let row_planes = if c.weight_branches == 1 {
+            1
+        } else {
+            c.weight_branches + 1
+        };
+        let row_plan = PopcountPlan::new(pairs, row_planes, c.activation_branches);
+        let design = Design {
+            config: c.clone(),
+            pairs,
+            activation_groups,
+            weight_groups,
+            shift_amounts: bounds.shift_amounts,
+            count_width: plan.count_width(),
+            accumulator_high_width: high,
+            accumulator_low_width: low,
+            row_count_width: row_plan.count_width(),
+            row_high_width: row_high,
+            row_planes,
+            align_width: bits_for(low.into()),
+            result_width,
+            entry_width: c.constant_entries.ilog2(),
+            row_counter_width: bits_for(c.rows.into()),
+        };
+        design.check_ports()?;
+        Ok(design)
+    }
+
+    fn check_ports(&self) -> Result<(), ConfigError> {
+        let c = &self.config;
+        let product = |a: u32, b: u32, d: u32| u64::from(a) * u64::from(b) * u64::from(d);
+        for (port, bits, formula, knobs) in [
+            (
+                "operand_activation",
+                product(c.rows, c.activation_branches, c.lanes),
+                "rows x activation_branches x lanes",
+                "`rows`, `activation_branches` or `lanes`",
+            ),
+            (
+                "operand_weight",
+                product(c.columns, c.weight_branches, c.lanes),
+                "columns x weight_branches x lanes",
+                "`columns`, `weight_branches` or `lanes`",
+            ),
+            (
+                "result_value",
+                product(c.columns, self.result_width, 1),
+                "columns x result width",
+                "`columns` or `reduction_max`",
+            ),
+        ] {
+            if bits > PORT_BITS_MAX {
+                return Err(ConfigError::PortTooWide {
+                    port,
+                    bits,
+                    formula,
+                    limit: PORT_BITS_MAX,
+                    knobs,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration that this design was made from.
+    pub fn config(&self) -> &ArrayConfig {
+        &self.config
+    }
+
+    /// Width of a processing element's sum, as it is drained.
+    pub fn sum_width(&self) -> u32 {
+        self.accumulator_high_width + self.accumulator_low_width
+    }
+
+    /// Width of a row unit's sum, as it is drained.
+    pub fn row_sum_width(&self) -> u32 {
+        self.row_high_width + self.accumulator_low_width
+    }
+
+    /// Width of one activation word: the branches of one row in one cycle.
+    pub fn activation_word_width(&self) -> u32 {
+        self.config.activation_branches * self.config.lanes
+    }
+
+    /// Width of one weight word: the branches of one column in one cycle.
+    pub fn weight_word_width(&self) -> u32 {
+        self.config.weight_branches * self.config.lanes
+    }
+
+    /// The top module's name.
+    pub fn top_name(&self) -> String {
+        let c = &self.config;
+        format!("xnf_array_r{}_c{}_l{}", c.rows, c.columns, c.lanes)
+    }
+}

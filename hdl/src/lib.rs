@@ -1,0 +1,16 @@
+//! XNOR-popcount processing-element arrays in RustHDL, sized at run time, and the emitter that turns them into
+//! Verilog.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`] | [`ArrayConfig`], its limits, and [`Design`]: every derived width |
+//! | [`schedule`] | the order of branch pairs and the bounds that widths follow from |
+//! | [`popcount`] | the plan of a popcount |
+//! | [`timing`] | every latency as a closed formula |
+
+pub mod config;
+pub mod popcount;
+pub mod schedule;
+pub mod timing;
+
+pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};

@@ -1,0 +1,41 @@
+//! Every latency of the array, as closed formulas, in one place.
+//!
+//! Let D be the popcount's pipeline stages and R the rows. A tile of T beats whose first beat is accepted in
+//! cycle 0, on an idle array and without stalls, has its last beat accepted in cycle T - 1, its sums complete
+//! in cycle T + D, its rows in the drain from cycle T + D + 1 and its last row accepted at the result port in
+//! cycle T + D + R + 3. The next tile computes meanwhile; it is held back only if it has fewer than R beats.
+
+use crate::config::Design;
+
+/// Cycles between the acceptance of a tile's last beat and the cycle in which its sums stand complete.
+pub fn compute_latency(design: &Design) -> u64 {
+    u64::from(design.config().popcount_stages) + 1
+}
+
+/// Cycles from complete sums to the first row's appearance at the result port.
+pub const DRAIN_LATENCY: u64 = 4;
+
+/// Beats of one tile: chunks of the reduction x groups of activation branches x groups of weight branches.
+pub fn tile_beats(chunks: u64, activation_groups: u64, weight_groups: u64) -> u64 {
+    chunks * activation_groups * weight_groups
+}
+
+/// Cycles from the first beat's acceptance to the last result's, both included, for `tiles` tiles of `beats`
+/// beats each, back to back, with a source that always offers and a sink that always takes.
+pub fn total_cycles(design: &Design, tiles: u64, beats: u64) -> u64 {
+    if tiles == 0 || beats == 0 {
+        return 0;
+    }
+    let rows = u64::from(design.config().rows);
+    beats
+        + (tiles - 1) * tile_period(design, beats)
+        + compute_latency(design)
+        + DRAIN_LATENCY
+        + rows
+        - 1
+}
+
+/// Cycles between the completions of two tiles in steady state: the beats, or the rows if draining is slower.
+pub fn tile_period(design: &Design, beats: u64) -> u64 {
+    beats.max(u64::from(design.config().rows))
+}
