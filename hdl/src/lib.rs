@@ -9,7 +9,9 @@
 //! | [`timing`] | every latency as a closed formula |
 
 pub mod config;
+pub mod hardware;
 pub mod popcount;
+pub mod rtl;
 pub mod schedule;
 pub mod timing;
 
