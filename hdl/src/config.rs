@@ -319,6 +319,29 @@ impl ArrayConfig {
             .collect()
     }
 
+    /// The flags of the `xnorforge` command that stand for this configuration.
+    pub fn command_flags(&self) -> String {
+        let mut flags = format!(
+            "--rows {} --columns {} --lanes {} --activation-bits {} --weight-bits {} --activation-branches {} \
+             --weight-branches {} --reduction-max {} --popcount-stages {} --constant-entries {} --target {}",
+            self.rows,
+            self.columns,
+            self.lanes,
+            self.activation_bits,
+            self.weight_bits,
+            self.activation_branches,
+            self.weight_branches,
+            self.reduction_max,
+            self.popcount_stages,
+            self.constant_entries,
+            self.target
+        );
+        if let Some(width) = self.accumulator_width {
+            flags.push_str(&format!(" --accumulator-width {width}"));
+        }
+        flags
+    }
+
     /// Checks every limit and derives every width.
     ///
     /// # Errors

@@ -6,9 +6,13 @@
 //! | [`config`] | [`ArrayConfig`], its limits, and [`Design`]: every derived width |
 //! | [`schedule`] | the order of branch pairs and the bounds that widths follow from |
 //! | [`popcount`] | the plan of a popcount |
+//! | [`rtl`] | RustHDL signals, constants and registers of run-time widths |
+//! | [`hardware`] | the blocks of the array |
+//! | [`emit`] | the Verilog emitter |
 //! | [`timing`] | every latency as a closed formula |
 
 pub mod config;
+pub mod emit;
 pub mod hardware;
 pub mod popcount;
 pub mod rtl;
@@ -16,3 +20,4 @@ pub mod schedule;
 pub mod timing;
 
 pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};
+pub use emit::{EmitError, Package, generate};

@@ -22,7 +22,7 @@ pub struct ControlStage {
     /// Shift, one-hot.
     pub shift: Net<In>,
     /// The row count is doubled.
-    pub double: Net<In>,
+    pub twice: Net<In>,
     /// Alignment of the tile's sums.
     pub align: Net<In>,
     /// log2(d_x * d_w).
@@ -37,8 +37,8 @@ pub struct ControlStage {
     pub stage_last: Net<Out>,
     /// `shift`, delayed.
     pub stage_shift: Net<Out>,
-    /// `double`, delayed.
-    pub stage_double: Net<Out>,
+    /// `twice`, delayed.
+    pub stage_twice: Net<Out>,
     /// `align`, delayed.
     pub stage_align: Net<Out>,
     /// `result_shift`, delayed.
@@ -49,7 +49,7 @@ pub struct ControlStage {
     first_r: EnabledRegister,
     last_r: EnabledRegister,
     shift_r: EnabledRegister,
-    double_r: EnabledRegister,
+    twice_r: EnabledRegister,
     align_r: EnabledRegister,
     result_shift_r: EnabledRegister,
     entry_r: EnabledRegister,
@@ -72,7 +72,7 @@ impl ControlStage {
             first: Net::new(1),
             last: Net::new(1),
             shift: Net::new(shift),
-            double: Net::new(1),
+            twice: Net::new(1),
             align: Net::new(align),
             result_shift: Net::new(2),
             entry: Net::new(entry),
@@ -80,7 +80,7 @@ impl ControlStage {
             stage_first: Net::new(1),
             stage_last: Net::new(1),
             stage_shift: Net::new(shift),
-            stage_double: Net::new(1),
+            stage_twice: Net::new(1),
             stage_align: Net::new(align),
             stage_result_shift: Net::new(2),
             stage_entry: Net::new(entry),
@@ -88,7 +88,7 @@ impl ControlStage {
             first_r: EnabledRegister::new(1),
             last_r: EnabledRegister::new(1),
             shift_r: EnabledRegister::new(shift),
-            double_r: EnabledRegister::new(1),
+            twice_r: EnabledRegister::new(1),
             align_r: EnabledRegister::new(align),
             result_shift_r: EnabledRegister::new(2),
             entry_r: EnabledRegister::new(entry),
@@ -121,10 +121,10 @@ impl Logic for ControlStage {
         self.shift_r.enable.next = self.advance.val();
         self.shift_r.d.next = self.shift.val();
         self.stage_shift.next = self.shift_r.q.val();
-        self.double_r.clock.next = self.clock.val();
-        self.double_r.enable.next = self.advance.val();
-        self.double_r.d.next = self.double.val();
-        self.stage_double.next = self.double_r.q.val();
+        self.twice_r.clock.next = self.clock.val();
+        self.twice_r.enable.next = self.advance.val();
+        self.twice_r.d.next = self.twice.val();
+        self.stage_twice.next = self.twice_r.q.val();
         self.align_r.clock.next = self.clock.val();
         self.align_r.enable.next = self.advance.val();
         self.align_r.d.next = self.align.val();

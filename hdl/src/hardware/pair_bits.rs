@@ -5,7 +5,7 @@ use crate::rtl::prelude::*;
 
 /// The pair bits of one activation word and one weight word (one branch pair).
 ///
-/// For lanes i and H + i with matches x1, x2 (xnor of activation and weight) and o = a1 xor a2,
+/// For lanes i and H + i with match_bits x1, x2 (xnor of activation and weight) and o = a1 xor a2,
 /// `majority(x1, x2, o)` is one bit B with `x1 + x2 = 2*B + (w1 xor w2) - (a1 xor a2)`: what it leaves out is known
 /// from one operand alone. It is the binary relative of Winograd's inner-product identity.
 #[derive(Clone, Debug, LogicBlock)]
@@ -17,7 +17,7 @@ pub struct PairBits {
     pub weight: Net<In>,
     /// One bit for each pair of lanes.
     pub pair: Net<Out>,
-    matches: Net<Local>,
+    match_bits: Net<Local>,
     activation_low: Net<Local>,
     activation_high: Net<Local>,
     match_low: Net<Local>,
@@ -39,7 +39,7 @@ impl PairBits {
             activation: Net::new(lanes),
             weight: Net::new(lanes),
             pair: Net::new(pairs),
-            matches: Net::new(lanes),
+            match_bits: Net::new(lanes),
             activation_low: Net::new(pairs),
             activation_high: Net::new(pairs),
             match_low: Net::new(pairs),
@@ -55,12 +55,12 @@ impl Logic for PairBits {
     #[hdl_gen]
     fn update(&mut self) {
         // a ^ ~w is 1 for a match; a missing last lane reads as 0 on both sides, which is no match.
-        self.matches.next = self.activation.val() ^ (!self.weight.val());
+        self.match_bits.next = self.activation.val() ^ (!self.weight.val());
         self.activation_low.next = bits_resize(self.activation.val(), self._pairs);
         self.activation_high.next =
             bits_resize(self.activation.val() >> self.half.val(), self._pairs);
-        self.match_low.next = bits_resize(self.matches.val(), self._pairs);
-        self.match_high.next = bits_resize(self.matches.val() >> self.half.val(), self._pairs);
+        self.match_low.next = bits_resize(self.match_bits.val(), self._pairs);
+        self.match_high.next = bits_resize(self.match_bits.val() >> self.half.val(), self._pairs);
         self.odd.next = self.activation_low.val() ^ self.activation_high.val();
         self.pair.next = (self.match_low.val() & self.match_high.val())
             | (self.odd.val() & (self.match_low.val() | self.match_high.val()));

@@ -22,7 +22,7 @@ pub struct PeRow {
     /// Its shift, one-hot.
     pub shift: Net<In>,
     /// Its row count is doubled.
-    pub double: Net<In>,
+    pub twice: Net<In>,
     /// `row_mode` of the beat that enters.
     pub mode: Net<In>,
     /// The drain takes the accumulators' sums.
@@ -65,7 +65,7 @@ impl PeRow {
             accumulate: Net::new(1),
             first: Net::new(1),
             shift: Net::new(design.shift_amounts.len() as u32),
-            double: Net::new(1),
+            twice: Net::new(1),
             mode: Net::new(2),
             load: Net::new(1),
             move_drain: Net::new(1),
@@ -117,7 +117,7 @@ impl Logic for PeRow {
         self.row_unit.accumulate.next = self.accumulate.val();
         self.row_unit.first.next = self.first.val();
         self.row_unit.shift.next = self.shift.val();
-        self.row_unit.double.next = self.double.val();
+        self.row_unit.twice.next = self.twice.val();
         self.row_unit.mode.next = self.mode.val();
         for m in 0..self._activation_branches {
             self.row_unit.activation[m].next = self.activation[m].val();
@@ -148,7 +148,7 @@ pub struct PeArray {
     /// Its shift, one-hot.
     pub shift: Net<In>,
     /// Its row count is doubled.
-    pub double: Net<In>,
+    pub twice: Net<In>,
     /// `row_mode` of the beat that enters.
     pub mode: Net<In>,
     /// The drain takes the accumulators' sums.
@@ -189,7 +189,7 @@ impl PeArray {
             accumulate: Net::new(1),
             first: Net::new(1),
             shift: Net::new(design.shift_amounts.len() as u32),
-            double: Net::new(1),
+            twice: Net::new(1),
             mode: Net::new(2),
             load: Net::new(1),
             move_drain: Net::new(1),
@@ -219,7 +219,7 @@ impl Logic for PeArray {
             self.row[r].accumulate.next = self.accumulate.val();
             self.row[r].first.next = self.first.val();
             self.row[r].shift.next = self.shift.val();
-            self.row[r].double.next = self.double.val();
+            self.row[r].twice.next = self.twice.val();
             self.row[r].mode.next = self.mode.val();
             self.row[r].load.next = self.load.val();
             self.row[r].move_drain.next = self.move_drain.val();

@@ -136,7 +136,7 @@ pub struct RowSum {
     /// As in a processing element.
     pub shift: Net<In>,
     /// Doubles the count: `row_mode` of the beat that leaves the pipeline was not 0, and it has one plane.
-    pub double: Net<In>,
+    pub twice: Net<In>,
     /// `row_mode` of the beat that enters.
     pub mode: Net<In>,
     /// One word of lanes for each activation branch.
@@ -171,7 +171,7 @@ impl RowSum {
             accumulate: Net::new(1),
             first: Net::new(1),
             shift: Net::new(design.shift_amounts.len() as u32),
-            double: Net::new(1),
+            twice: Net::new(1),
             mode: Net::new(2),
             activation: Net::vector(c.activation_branches, c.lanes),
             sum: Net::new(design.row_sum_width()),
@@ -209,7 +209,7 @@ impl Logic for RowSum {
         self.accumulator.accumulate.next = self.accumulate.val();
         self.accumulator.first.next = self.first.val();
         self.accumulator.shift.next = self.shift.val();
-        if self.double.val().any() {
+        if self.twice.val().any() {
             self.accumulator.count.next =
                 bits_resize(self.tree.count.val(), self._count_width) << self.one.val();
         } else {

@@ -59,7 +59,7 @@ pub struct StreamArray {
     leaves_valid: Net<Local>,
     leaves_first: Net<Local>,
     leaves_shift: Net<Local>,
-    leaves_double: Net<Local>,
+    leaves_twice: Net<Local>,
     zero: Constant,
     _one: usize,
     _stages: usize,
@@ -115,7 +115,7 @@ impl StreamArray {
             leaves_valid: Net::new(1),
             leaves_first: Net::new(1),
             leaves_shift: Net::new(shift),
-            leaves_double: Net::new(1),
+            leaves_twice: Net::new(1),
             zero: Constant::new(1, 0),
             _one: 1,
             _stages: c.popcount_stages as usize,
@@ -146,7 +146,7 @@ impl Logic for StreamArray {
             self.stage[s].first.next = self.operand_first.val();
             self.stage[s].last.next = self.operand_last.val();
             self.stage[s].shift.next = self.operand_shift.val();
-            self.stage[s].double.next = self.doubled.val();
+            self.stage[s].twice.next = self.doubled.val();
             self.stage[s].align.next = self.operand_align.val();
             self.stage[s].result_shift.next = self.operand_result_shift.val();
             self.stage[s].entry.next = self.operand_entry.val();
@@ -161,7 +161,7 @@ impl Logic for StreamArray {
             self.stage[s + 1].first.next = self.stage[s].stage_first.val();
             self.stage[s + 1].last.next = self.stage[s].stage_last.val();
             self.stage[s + 1].shift.next = self.stage[s].stage_shift.val();
-            self.stage[s + 1].double.next = self.stage[s].stage_double.val();
+            self.stage[s + 1].twice.next = self.stage[s].stage_twice.val();
             self.stage[s + 1].align.next = self.stage[s].stage_align.val();
             self.stage[s + 1].result_shift.next = self.stage[s].stage_result_shift.val();
             self.stage[s + 1].entry.next = self.stage[s].stage_entry.val();
@@ -170,7 +170,7 @@ impl Logic for StreamArray {
             self.leaves_valid.next = self.stage[s].stage_valid.val();
             self.leaves_first.next = self.stage[s].stage_first.val();
             self.leaves_shift.next = self.stage[s].stage_shift.val();
-            self.leaves_double.next = self.stage[s].stage_double.val();
+            self.leaves_twice.next = self.stage[s].stage_twice.val();
             self.drain.last.next = self.stage[s].stage_last.val();
             self.drain.align.next = self.stage[s].stage_align.val();
             self.drain.result_shift.next = self.stage[s].stage_result_shift.val();
@@ -182,7 +182,7 @@ impl Logic for StreamArray {
         self.array.accumulate.next = self.drain.advance.val() & self.leaves_valid.val();
         self.array.first.next = self.leaves_first.val();
         self.array.shift.next = self.leaves_shift.val();
-        self.array.double.next = self.leaves_double.val();
+        self.array.twice.next = self.leaves_twice.val();
         self.array.mode.next = self.operand_row_mode.val();
         self.array.load.next = self.drain.load.val();
         self.array.move_drain.next = self.drain.move_drain.val();

@@ -9,6 +9,7 @@ mod register;
 mod word;
 
 pub use net::{Constant, Net, Shape};
+pub(crate) use net::{SHAPE, WAIVER};
 pub(crate) use register::{ENABLE, REGISTER_TIMING, RESET};
 pub use register::{EnabledRegister, EnabledResetRegister, ResetRegister};
 pub use word::{Word, bits_resize};
