@@ -473,12 +473,14 @@ impl GemmShape {
     }
 
     /// Multiply-accumulates of the product.
-    pub fn macs(&self) -> u128 {
-        u128::from(self.rows) * u128::from(self.columns) * u128::from(self.elements)
+    ///
+    /// A checked shape has at most 2^56 of them, and 2^62 binary operation pairs.
+    pub fn macs(&self) -> u64 {
+        self.rows * self.columns * self.elements
     }
 
     /// Binary operation pairs (one xnor, one add) of the product: MACs x branches x branches.
-    pub fn binary_pairs(&self) -> u128 {
-        self.macs() * u128::from(self.activation.bits) * u128::from(self.weight.bits)
+    pub fn binary_pairs(&self) -> u64 {
+        self.macs() * u64::from(self.activation.bits) * u64::from(self.weight.bits)
     }
 }

@@ -157,6 +157,16 @@ impl Plan {
         })
     }
 
+    /// Plans a product, and refuses it if its weights and bias could make a result that does not fit.
+    ///
+    /// # Errors
+    /// Those of [`Plan::new`], and [`LowerError::Result`].
+    pub fn of_gemm(design: &Design, gemm: &Gemm) -> Result<Self, LowerError> {
+        let plan = Self::new(design, &gemm.shape())?;
+        check_results(design, &plan, gemm)?;
+        Ok(plan)
+    }
+
     /// The shape.
     pub fn shape(&self) -> &GemmShape {
         &self.shape
@@ -287,11 +297,9 @@ impl Lowered {
     /// Lowers a GEMM.
     ///
     /// # Errors
-    /// Those of [`Plan::new`], and [`LowerError::Result`] if the weights and the bias of some column could
-    /// make a result that the epilogue cannot hold.
+    /// Those of [`Plan::of_gemm`].
     pub fn new(design: &Design, gemm: &Gemm) -> Result<Self, LowerError> {
-        let plan = Plan::new(design, &gemm.shape())?;
-        check_results(design, &plan, gemm)?;
+        let plan = Plan::of_gemm(design, gemm)?;
         let lanes = design.config().lanes as usize;
         let mut activations =
             BitPlanes::pack(gemm.activations(), plan.activation(), lanes, Padding::Zeros);

@@ -130,18 +130,30 @@ impl BitPlanes {
     /// # Panics
     /// If `lanes` is 0.
     pub fn pack(operand: &Operand, form: &StoredForm, lanes: usize, padding: Padding) -> Self {
+        Self::pack_values(operand.values(), operand.elements(), form, lanes, padding)
+    }
+
+    /// Packs vectors of `elements` numbers each, one after the other, all of which have a code.
+    pub(crate) fn pack_values(
+        values: &[i32],
+        elements: usize,
+        form: &StoredForm,
+        lanes: usize,
+        padding: Padding,
+    ) -> Self {
         let planes = form.planes() as usize;
-        let chunks = operand.elements().div_ceil(lanes);
+        let chunks = elements.div_ceil(lanes);
         let chunk_words = lanes.div_ceil(64);
-        let mut words = vec![0; operand.vectors() * planes * chunks * chunk_words];
+        let mut words = vec![0; values.len() / elements * planes * chunks * chunk_words];
         let vector_words = planes * chunks * chunk_words;
         let fill = if padding == Padding::Ones {
             u64::MAX
         } else {
             0
         };
-        for (v, packed) in words.chunks_exact_mut(vector_words).enumerate() {
-            for (chunk, values) in operand.vector(v).chunks(lanes).enumerate() {
+        let vectors = values.chunks_exact(elements);
+        for (packed, vector) in words.chunks_exact_mut(vector_words).zip(vectors) {
+            for (chunk, values) in vector.chunks(lanes).enumerate() {
                 for word in 0..chunk_words {
                     let from = (word * 64).min(values.len());
                     let values = &values[from..(from + 64).min(values.len())];

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Case, plain_product, random_case};
-use xnorforge_sim::{Lowered, Model, StallPlan, drive, encoder};
+use xnorforge_sim::{CycleReport, Lowered, Model, StallPlan, drive, encoder, run};
 
 /// Runs a case without and with stalls and compares both with the encoder.
 fn check(seed: u64) {
@@ -17,6 +17,12 @@ fn check(seed: u64) {
     let driven =
         drive(&mut model, &lowered, &StallPlan::NONE).unwrap_or_else(|e| panic!("{e}, {context}"));
     assert_eq!(driven.results, expected, "model, {context}");
+
+    let report = run(&design, &gemm).unwrap_or_else(|e| panic!("{e}, {context}"));
+    assert_eq!(report.results, expected, "run, {context}");
+    assert_eq!(report.cycles.cycles, driven.cycles(), "cycles, {context}");
+    let closed = CycleReport::of_shape(&design, &gemm.shape()).unwrap();
+    assert_eq!(closed, report.cycles, "closed formulas, {context}");
 
     let level = |shift: u64| [0.0, 0.1, 0.5, 0.9][(seed >> shift & 3) as usize];
     let stalls = StallPlan {
