@@ -10,10 +10,15 @@
 //! | [`network`], [`workload`] | networks, products and their data |
 //! | [`scripts`], [`manifest`] | what `generate` writes |
 //! | [`output`], [`terminal`] | files, folders and text out |
+//! | [`engine`] | runs work on a design, reports cycles, checks integers |
+//! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
+//! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 
+pub mod area;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod engine;
 pub mod failure;
 pub mod io;
 pub mod manifest;
@@ -21,5 +26,6 @@ pub mod network;
 pub mod output;
 pub mod scripts;
 pub mod terminal;
+pub mod tools;
 pub mod tools;
 pub mod workload;
