@@ -53,8 +53,7 @@ pub struct ConfigArgs {
 }
 
 fn target_parser() -> impl TypedValueParser<Value = Target> {
-    PossibleValuesParser::new(Target::ALL.map(Target::name))
-        .try_map(|name| name.parse::<Target>())
+    PossibleValuesParser::new(Target::ALL.map(Target::name)).try_map(|name| name.parse::<Target>())
 }
 
 impl ConfigArgs {
@@ -155,7 +154,10 @@ mod tests {
     #[test]
     fn flags_override_the_preset() {
         let config = resolve("--config tiny --lanes 7 --target ecp5");
-        assert_eq!((config.rows, config.lanes, config.target), (2, 7, Target::Ecp5));
+        assert_eq!(
+            (config.rows, config.lanes, config.target),
+            (2, 7, Target::Ecp5)
+        );
     }
 
     #[test]

@@ -65,9 +65,9 @@ impl LayerReport {
             passes: report.passes,
             tiles: report.tiles,
             beats: report.beats,
-            macs: shape.macs(),
-            binary_operation_pairs: shape.binary_pairs(),
-            operations: 2 * shape.binary_pairs(),
+            macs: shape.macs().into(),
+            binary_operation_pairs: shape.binary_pairs().into(),
+            operations: 2 * u128::from(shape.binary_pairs()),
         }
     }
 }
@@ -89,7 +89,10 @@ impl Total {
     /// Sums layers that ran on `design`.
     pub fn of(design: &Design, layers: &[LayerReport]) -> Self {
         let cycles = layers.iter().map(|layer| layer.cycles).sum();
-        let pairs: u128 = layers.iter().map(|layer| layer.binary_operation_pairs).sum();
+        let pairs: u128 = layers
+            .iter()
+            .map(|layer| layer.binary_operation_pairs)
+            .sum();
         Total {
             cycles,
             utilization: pairs as f64 / (pairs_per_cycle(design) as f64 * cycles as f64),
@@ -133,8 +136,8 @@ pub fn run(
     let layers = work.shapes().len() as u64;
     let progress = terminal.progress(layers, "layers");
     let integers = work.forward(|name, gemm| {
-        let report = CycleReport::of_shape(design, &gemm.shape())
-            .map_err(|e| lower_error(name, &e))?;
+        let report =
+            CycleReport::of_shape(design, &gemm.shape()).map_err(|e| lower_error(name, &e))?;
         reports.push(LayerReport::new(name, &gemm.shape(), &report));
         let results = match mode {
             Mode::Run => {
@@ -228,7 +231,11 @@ impl Check {
     /// # Panics
     /// If the lengths differ.
     pub fn new(array: &str, columns: usize, found: &[i64], expected: &[i64]) -> Self {
-        assert_eq!(found.len(), expected.len(), "equally many integers are compared");
+        assert_eq!(
+            found.len(),
+            expected.len(),
+            "equally many integers are compared"
+        );
         let pairs = || found.iter().zip(expected).enumerate();
         let rows = found.len() / columns.max(1);
         Check {
@@ -264,14 +271,14 @@ pub fn require_equal(checks: &[Check], against: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// A file that holds none of them, or has them in a shape that does not fit.
-pub fn check_expected(
-    file: &ArrayFile,
-    layers: &[LayerIntegers],
-) -> Result<Vec<Check>, Failure> {
+pub fn check_expected(file: &ArrayFile, layers: &[LayerIntegers]) -> Result<Vec<Check>, Failure> {
     let mut checks = Vec::new();
     for layer in layers {
         let columns = layer.shape.columns as usize;
-        let kinds = [("acc", Some(&layer.accumulators)), ("act", layer.codes.as_ref())];
+        let kinds = [
+            ("acc", Some(&layer.accumulators)),
+            ("act", layer.codes.as_ref()),
+        ];
         for (suffix, found) in kinds {
             let name = format!("{}_{suffix}", layer.name);
             let Some(found) = found.filter(|_| file.has(&name)) else {
@@ -286,7 +293,12 @@ pub fn check_expected(
                     return Err(array.shape_error(expected).into());
                 }
             }
-            checks.push(Check::new(&name, columns, found, &array.ints()?[..found.len()]));
+            checks.push(Check::new(
+                &name,
+                columns,
+                found,
+                &array.ints()?[..found.len()],
+            ));
         }
     }
     if checks.is_empty() {
@@ -307,7 +319,12 @@ pub fn compare(found: &[LayerIntegers], expected: &[LayerIntegers]) -> Vec<Check
         .zip(expected)
         .map(|(f, e)| {
             let name = format!("{}_acc", f.name);
-            Check::new(&name, f.shape.columns as usize, &f.accumulators, &e.accumulators)
+            Check::new(
+                &name,
+                f.shape.columns as usize,
+                &f.accumulators,
+                &e.accumulators,
+            )
         })
         .collect()
 }

@@ -341,10 +341,7 @@ impl ArrayFile {
     /// # Errors
     /// [`ArrayError`] for a file that cannot be read or is no array file.
     pub fn open(path: &Path) -> Result<Self, ArrayError> {
-        Self::with_source(
-            path.display().to_string(),
-            Source::Path(path.to_path_buf()),
-        )
+        Self::with_source(path.display().to_string(), Source::Path(path.to_path_buf()))
     }
 
     /// The bytes of a `.npy` or `.npz` that is part of the program.
@@ -643,7 +640,9 @@ fn decode(reader: impl Read, header: &Header, place: &Place) -> Result<Elements,
     let file = npyz::NpyFile::new(reader).map_err(damaged)?;
     macro_rules! elements {
         ($kind:ident, $stored:ty, $convert:expr) => {{
-            let stored = file.data::<$stored>().map_err(|e| damaged(io::Error::other(e)))?;
+            let stored = file
+                .data::<$stored>()
+                .map_err(|e| damaged(io::Error::other(e)))?;
             let mut values = Vec::with_capacity(header.count);
             for value in stored {
                 let convert: fn($stored) -> _ = $convert;

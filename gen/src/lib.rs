@@ -11,6 +11,7 @@
 //! | [`scripts`], [`manifest`] | what `generate` writes |
 //! | [`output`], [`terminal`] | files, folders and text out |
 //! | [`engine`] | runs work on a design, reports cycles, checks integers |
+//! | [`lockstep`] | the model and the Verilated RTL side by side |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 
@@ -21,11 +22,11 @@ pub mod config;
 pub mod engine;
 pub mod failure;
 pub mod io;
+pub mod lockstep;
 pub mod manifest;
 pub mod network;
 pub mod output;
 pub mod scripts;
 pub mod terminal;
-pub mod tools;
 pub mod tools;
 pub mod workload;

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::io::{Array, ArrayFile, index_text};
 use serde::Deserialize;
 use std::path::Path;
-use xnorforge_sim::gemm::{GemmShape, Operand, Precision};
 use xnorforge_sim::Encoding;
+use xnorforge_sim::gemm::{GemmShape, Operand, Precision};
 
 /// Largest `meta.json` in bytes.
 const META_BYTES_MAX: u64 = 1 << 20;
@@ -177,7 +177,8 @@ pub fn load(path: &Path, bits: Option<Bits>) -> Result<Network, Failure> {
     };
     from_file(
         &file,
-        meta.as_deref().map(|text| (meta_path.display().to_string(), text)),
+        meta.as_deref()
+            .map(|text| (meta_path.display().to_string(), text)),
         bits,
     )
 }
@@ -256,7 +257,10 @@ fn meta_bits(name: &str, text: &str, count: usize) -> Result<Vec<Bits>, Failure>
         if let Some(kind) = layer.kind.as_deref().filter(|kind| *kind != "linear") {
             return Err(unsupported(name, index + 1, kind));
         }
-        for (field, bits) in [("act_in_bits", layer.act_in_bits), ("weight_bits", layer.weight_bits)] {
+        for (field, bits) in [
+            ("act_in_bits", layer.act_in_bits),
+            ("weight_bits", layer.weight_bits),
+        ] {
             Encoding::Bipolar
                 .check_bits(bits)
                 .map_err(|e| Failure::input(format!("`{name}`: layers[{index}].{field}: {e}")))?;
@@ -289,7 +293,9 @@ fn read_layer(
         if codes.shape.len() == 4 {
             return Err(unsupported(file.name(), number, "convolution"));
         }
-        return Err(codes.shape_error("[outputs, inputs] (a fully connected layer)").into());
+        return Err(codes
+            .shape_error("[outputs, inputs] (a fully connected layer)")
+            .into());
     };
     let precision = |bits| Precision::new(Encoding::Bipolar, bits);
     let weights = operand(&codes, "weights", precision(bits.weight), outputs, inputs)?;

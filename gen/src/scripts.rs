@@ -27,17 +27,57 @@ macro_rules! template {
 
 const TEMPLATES: [Template; 12] = [
     template!(None, "constraints/{{top}}.sdc", "clock.sdc"),
-    template!(Some(Target::Generic), "scripts/yosys_generic.ys", "generic/yosys.ys"),
-    template!(Some(Target::Xilinx), "constraints/{{top}}.xdc", "xilinx/array.xdc"),
-    template!(Some(Target::Xilinx), "scripts/vivado.tcl", "xilinx/vivado.tcl"),
-    template!(Some(Target::Xilinx), "scripts/yosys_xilinx.ys", "xilinx/yosys.ys"),
-    template!(Some(Target::Ecp5), "constraints/{{top}}.lpf", "ecp5/array.lpf"),
+    template!(
+        Some(Target::Generic),
+        "scripts/yosys_generic.ys",
+        "generic/yosys.ys"
+    ),
+    template!(
+        Some(Target::Xilinx),
+        "constraints/{{top}}.xdc",
+        "xilinx/array.xdc"
+    ),
+    template!(
+        Some(Target::Xilinx),
+        "scripts/vivado.tcl",
+        "xilinx/vivado.tcl"
+    ),
+    template!(
+        Some(Target::Xilinx),
+        "scripts/yosys_xilinx.ys",
+        "xilinx/yosys.ys"
+    ),
+    template!(
+        Some(Target::Ecp5),
+        "constraints/{{top}}.lpf",
+        "ecp5/array.lpf"
+    ),
     template!(Some(Target::Ecp5), "scripts/yosys_ecp5.ys", "ecp5/yosys.ys"),
-    template!(Some(Target::Ecp5), "scripts/nextpnr_ecp5.txt", "ecp5/nextpnr.txt"),
-    template!(Some(Target::Ice40), "constraints/{{top}}.pcf", "ice40/array.pcf"),
-    template!(Some(Target::Ice40), "scripts/yosys_ice40.ys", "ice40/yosys.ys"),
-    template!(Some(Target::Ice40), "scripts/nextpnr_ice40.txt", "ice40/nextpnr.txt"),
-    template!(Some(Target::Asic), "scripts/yosys_asic.tcl", "asic/yosys.tcl"),
+    template!(
+        Some(Target::Ecp5),
+        "scripts/nextpnr_ecp5.txt",
+        "ecp5/nextpnr.txt"
+    ),
+    template!(
+        Some(Target::Ice40),
+        "constraints/{{top}}.pcf",
+        "ice40/array.pcf"
+    ),
+    template!(
+        Some(Target::Ice40),
+        "scripts/yosys_ice40.ys",
+        "ice40/yosys.ys"
+    ),
+    template!(
+        Some(Target::Ice40),
+        "scripts/nextpnr_ice40.txt",
+        "ice40/nextpnr.txt"
+    ),
+    template!(
+        Some(Target::Asic),
+        "scripts/yosys_asic.tcl",
+        "asic/yosys.tcl"
+    ),
 ];
 
 /// The constraint and script files of a target; `generic` Verilog runs anywhere and gets those of every target.
@@ -126,7 +166,10 @@ mod tests {
         assert_eq!(files.len(), 12);
         for (path, bytes) in &files {
             let text = String::from_utf8_lossy(bytes);
-            assert!(!path.contains("{{") && !text.contains("{{"), "{path}:\n{text}");
+            assert!(
+                !path.contains("{{") && !text.contains("{{"),
+                "{path}:\n{text}"
+            );
         }
         let xdc = String::from_utf8_lossy(&files["constraints/xnf_top.xdc"]);
         assert!(xdc.contains("-period 4.000"), "{xdc}");

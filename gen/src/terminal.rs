@@ -1,6 +1,8 @@
 //! What the user sees: results on standard output, progress and notes on standard error.
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::Cell as Flag;
 use std::io::{IsTerminal, Write};
@@ -24,9 +26,7 @@ impl Color {
         match self {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => {
-                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-            }
+            Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         }
     }
 }
@@ -104,10 +104,7 @@ pub struct Progress {
 impl Progress {
     /// `count` more are done.
     pub fn advance(&self, count: u64) {
-        if self.wanted
-            && self.bar.is_hidden()
-            && self.started.elapsed() > Duration::from_secs(1)
-        {
+        if self.wanted && self.bar.is_hidden() && self.started.elapsed() > Duration::from_secs(1) {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.inc(count);
@@ -133,9 +130,11 @@ fn render_table(columns: &[&str], rows: &[Vec<String>], styled: bool) -> String 
     } else {
         table.force_no_tty();
     }
-    table.set_header(columns.iter().map(|name| {
-        Cell::new(name.trim_start_matches('>')).add_attribute(Attribute::Bold)
-    }));
+    table.set_header(
+        columns
+            .iter()
+            .map(|name| Cell::new(name.trim_start_matches('>')).add_attribute(Attribute::Bold)),
+    );
     for row in rows {
         table.add_row(row);
     }

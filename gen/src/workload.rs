@@ -155,15 +155,25 @@ impl Work {
                 let Some(path) = &args.input else {
                     return Ok(Loaded::Gemm(random));
                 };
-                let array = read_inputs(path, args.input_key.as_deref(), random.activations().elements())?;
+                let array = read_inputs(
+                    path,
+                    args.input_key.as_deref(),
+                    random.activations().elements(),
+                )?;
                 let rows = shape.rows as usize;
-                let activations = input_operand(&array, shape.activation, random.activations().elements(), Some(rows))?;
+                let activations = input_operand(
+                    &array,
+                    shape.activation,
+                    random.activations().elements(),
+                    Some(rows),
+                )?;
                 if activations.vectors() < rows {
                     return Err(array
                         .shape_error(format!("[{rows}, {}], as --gemm says", shape.elements))
                         .into());
                 }
-                let gemm = Gemm::new(activations, random.weights().clone()).map_err(Failure::input)?;
+                let gemm =
+                    Gemm::new(activations, random.weights().clone()).map_err(Failure::input)?;
                 Ok(Loaded::Gemm(gemm))
             }
             Work::Network(network) => {
@@ -303,11 +313,7 @@ pub fn read_inputs(path: &Path, key: Option<&str>, elements: usize) -> Result<Ar
 ///
 /// # Errors
 /// None, or several, that fit.
-pub fn input_name(
-    file: &ArrayFile,
-    key: Option<&str>,
-    elements: usize,
-) -> Result<String, Failure> {
+pub fn input_name(file: &ArrayFile, key: Option<&str>, elements: usize) -> Result<String, Failure> {
     if let Some(key) = key {
         return Ok(key.to_owned());
     }
@@ -356,7 +362,9 @@ pub fn input_operand(
     limit: Option<usize>,
 ) -> Result<Operand, Failure> {
     let rows = rows_of(&array.shape, elements).ok_or_else(|| {
-        array.shape_error(format!("[inputs, {elements}] ({elements} elements per input)"))
+        array.shape_error(format!(
+            "[inputs, {elements}] ({elements} elements per input)"
+        ))
     })?;
     let operand = network::operand(array, "activations", precision, rows, elements)?;
     match limit {
@@ -410,7 +418,9 @@ pub fn accuracy(layer: &LayerIntegers, labels: &[i64]) -> f64 {
 
 fn first_largest(row: &[i64]) -> usize {
     let largest = row.iter().max();
-    row.iter().position(|value| Some(value) == largest).unwrap_or(0)
+    row.iter()
+        .position(|value| Some(value) == largest)
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -110,13 +110,15 @@ fn integers(array: &Array, args: &Args) -> Result<(Vec<i64>, Option<f64>), Failu
     }
     if let Some(bad) = floats.iter().position(|v| !v.is_finite()) {
         return Err(array
-            .value_error(bad, "only finite numbers can be quantized; clean the tensor")
+            .value_error(
+                bad,
+                "only finite numbers can be quantized; clean the tensor",
+            )
             .into());
     }
     let (unit, largest) = to_unit(floats, args.range);
-    let values = quantize(&unit, args.bits).map_err(|e: EncodeError| {
-        Failure::input(format!("{}: {e}", array.place))
-    })?;
+    let values = quantize(&unit, args.bits)
+        .map_err(|e: EncodeError| Failure::input(format!("{}: {e}", array.place)))?;
     let scale = largest / f64::from((1u32 << args.bits) - 1);
     Ok((values.into_iter().map(i64::from).collect(), Some(scale)))
 }

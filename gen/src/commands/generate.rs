@@ -42,7 +42,10 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     output::check_folder(&args.out, args.force)?;
     let (rtl, files) = build(&design, args.clock_mhz)?;
     output::write_folder(&args.out, &files, args.force)?;
-    terminal.table(&["module", ">instances", "what it does"], &module_rows(&rtl));
+    terminal.table(
+        &["module", ">instances", "what it does"],
+        &module_rows(&rtl),
+    );
     terminal.line(format!(
         "top module {} and {} more files in {}",
         rtl.top,

@@ -50,8 +50,8 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
 
 fn rows(network: &Network) -> Vec<Vec<String>> {
     let total = |value: fn(&Layer) -> u128| network.layers.iter().map(value).sum::<u128>();
-    let macs = |layer: &Layer| layer.shape(1).macs();
-    let pairs = |layer: &Layer| layer.shape(1).binary_pairs();
+    let macs = |layer: &Layer| u128::from(layer.shape(1).macs());
+    let pairs = |layer: &Layer| u128::from(layer.shape(1).binary_pairs());
     let packed = |layer: &Layer| layer.parameter_bytes().into();
     let float = |layer: &Layer| layer.float_bytes().into();
     let mut rows: Vec<Vec<String>> = network

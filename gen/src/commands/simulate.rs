@@ -159,7 +159,10 @@ fn print_summary(
     checks: Option<&[Check]>,
 ) {
     if let Some(accuracy) = accuracy {
-        terminal.line(format!("accuracy {accuracy:.4} on {} inputs", loaded.rows()));
+        terminal.line(format!(
+            "accuracy {accuracy:.4} on {} inputs",
+            loaded.rows()
+        ));
     }
     for check in checks.unwrap_or_default() {
         let verdict = match check.different {
