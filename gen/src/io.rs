@@ -26,12 +26,12 @@ const MEMBERS_MAX: usize = 65_536;
 #[derive(Debug, thiserror::Error)]
 pub enum ArrayError {
     /// The file cannot be opened or read.
-    #[error("cannot read `{file}`: {source}")]
+    #[error("cannot read `{file}`: {reason}")]
     Read {
         /// The file.
         file: String,
-        /// Why.
-        source: io::Error,
+        /// Why. Not a `source`: the message above has it already.
+        reason: io::Error,
     },
     /// The file is neither `.npy` nor `.npz`.
     #[error(
@@ -495,10 +495,10 @@ impl ArrayFile {
         }
     }
 
-    fn read_error(&self, source: io::Error) -> ArrayError {
+    fn read_error(&self, reason: io::Error) -> ArrayError {
         ArrayError::Read {
             file: self.name.clone(),
-            source,
+            reason,
         }
     }
 

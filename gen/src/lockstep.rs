@@ -41,7 +41,7 @@ pub enum Ending {
 }
 
 impl Rig {
-    /// Finds Verilator; the model is built with the first run.
+    /// Finds Verilator.
     ///
     /// # Errors
     /// A missing tool.
@@ -51,6 +51,21 @@ impl Rig {
             verilator: Verilator::find().map_err(Failure::tool)?,
             files,
         })
+    }
+
+    /// Builds the Verilated RTL, unless it is in the cache; the first run does so otherwise.
+    ///
+    /// # Errors
+    /// A failing tool; Verilog that is not what the configuration says.
+    pub fn build(&self) -> Result<(), Failure> {
+        VerilatedArray::new(
+            &self.verilator,
+            &self.design,
+            &self.files,
+            &ArrayOptions::default(),
+        )
+        .map(drop)
+        .map_err(|e| RigError::from(e).failure("none"))
     }
 
     /// Drives a product through both.
@@ -92,7 +107,7 @@ impl Rig {
         trace: Option<TraceWindow>,
     ) -> Result<Ending, RigError> {
         let options = ArrayOptions {
-            // Any 32 bits of the seed will do: correct RTL behaves the same for every one.
+            // The low 32 bits will do: correct RTL behaves the same for every seed.
             seed: schedule.stalls.seed as u32,
             trace,
         };

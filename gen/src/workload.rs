@@ -20,12 +20,7 @@ pub const INPUTS_DEFAULT: usize = 16;
 #[group(skip)]
 pub struct WorkArgs {
     /// A network: .npz with l1.weight_codes, l1.thresholds, l1.sign, l2.weight_codes, ... and meta.json beside it
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "gemm",
-        conflicts_with = "gemm"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "gemm")]
     pub model: Option<PathBuf>,
     /// One product of P x N activations and N x Q weights
     #[arg(long, value_name = "PxNxQ")]
@@ -108,7 +103,9 @@ impl Work {
             return Ok(Work::Network(network::load(path, args.bits)?));
         }
         let Some(GemmSize { p, n, q }) = args.gemm else {
-            return Err(Failure::input("give --model FILE or --gemm PxNxQ"));
+            return Err(Failure::input(
+                "there is no work: give --model FILE (a network) or --gemm PxNxQ (one product)",
+            ));
         };
         let bits = |encoding, configured| match encoding {
             Encoding::Ternary => 2,

@@ -76,11 +76,14 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         Some(folder) => read_rtl(folder)?,
         None => verilog_files(&super::generate::emit(&design)?),
     };
+    let rig = Rig::new(&design, files)?;
+    terminal.note("building the Verilated RTL (it is kept in the cache folder)");
+    rig.build()?;
     let session = Session {
         args,
         terminal,
         design: &design,
-        rig: Rig::new(&design, files)?,
+        rig,
     };
     session.run(&loaded)
 }

@@ -141,8 +141,9 @@ impl Demo {
         rtl: &Package,
         terminal: &Terminal,
     ) -> Result<(Vec<LayerIntegers>, u64), Failure> {
-        terminal.note("building the Verilated RTL (once for each configuration; it is cached)");
+        terminal.note("building the Verilated RTL (it is kept in the cache folder)");
         let rig = Rig::new(&self.design, verilog_files(rtl))?;
+        rig.build()?;
         let schedule = Schedule {
             stalls: StallPlan::NONE,
             cycles_max: None,
@@ -162,7 +163,7 @@ impl Demo {
             }
         })?;
         terminal.note(format!(
-            "model and RTL in lockstep: {:.1} s",
+            "stepped model and RTL in lockstep in {:.1} s",
             began.elapsed().as_secs_f64()
         ));
         Ok((integers, cycles))

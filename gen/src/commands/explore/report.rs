@@ -202,8 +202,8 @@ fn front_plot(points: &[Point]) -> Result<String, Box<dyn Error>> {
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&root)
             .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(84)
+            .x_label_area_size(52)
+            .y_label_area_size(110)
             .build_cartesian_2d(bounds(&size).log_scale(), bounds(&cycles).log_scale())?;
         chart
             .configure_mesh()
@@ -211,7 +211,10 @@ fn front_plot(points: &[Point]) -> Result<String, Box<dyn Error>> {
             .y_desc("cycles")
             .x_label_formatter(&|v| thousands(v.round() as u128))
             .y_label_formatter(&|v| thousands(v.round() as u128))
-            .light_line_style(RGBColor(240, 240, 240))
+            .label_style(("sans-serif", 16))
+            .axis_desc_style(("sans-serif", 18))
+            .max_light_lines(0)
+            .bold_line_style(RGBColor(225, 228, 232))
             .draw()?;
         let others = points.iter().filter(|p| !p.is_pareto);
         chart.draw_series(
@@ -243,8 +246,8 @@ fn bar_plot(points: &[Point]) -> Result<String, Box<dyn Error>> {
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&root)
             .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(84)
+            .x_label_area_size(52)
+            .y_label_area_size(110)
             .build_cartesian_2d(0.0..front.len() as f64, 0.0..100.0)?;
         chart
             .configure_mesh()
@@ -252,7 +255,10 @@ fn bar_plot(points: &[Point]) -> Result<String, Box<dyn Error>> {
             .x_labels(0)
             .x_desc("points of the front, smallest array first: rows x columns x lanes / branches")
             .y_desc("utilization in %")
-            .light_line_style(RGBColor(240, 240, 240))
+            .label_style(("sans-serif", 16))
+            .axis_desc_style(("sans-serif", 18))
+            .max_light_lines(0)
+            .bold_line_style(RGBColor(225, 228, 232))
             .draw()?;
         let left = |index: usize| index as f64;
         chart.draw_series(front.iter().enumerate().map(|(index, p)| {
@@ -261,10 +267,10 @@ fn bar_plot(points: &[Point]) -> Result<String, Box<dyn Error>> {
                     (left(index) + 0.15, 0.0),
                     (left(index) + 0.85, 100.0 * p.utilization),
                 ],
-                RGBColor(20, 90, 180).filled(),
+                RGBColor(140, 180, 230).filled(),
             )
         }))?;
-        let style = ("sans-serif", 12)
+        let style = ("sans-serif", 15)
             .into_font()
             .transform(FontTransform::Rotate270)
             .color(&BLACK);
