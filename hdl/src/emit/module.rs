@@ -851,23 +851,24 @@ impl<'a> Builder<'a> {
                 None => self.whole(net),
             });
         }
-        let index = self
-            .assigns
-            .iter()
-            .position(|a| a.target.net == net)
+        let mut values = Vec::new();
+        while let Some(index) = self.assigns.iter().position(|a| a.target.net == net) {
+            values.push(self.remove_assign(index).value);
+        }
+        let value = values
+            .pop()
             .ok_or_else(|| self.error("a register without control"))?;
-        let assign = self.remove_assign(index);
-        let mut varies = false;
-        assign.value.for_each_bits(&mut |bits| {
+        let mut varies = values.iter().any(|other| *other != value);
+        value.for_each_bits(&mut |bits| {
             varies |= !bits.offset.terms.is_empty();
         });
-        if varies || self.assigns.iter().any(|a| a.target.net == net) {
+        if varies {
             let name = &self.nets[net.0].name;
             return Err(self.error(format!(
                 "`{name}`: registers of one vector with different control"
             )));
         }
-        Ok(assign.value)
+        Ok(value)
     }
 
     fn register(&mut self, child: &ChildInfo<'a>) -> Result<Register, EmitError> {

@@ -37,19 +37,12 @@ pub struct PopcountTree {
     _pipeline: VecDeque<u64>,
 }
 
-/// Groups of one rank's output and their total width: before the merge there are `plan.groups` vectors, after it
-/// one vector for each total.
-fn rank_shape(plan: &PopcountPlan, rank: &Rank) -> (u32, u32) {
-    match *rank {
-        Rank::Merge {
-            numbers_out,
-            width_out,
-            ..
-        } => (numbers_out, width_out),
-        _ => {
-            let (numbers, width) = rank.output();
-            (plan.groups, numbers * width)
-        }
+/// Widths of one rank's output vectors: one vector for each group before the merge, one for each total after it.
+fn vector_widths(plan: &PopcountPlan, rank: &Rank) -> Vec<u32> {
+    let widths = rank.output_widths();
+    match rank {
+        Rank::Merge { .. } => widths,
+        _ => vec![widths.iter().sum(); plan.groups as usize],
     }
 }
 
@@ -78,9 +71,9 @@ impl PopcountTree {
         }];
         let mut adder = Vec::new();
         for rank in plan.rank_list() {
-            let (groups, width) = rank_shape(&plan, rank);
-            number.push(Net::vector(groups, width));
-            adder.push(match *rank {
+            let widths = vector_widths(&plan, rank);
+            number.push(widths.into_iter().map(Net::new).collect());
+            adder.push(match rank {
                 Rank::Adders {
                     numbers_in,
                     width_out,
@@ -89,7 +82,7 @@ impl PopcountTree {
                 } => (0..plan.groups)
                     .map(|_| {
                         Net::partly_unused(
-                            numbers_in / 2 * (width_out + 1),
+                            *numbers_in / 2 * (*width_out + 1),
                             "bit 0 of each sum is the place of its carry-in",
                         )
                     })
@@ -247,10 +240,10 @@ impl<'a> Printer<'a> {
         }
         for (index, rank) in plan.rank_list().iter().enumerate() {
             self.comment(index, rank);
-            match *rank {
-                Rank::FullAdders { numbers } => self.full_adders(numbers),
+            match rank {
+                Rank::FullAdders { numbers } => self.full_adders(*numbers),
                 Rank::Adders { .. } => self.adders(index, rank),
-                Rank::Merge { .. } => self.merge(index, rank),
+                Rank::Merge { widths_out, weight } => self.merge(index, widths_out, *weight),
             }
             self.hold(index + 1);
         }
@@ -263,11 +256,17 @@ impl<'a> Printer<'a> {
     }
 
     fn comment(&mut self, index: usize, rank: &Rank) {
-        let (numbers, width) = rank.output();
+        let widths = rank.output_widths();
+        let bits: Vec<String> = match rank {
+            Rank::Merge { .. } => widths.iter().map(u32::to_string).collect(),
+            _ => widths.first().map(u32::to_string).into_iter().collect(),
+        };
         let text = format!(
-            "rank {}: {numbers} number{} of {width} bits",
+            "rank {}: {} number{} of {} bits",
             index + 1,
-            if numbers == 1 { "" } else { "s" }
+            widths.len(),
+            if widths.len() == 1 { "" } else { "s" },
+            bits.join(", ")
         );
         self.code.push(Statement::Comment(text));
     }
@@ -389,16 +388,11 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn merge(&mut self, index: usize, rank: &Rank) {
-        let Rank::Merge {
-            width_out, weight, ..
-        } = *rank
-        else {
-            return;
-        };
+    fn merge(&mut self, index: usize, widths_out: &[u32], weight: u32) {
         let mut totals = Vec::new();
         for (j, pair) in self.numbers.chunks(2).enumerate() {
             let target = format!("number[{}][{j}]", index + 1);
+            let width_out = widths_out[j];
             let low = cast(signal(&pair[0]), width_out);
             let sum = match pair.get(1) {
                 None => low,
