@@ -13,11 +13,10 @@
 //! assert!(outputs.operand_ready && !outputs.result_valid);
 //! ```
 
-use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs};
+use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs, dispatched};
 use crate::packed::low_mask;
 use crate::pairs::PairSplit;
 use crate::simulator::{Beat, ConstantWrite, Inputs, Outputs, RowMode, Simulator, SimulatorError};
-use multiversion::multiversion;
 use xnorforge_hdl::Design;
 
 /// The array, one clock cycle at a time.
@@ -149,12 +148,8 @@ impl Model {
         let padded = g.rows * g.blocks * BLOCK;
         let stage = Stage {
             entry: vec![0; g.rows],
-            activation: vec![[0; 2]; g.rows * g.activation_branches * g.split.words],
-            // Weights of 1 keep the counts of the columns that only fill the last block in range.
-            weight: vec![
-                [[u64::MAX; BLOCK], [0; BLOCK]];
-                g.weight_branches * g.blocks * g.split.words
-            ],
+            activation: vec![[0; 3]; g.rows * g.activation_branches * g.split.words],
+            weight: vec![[[0; BLOCK]; 2]; g.weight_branches * g.blocks * g.split.words],
             ..Stage::default()
         };
         Model {
@@ -226,39 +221,6 @@ impl Model {
         }
     }
 
-    /// The clock edge. Each part reads registers downstream of it only before they change, so the parts are
-    /// updated from the result port backwards.
-    fn edge(&mut self, flow: &Flow, inputs: &Inputs<'_>) {
-        self.skid.edge(&self.e2, inputs.result_ready);
-        if flow.e2_ready {
-            self.e2.edge(&self.e1, &self.geometry);
-        }
-        if flow.drain_ready {
-            self.e1.valid = flow.row_leaves;
-            if flow.row_leaves {
-                self.e1.take(&self.drain, &self.memory, &self.geometry);
-            }
-        }
-        if flow.load {
-            self.drain
-                .load(&self.done, &self.accumulators, &self.geometry);
-        } else if flow.row_leaves {
-            self.drain.remaining -= 1;
-            self.drain.busy = !flow.last_row;
-        }
-        if flow.advance {
-            let beat = self.pipe.oldest();
-            if beat.valid {
-                self.accumulators.add(beat, &self.geometry);
-            }
-            self.done.edge(beat);
-            self.pipe.advance(inputs.operand, &self.geometry);
-        }
-        if let Some(write) = inputs.constant {
-            self.write_constant(write);
-        }
-    }
-
     fn write_constant(&mut self, write: &ConstantWrite) {
         let g = &self.geometry;
         let entry = (write.entry & g.entry_mask) as usize;
@@ -275,6 +237,41 @@ impl Model {
         self.e2.valid = false;
         self.skid.main_valid = false;
         self.skid.spill_valid = false;
+    }
+}
+
+dispatched! {
+    /// The clock edge. Each part reads registers upstream of it only before they change, so the parts are
+    /// updated from the result port backwards.
+    fn clock_edge(model: &mut Model, flow: &Flow, inputs: &Inputs<'_>) {
+        let g = &model.geometry;
+        model.skid.edge(&model.e2, inputs.result_ready);
+        if flow.e2_ready {
+            model.e2.edge(&model.e1, g);
+        }
+        if flow.drain_ready {
+            model.e1.valid = flow.row_leaves;
+            if flow.row_leaves {
+                model.e1.take(&model.drain, &model.memory, g);
+            }
+        }
+        if flow.load {
+            model.drain.load(&model.done, &model.accumulators, g);
+        } else if flow.row_leaves {
+            model.drain.remaining -= 1;
+            model.drain.busy = !flow.last_row;
+        }
+        if flow.advance {
+            let beat = model.pipe.oldest();
+            if beat.valid {
+                model.accumulators.add(beat, g);
+            }
+            model.done.edge(beat);
+            model.pipe.advance(inputs.operand, g);
+        }
+        if let Some(write) = inputs.constant {
+            model.write_constant(write);
+        }
     }
 }
 
@@ -319,7 +316,7 @@ impl Simulator for Model {
     fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
         let flow = Flow::of(self);
         self.set_outputs(flow.advance);
-        self.edge(&flow, inputs);
+        clock_edge(self, &flow, inputs);
         if inputs.reset {
             self.reset();
         }
@@ -363,6 +360,7 @@ impl Geometry {
 
 impl Stage {
     /// Takes what stands at the operand port.
+    #[inline(always)]
     fn take(&mut self, operand: Option<&Beat>, g: &Geometry) {
         self.valid = operand.is_some();
         let Some(beat) = operand else { return };
@@ -381,34 +379,40 @@ impl Stage {
         self.take_weight(&beat.weight, g);
     }
 
+    #[inline(always)]
     fn take_activation(&mut self, words: &[u64], g: &Geometry) {
+        let branches = g.rows * g.activation_branches;
         assert_eq!(
             words.len(),
-            g.rows * g.activation_branches * g.port_words,
+            branches * g.port_words,
             "words of the activation port"
         );
-        let pairs = self.activation.chunks_exact_mut(g.split.words);
-        for (pairs, word) in pairs.zip(words.chunks_exact(g.port_words)) {
+        for branch in 0..branches {
+            let word = &words[branch * g.port_words..][..g.port_words];
+            let pairs = &mut self.activation[branch * g.split.words..][..g.split.words];
             for (j, pair) in pairs.iter_mut().enumerate() {
                 *pair = g.split.activation(word, j);
             }
         }
     }
 
+    #[inline(always)]
     fn take_weight(&mut self, words: &[u64], g: &Geometry) {
+        let branches = g.columns * g.weight_branches;
         assert_eq!(
             words.len(),
-            g.columns * g.weight_branches * g.port_words,
+            branches * g.port_words,
             "words of the weight port"
         );
-        for (index, word) in words.chunks_exact(g.port_words).enumerate() {
-            let (column, branch) = (index / g.weight_branches, index % g.weight_branches);
-            let block = branch * g.blocks + column / BLOCK;
-            let pairs = &mut self.weight[block * g.split.words..][..g.split.words];
-            for (j, pair) in pairs.iter_mut().enumerate() {
-                let [w1, ow] = g.split.weight(word, j);
-                pair[0][column % BLOCK] = w1;
-                pair[1][column % BLOCK] = ow;
+        for column in 0..g.columns {
+            for k in 0..g.weight_branches {
+                let word =
+                    &words[(column * g.weight_branches + k) * g.port_words..][..g.port_words];
+                let block = k * g.blocks + column / BLOCK;
+                let pairs = &mut self.weight[block * g.split.words..][..g.split.words];
+                for (j, [not_w1, differ]) in pairs.iter_mut().enumerate() {
+                    [not_w1[column % BLOCK], differ[column % BLOCK]] = g.split.weight(word, j);
+                }
             }
         }
     }
@@ -421,6 +425,7 @@ impl Pipe {
     }
 
     /// Every stage moves on; the buffers of stage D become those of stage 1.
+    #[inline(always)]
     fn advance(&mut self, operand: Option<&Beat>, g: &Geometry) {
         let depth = self.stages.len();
         self.newest = (self.newest + depth - 1) % depth;
@@ -437,6 +442,7 @@ impl Pipe {
 }
 
 impl Accumulators {
+    #[inline(always)]
     fn add(&mut self, beat: &Stage, g: &Geometry) {
         if beat.first || beat.shift > 0 {
             let low = if beat.first {
@@ -459,6 +465,7 @@ impl Accumulators {
 
 /// `{high, low} >> shift`, and `high` cleared where `keep` says so. The bits past the accumulator's width are
 /// dropped first: the RTL never had them.
+#[inline(always)]
 fn shift_all(sums: &mut [u64], shift: u32, width_mask: u64, keep: u64) {
     for sum in sums {
         *sum = (*sum & width_mask) >> shift & keep;
@@ -466,11 +473,7 @@ fn shift_all(sums: &mut [u64], shift: u32, width_mask: u64, keep: u64) {
 }
 
 /// Adds the counts of one beat to the adding part of every processing element's accumulator.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx512vpopcntdq+bmi1+bmi2+popcnt",
-    "x86_64+avx2+bmi1+bmi2+popcnt",
-    "x86_64+popcnt",
-))]
+#[inline(always)]
 fn add_counts(
     sums: &mut [u64],
     activation: &[ActivationPair],
@@ -524,32 +527,38 @@ fn add_block<const ROWS: usize>(
 }
 
 /// Adds the row units' counts of one beat.
+#[inline(always)]
 fn add_row_counts(sums: &mut [u64], beat: &Stage, g: &Geometry) {
-    let row_words = g.activation_branches * g.split.words;
-    let weights = (1u64 << g.weight_branches) - 1;
-    for (sum, row) in sums.iter_mut().zip(beat.activation.chunks_exact(row_words)) {
+    let words = g.split.words;
+    for (row, sum) in sums.iter_mut().enumerate() {
         let mut count = 0;
-        for (m, branch) in row.chunks_exact(g.split.words).enumerate() {
-            let total = |f: fn(u64, u64) -> u32| -> u64 {
-                branch.iter().map(|[a1, oa]| u64::from(f(*a1, *oa))).sum()
-            };
-            count += match beat.row_mode {
-                RowMode::Odd => weights * total(|_, oa| oa.count_ones()),
-                RowMode::OddAndSum => {
-                    let ones = total(|a1, oa| a1.count_ones() + (a1 ^ oa).count_ones());
-                    weights * total(|_, oa| oa.count_ones()) + ones
-                }
-                RowMode::NotBoth => {
-                    let both = total(|a1, oa| (a1 & !oa).count_ones());
-                    2 * weights * (g.split.half as u64 - both)
-                }
-            } << m;
+        for m in 0..g.activation_branches {
+            let branch = &beat.activation[(row * g.activation_branches + m) * words..][..words];
+            count += row_count(branch, beat.row_mode, g) << m;
         }
         *sum = sum.wrapping_add(count << g.low_width);
     }
 }
 
+/// What a row unit makes of one activation branch.
+#[inline(always)]
+fn row_count(branch: &[ActivationPair], mode: RowMode, g: &Geometry) -> u64 {
+    let (mut ones, mut odd) = (0, 0);
+    for [a1, a2, differ] in branch {
+        ones += u64::from(a1.count_ones() + a2.count_ones());
+        odd += u64::from(differ.count_ones());
+    }
+    let weights = (1u64 << g.weight_branches) - 1;
+    match mode {
+        RowMode::Odd => weights * odd,
+        RowMode::OddAndSum => weights * odd + ones,
+        // Pairs with both bits 1 are half of what is left of the ones without the differing pairs.
+        RowMode::NotBoth => 2 * weights * (g.split.half as u64 - (ones - odd) / 2),
+    }
+}
+
 impl Done {
+    #[inline(always)]
     fn edge(&mut self, beat: &Stage) {
         self.valid = beat.valid && beat.last;
         if self.valid {
@@ -561,6 +570,7 @@ impl Done {
 }
 
 impl Drain {
+    #[inline(always)]
     fn load(&mut self, done: &Done, sums: &Accumulators, g: &Geometry) {
         self.busy = true;
         self.remaining = g.rows;
@@ -578,6 +588,7 @@ impl Drain {
 
 impl Epilogue1 {
     /// Takes the drain's head.
+    #[inline(always)]
     fn take(&mut self, drain: &Drain, memory: &[i64], g: &Geometry) {
         let row = g.rows - drain.remaining;
         let sums = &drain.elements[row * g.blocks * BLOCK..][..g.columns];
@@ -594,6 +605,7 @@ impl Epilogue1 {
 }
 
 impl Epilogue2 {
+    #[inline(always)]
     fn edge(&mut self, e1: &Epilogue1, g: &Geometry) {
         self.valid = e1.valid;
         if !e1.valid {
@@ -611,6 +623,7 @@ impl Epilogue2 {
 }
 
 impl Skid {
+    #[inline(always)]
     fn edge(&mut self, e2: &Epilogue2, result_ready: bool) {
         let main_ready = !self.main_valid || result_ready;
         let has_input = self.spill_valid || e2.valid;
@@ -631,6 +644,7 @@ impl Skid {
     }
 }
 
+#[inline(always)]
 fn shift_right(taken: &mut [i64], e2: &Epilogue2) {
     for (taken, value) in taken.iter_mut().zip(&e2.value) {
         *taken = value >> e2.shift;

@@ -6,6 +6,7 @@
 
 use crate::encoder::Encoding;
 use crate::gemm::{Operand, Precision};
+use crate::kernel::dispatched;
 use bitvec::prelude::{BitVec, Lsb0};
 use xnorforge_hdl::schedule;
 
@@ -92,14 +93,40 @@ impl StoredForm {
 
     /// The code of a number: bit i is plane i.
     pub fn code(&self, value: i32) -> u32 {
-        match self.encoding {
-            // -1, 0, +1 as 00, 01, 11.
-            Encoding::Ternary => u32::from(value >= 0) | u32::from(value > 0) << 1,
-            Encoding::Unsigned => value as u32,
-            Encoding::Signed => (value + (1 << (self.planes - 1))) as u32,
-            // The half of an odd number and of the odd bias 2^M - 1.
-            Encoding::Bipolar => ((value + (1 << self.planes) - 1) >> 1) as u32,
+        self.coder().code(value) as u32
+    }
+
+    fn coder(&self) -> Coder {
+        let (add, shift, is_ternary) = match self.encoding {
+            Encoding::Unsigned => (0, 0, false),
+            Encoding::Signed => (1 << (self.planes - 1), 0, false),
+            // Half of an odd number and of the odd bias 2^M - 1.
+            Encoding::Bipolar => ((1 << self.planes) - 1, 1, false),
+            // -1, 0, +1 as 00, 01, 11: 0, 1, 2 with the upper bit copied down.
+            Encoding::Ternary => (1, 0, true),
+        };
+        Coder {
+            add,
+            shift,
+            copied: u16::from(is_ternary),
         }
+    }
+}
+
+/// The arithmetic of [`StoredForm::code`] without a branch.
+#[derive(Clone, Copy)]
+struct Coder {
+    add: i32,
+    shift: u32,
+    copied: u16,
+}
+
+impl Coder {
+    /// A code has at most 14 bits: 8 bits widened to a multiple of 7.
+    #[inline(always)]
+    fn code(self, value: i32) -> u16 {
+        let code = ((value + self.add) >> self.shift) as u16;
+        code | (code >> 1 & self.copied)
     }
 }
 
@@ -141,36 +168,42 @@ impl BitPlanes {
         lanes: usize,
         padding: Padding,
     ) -> Self {
+        let mut packed = Self::empty(values.len() / elements, elements, form, lanes);
+        pack_dispatched(&mut packed, values, elements, form, lanes, padding);
+        packed
+    }
+
+    fn empty(vectors: usize, elements: usize, form: &StoredForm, lanes: usize) -> Self {
         let planes = form.planes() as usize;
         let chunks = elements.div_ceil(lanes);
         let chunk_words = lanes.div_ceil(64);
-        let mut words = vec![0; values.len() / elements * planes * chunks * chunk_words];
-        let vector_words = planes * chunks * chunk_words;
-        let fill = if padding == Padding::Ones {
-            u64::MAX
-        } else {
-            0
-        };
-        let vectors = values.chunks_exact(elements);
-        for (packed, vector) in words.chunks_exact_mut(vector_words).zip(vectors) {
-            for (chunk, values) in vector.chunks(lanes).enumerate() {
-                for word in 0..chunk_words {
-                    let from = (word * 64).min(values.len());
-                    let values = &values[from..(from + 64).min(values.len())];
-                    let lanes_here = (lanes - word * 64).min(64);
-                    let tail = low_mask(lanes_here) & !low_mask(values.len());
-                    for plane in 0..planes {
-                        let bits = plane_word(form, values, plane);
-                        packed[(plane * chunks + chunk) * chunk_words + word] = bits | tail & fill;
-                    }
-                }
-            }
-        }
         BitPlanes {
             planes,
             chunks,
             chunk_words,
-            words,
+            words: vec![0; vectors * planes * chunks * chunk_words],
+        }
+    }
+
+    /// Packs one word of every plane: the codes of up to 64 `values`, and `fill` after them.
+    #[inline(always)]
+    fn pack_word(&mut self, at: usize, coder: Coder, values: &[i32], fill: u64) {
+        let stride = self.chunks * self.chunk_words;
+        let mut codes = [0; 64];
+        match <&[i32; 64]>::try_from(values) {
+            // A fixed length is what lets the compiler use whole vectors.
+            Ok(values) => codes = values.map(|value| coder.code(value)),
+            Err(_) => {
+                for (code, value) in codes.iter_mut().zip(values) {
+                    *code = coder.code(*value);
+                }
+            }
+        }
+        for first in (0..self.planes).step_by(8) {
+            let planes = transpose_bits(codes.map(|code| (code >> first) as u8));
+            for (plane, word) in (first..self.planes).zip(planes) {
+                self.words[at + plane * stride] = word | fill;
+            }
         }
     }
 
@@ -234,10 +267,53 @@ impl TapMask {
     }
 }
 
-/// One word of one plane: bit i is bit `plane` of the code of `values[i]`.
-fn plane_word(form: &StoredForm, values: &[i32], plane: usize) -> u64 {
-    values.iter().enumerate().fold(0, |word, (i, value)| {
-        word | u64::from(form.code(*value) >> plane & 1) << i
+dispatched! {
+    fn pack_dispatched(
+        packed: &mut BitPlanes,
+        values: &[i32],
+        elements: usize,
+        form: &StoredForm,
+        lanes: usize,
+        padding: Padding,
+    ) {
+        let coder = form.coder();
+        let ones = if padding == Padding::Ones { u64::MAX } else { 0 };
+        let vector_words = packed.planes * packed.chunks * packed.chunk_words;
+        for (v, vector) in values.chunks_exact(elements).enumerate() {
+            for (chunk, values) in vector.chunks(lanes).enumerate() {
+                let at = v * vector_words + chunk * packed.chunk_words;
+                for word in 0..packed.chunk_words {
+                    let from = (word * 64).min(values.len());
+                    let values = &values[from..(from + 64).min(values.len())];
+                    let lanes_here = (lanes - word * 64).min(64);
+                    let tail = low_mask(lanes_here) & !low_mask(values.len());
+                    packed.pack_word(at + word, coder, values, tail & ones);
+                }
+            }
+        }
+    }
+}
+
+/// Eight planes of 64 codes of eight bits: bit i of plane p is bit p of code i.
+///
+/// Each eight codes are an 8 x 8 matrix of bits in one word, transposed in three steps of swaps
+/// (Hacker's Delight, 7-3).
+#[inline(always)]
+fn transpose_bits(codes: [u8; 64]) -> [u64; 8] {
+    let mut matrices: [u64; 8] =
+        std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|b| codes[8 * i + b])));
+    for matrix in &mut matrices {
+        for (distance, mask) in [
+            (7, 0x00aa_00aa_00aa_00aa),
+            (14, 0x0000_cccc_0000_cccc),
+            (28, 0x0000_0000_f0f0_f0f0),
+        ] {
+            let swapped = (*matrix ^ (*matrix >> distance)) & mask;
+            *matrix ^= swapped ^ (swapped << distance);
+        }
+    }
+    std::array::from_fn(|plane| {
+        u64::from_le_bytes(matrices.map(|matrix| (matrix >> (8 * plane)) as u8))
     })
 }
 

@@ -14,10 +14,9 @@
 
 use crate::cycles::CycleReport;
 use crate::gemm::{Gemm, Operand};
-use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs};
+use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs, dispatched};
 use crate::lower::{LowerError, Plan};
 use crate::packed::{BitPlanes, Padding, StoredForm, TapMask};
-use multiversion::multiversion;
 use rayon::prelude::*;
 use xnorforge_hdl::Design;
 
@@ -108,7 +107,7 @@ impl PackedWeights {
                 let halves = planes.plane(column, plane).chunks_exact(2);
                 let mut differing = 0;
                 for (pair, half) in pairs[start..start + words].iter_mut().zip(halves) {
-                    pair[0][column % BLOCK] = half[0];
+                    pair[0][column % BLOCK] = !half[0];
                     pair[1][column % BLOCK] = half[0] ^ half[1];
                     differing += i64::from((half[0] ^ half[1]).count_ones());
                 }
@@ -191,30 +190,25 @@ impl PackedRows {
         classes: Vec<u32>,
     ) -> Self {
         let (count, words) = (planes.planes(), planes.chunks());
-        let mut pairs = Vec::with_capacity(classes.len() * count * words);
-        let mut terms = Vec::with_capacity(classes.len());
-        for row in 0..classes.len() {
-            let (mut ones, mut odd) = (0, 0);
-            for plane in 0..count {
-                let significance = form.significance(plane as u32);
-                for half in planes.plane(row, plane).chunks_exact(2) {
-                    let differ = half[0] ^ half[1];
-                    pairs.push([half[0], differ]);
-                    let ones_here = half[0].count_ones() + half[1].count_ones();
-                    ones += i64::from(ones_here) << significance;
-                    odd += i64::from(differ.count_ones()) << significance;
-                }
-            }
-            let stored = 2 * ones - form.total() * elements as i64;
-            terms.push(weights.form.offset() * stored - 2 * weights.form.total() * odd);
-        }
-        PackedRows {
+        let mut rows = PackedRows {
             planes: count,
             words,
-            pairs,
-            terms,
+            pairs: vec![[0; 3]; classes.len() * count * words],
+            terms: vec![0; classes.len()],
             classes,
+        };
+        for row in 0..rows.classes.len() {
+            let (mut ones, mut odd) = (0, 0);
+            for plane in 0..count {
+                let pairs = &mut rows.pairs[(row * count + plane) * words..][..words];
+                let counts = split_plane(planes.plane(row, plane), pairs);
+                ones += (counts[0] as i64) << form.significance(plane as u32);
+                odd += (counts[1] as i64) << form.significance(plane as u32);
+            }
+            let stored = 2 * ones - form.total() * elements as i64;
+            rows.terms[row] = weights.form.offset() * stored - 2 * weights.form.total() * odd;
         }
+        rows
     }
 
     fn plane(&self, row: usize, plane: usize) -> &[ActivationPair] {
@@ -222,22 +216,32 @@ impl PackedRows {
     }
 }
 
-/// Multiplies a panel of rows by all columns.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx512vpopcntdq+bmi1+bmi2+popcnt",
-    "x86_64+avx2+bmi1+bmi2+popcnt",
-    "x86_64+popcnt",
-))]
-fn multiply_panel(panel: &PackedRows, weights: &PackedWeights, results: &mut [i64]) {
-    const TALL: usize = 4;
-    let rows = panel.classes.len();
-    let tall = rows / TALL * TALL;
-    for block in 0..weights.columns.div_ceil(BLOCK) {
-        for row in (0..tall).step_by(TALL) {
-            multiply_block::<TALL>(panel, weights, results, row, block);
+dispatched! {
+    /// Pairs each word of a plane with the next one; gives how many bits are 1 and how many pairs differ.
+    fn split_plane(plane: &[u64], pairs: &mut [ActivationPair]) -> [u64; 2] {
+        let (mut ones, mut odd) = (0, 0);
+        for (pair, half) in pairs.iter_mut().zip(plane.chunks_exact(2)) {
+            *pair = [half[0], half[1], half[0] ^ half[1]];
+            ones += u64::from(half[0].count_ones() + half[1].count_ones());
+            odd += u64::from(pair[2].count_ones());
         }
-        for row in tall..rows {
-            multiply_block::<1>(panel, weights, results, row, block);
+        [ones, odd]
+    }
+}
+
+dispatched! {
+    /// Multiplies a panel of rows by all columns.
+    fn multiply_panel(panel: &PackedRows, weights: &PackedWeights, results: &mut [i64]) {
+        const TALL: usize = 4;
+        let rows = panel.classes.len();
+        let tall = rows / TALL * TALL;
+        for block in 0..weights.columns.div_ceil(BLOCK) {
+            for row in (0..tall).step_by(TALL) {
+                multiply_block::<TALL>(panel, weights, results, row, block);
+            }
+            for row in tall..rows {
+                multiply_block::<1>(panel, weights, results, row, block);
+            }
         }
     }
 }
