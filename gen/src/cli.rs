@@ -61,6 +61,9 @@ pub enum Command {
     /// Show which outside tools are found and how to install the others
     #[command(after_help = commands::doctor::EXAMPLE)]
     Doctor(commands::doctor::Args),
+    /// Measure processing elements with Yosys, the usual ones beside the generated ones
+    #[command(after_help = commands::area::EXAMPLE)]
+    Area(commands::area::Args),
 }
 
 /// Parses the process's arguments, runs the command, prints its failure.
@@ -87,6 +90,7 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Encode(args) => commands::encode::run(&args, terminal),
         Command::Inspect(args) => commands::inspect::run(&args, terminal),
         Command::Doctor(args) => commands::doctor::run(&args, terminal),
+        Command::Area(args) => commands::area::run(&args, terminal),
     }
 }
 

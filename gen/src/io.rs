@@ -22,42 +22,47 @@ const DIMENSIONS_MAX: usize = 64;
 /// Most arrays in one `.npz`.
 const MEMBERS_MAX: usize = 65_536;
 
-/// What is wrong with an array file.
+/// An array that cannot be used: which one, and why.
 #[derive(Debug, thiserror::Error)]
-pub enum ArrayError {
+#[error("{place}{problem}")]
+pub struct ArrayError {
+    /// File and array.
+    pub place: Place,
+    /// What is wrong with it. Boxed, to keep results small.
+    pub problem: Box<Problem>,
+}
+
+impl ArrayError {
+    fn new(place: &Place, problem: Problem) -> Self {
+        ArrayError {
+            place: place.clone(),
+            problem: Box::new(problem),
+        }
+    }
+}
+
+/// What is wrong with an array or its file; follows the place in a message.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
     /// The file cannot be opened or read.
-    #[error("cannot read `{file}`: {reason}")]
-    Read {
-        /// The file.
-        file: String,
-        /// Why. Not a `source`: the message above has it already.
-        reason: io::Error,
-    },
+    #[error(" cannot be read: {0}")]
+    Read(io::Error),
     /// The file is neither `.npy` nor `.npz`.
     #[error(
-        "`{file}` is not an array file: it begins with {found}, a .npy begins with \"\\x93NUMPY\" and a .npz is a zip archive; write it with numpy.save or numpy.savez"
+        " is not an array file: it begins with {found}, a .npy begins with \"\\x93NUMPY\" and a .npz is a zip archive; write it with numpy.save or numpy.savez"
     )]
     NotAnArrayFile {
-        /// The file.
-        file: String,
         /// Its first bytes.
         found: String,
     },
     /// The archive or the header is damaged.
-    #[error("{place} is damaged: {reason}; write it again with numpy.save or numpy.savez")]
-    Damaged {
-        /// File and array.
-        place: Place,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error(" is damaged: {0}; write it again with numpy.save or numpy.savez")]
+    Damaged(String),
     /// The header promises more data than there is, or less.
     #[error(
-        "{place} has the wrong length: shape {shape} of {dtype} takes {expected} bytes of data, found {found}; the file is truncated or damaged, write it again"
+        " has the wrong length: shape {shape} of {dtype} takes {expected} bytes of data, found {found}; the file is truncated or damaged, write it again"
     )]
     Length {
-        /// File and array.
-        place: Place,
         /// Shape in the header.
         shape: String,
         /// Element type in the header.
@@ -69,12 +74,10 @@ pub enum ArrayError {
     },
     /// The array is past the limit.
     #[error(
-        "{place} is too large: shape {shape} has {elements} elements, the limit is {limit} ({} MiB in memory); split it",
+        " is too large: shape {shape} has {elements} elements, the limit is {limit} ({} MiB in memory); split it",
         ARRAY_BYTES_MAX >> 20
     )]
     TooLarge {
-        /// File and array.
-        place: Place,
         /// Shape in the header.
         shape: String,
         /// Number of elements, or "more than 2^64".
@@ -83,40 +86,30 @@ pub enum ArrayError {
         limit: u64,
     },
     /// The element type cannot be used.
-    #[error("{place} has dtype `{found}`, expected {expected}; convert it with .astype()")]
+    #[error(" has dtype `{found}`, expected {expected}; convert it with .astype()")]
     Dtype {
-        /// File and array.
-        place: Place,
         /// What was found.
         found: String,
         /// What is wanted.
         expected: &'static str,
     },
     /// The shape does not fit.
-    #[error("{place} has shape {found}, expected {expected}")]
+    #[error(" has shape {found}, expected {expected}")]
     Shape {
-        /// File and array.
-        place: Place,
         /// What was found.
         found: String,
         /// What is wanted, with the reason.
         expected: String,
     },
     /// The file holds no such array.
-    #[error("`{file}` holds no array `{name}`; it holds {available}")]
+    #[error(" does not exist; the file holds {available}")]
     Missing {
-        /// The file.
-        file: String,
-        /// The array asked for.
-        name: String,
         /// What there is.
         available: String,
     },
     /// A value that is not allowed.
-    #[error("{place}[{index}] = {value}: {reason}")]
+    #[error("[{index}] = {value}: {reason}")]
     Value {
-        /// File and array.
-        place: Place,
         /// Where, as `3, 7`.
         index: String,
         /// The value.
@@ -184,15 +177,17 @@ impl Array {
     /// The elements as integers.
     ///
     /// # Errors
-    /// [`ArrayError::Dtype`] for floating-point arrays.
+    /// [`Problem::Dtype`] for floating-point arrays.
     pub fn ints(&self) -> Result<&[i64], ArrayError> {
         match &self.elements {
             Elements::Int(values) => Ok(values),
-            Elements::Float(_) => Err(ArrayError::Dtype {
-                place: self.place.clone(),
-                found: self.dtype.clone(),
-                expected: "an integer type (int8 for codes)",
-            }),
+            Elements::Float(_) => Err(ArrayError::new(
+                &self.place,
+                Problem::Dtype {
+                    found: self.dtype.clone(),
+                    expected: "an integer type (int8 for codes)",
+                },
+            )),
         }
     }
 
@@ -203,17 +198,17 @@ impl Array {
 
     /// An error that this array has the wrong shape.
     pub fn shape_error(&self, expected: impl Into<String>) -> ArrayError {
-        ArrayError::Shape {
-            place: self.place.clone(),
+        let problem = Problem::Shape {
             found: self.shape_text(),
             expected: expected.into(),
-        }
+        };
+        ArrayError::new(&self.place, problem)
     }
 
     /// Checks that the shape is exactly `shape`.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`], with `why` behind the expected shape.
+    /// [`Problem::Shape`], with `why` behind the expected shape.
     pub fn expect_shape(&self, shape: &[usize], why: &str) -> Result<(), ArrayError> {
         if self.shape == shape {
             return Ok(());
@@ -227,12 +222,12 @@ impl Array {
             Elements::Int(values) => values.get(flat).map(ToString::to_string),
             Elements::Float(values) => values.get(flat).map(ToString::to_string),
         };
-        ArrayError::Value {
-            place: self.place.clone(),
+        let problem = Problem::Value {
             index: index_text(flat, &self.shape),
             value: value.unwrap_or_default(),
             reason: reason.into(),
-        }
+        };
+        ArrayError::new(&self.place, problem)
     }
 }
 
@@ -367,13 +362,12 @@ impl ArrayFile {
             return Ok(file);
         }
         if !magic.starts_with(b"PK") {
-            return Err(ArrayError::NotAnArrayFile {
-                file: file.name.clone(),
-                found: match magic.len() {
-                    0 => "nothing (it is empty)".to_owned(),
-                    _ => format!("\"{}\"", magic.escape_ascii()),
-                },
-            });
+            let found = match magic.len() {
+                0 => "nothing (it is empty)".to_owned(),
+                _ => format!("\"{}\"", magic.escape_ascii()),
+            };
+            let problem = Problem::NotAnArrayFile { found };
+            return Err(ArrayError::new(&file.place(""), problem));
         }
         let archive = file.archive()?;
         if archive.len() > MEMBERS_MAX {
@@ -437,10 +431,7 @@ impl ArrayFile {
         name: &str,
         f: impl FnOnce(&mut dyn Read, u64, &Place) -> Result<T, ArrayError>,
     ) -> Result<T, ArrayError> {
-        let place = Place {
-            file: self.name.clone(),
-            array: name.to_owned(),
-        };
+        let place = self.place(name);
         if !self.has(name) {
             return Err(self.missing(name));
         }
@@ -488,37 +479,28 @@ impl ArrayFile {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        ArrayError::Missing {
+        ArrayError::new(&self.place(name), Problem::Missing { available })
+    }
+
+    fn place(&self, name: &str) -> Place {
+        Place {
             file: self.name.clone(),
-            name: name.to_owned(),
-            available,
+            array: name.to_owned(),
         }
     }
 
     fn read_error(&self, reason: io::Error) -> ArrayError {
-        ArrayError::Read {
-            file: self.name.clone(),
-            reason,
-        }
+        ArrayError::new(&self.place(""), Problem::Read(reason))
     }
 
     fn damaged(&self, name: &str, reason: String) -> ArrayError {
-        ArrayError::Damaged {
-            place: Place {
-                file: self.name.clone(),
-                array: name.to_owned(),
-            },
-            reason,
-        }
+        ArrayError::new(&self.place(name), Problem::Damaged(reason))
     }
 }
 
 /// Reads and checks a header; `bytes` is the length of the whole `.npy`.
 fn read_header(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Header, ArrayError> {
-    let damaged = |reason: String| ArrayError::Damaged {
-        place: place.clone(),
-        reason,
-    };
+    let damaged = |reason: String| ArrayError::new(place, Problem::Damaged(reason));
     let short = |e: io::Error| damaged(format!("its header ends early ({e})"));
     let mut all = vec![0; 8];
     reader.read_exact(&mut all).map_err(short)?;
@@ -558,20 +540,22 @@ fn read_header(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Heade
 }
 
 fn length_error(header: &Header, found: String, place: &Place) -> ArrayError {
-    ArrayError::Length {
-        place: place.clone(),
+    let problem = Problem::Length {
         shape: format!("{:?}", header.shape),
         dtype: header.dtype.clone(),
         expected: header.data_bytes(),
         found,
-    }
+    };
+    ArrayError::new(place, problem)
 }
 
 fn check_header(fields: Fields, bytes: Vec<u8>, place: &Place) -> Result<Header, ArrayError> {
-    let element = Element::from_descr(&fields.descr).ok_or_else(|| ArrayError::Dtype {
-        place: place.clone(),
-        found: fields.descr.clone(),
-        expected: "bool, an integer, float32 or float64",
+    let element = Element::from_descr(&fields.descr).ok_or_else(|| {
+        let problem = Problem::Dtype {
+            found: fields.descr.clone(),
+            expected: "bool, an integer, float32 or float64",
+        };
+        ArrayError::new(place, problem)
     })?;
     let limit = ARRAY_BYTES_MAX / ELEMENT_BYTES;
     let product = fields
@@ -589,12 +573,14 @@ fn check_header(fields: Fields, bytes: Vec<u8>, place: &Place) -> Result<Header,
             shape: fields.shape.iter().map(|&d| d as usize).collect(),
             count: count as usize,
         }),
-        product => Err(ArrayError::TooLarge {
-            place: place.clone(),
-            shape: format!("{:?}", fields.shape),
-            elements: product.map_or("more than 2^64".to_owned(), |p| p.to_string()),
-            limit,
-        }),
+        product => Err(ArrayError::new(
+            place,
+            Problem::TooLarge {
+                shape: format!("{:?}", fields.shape),
+                elements: product.map_or("more than 2^64".to_owned(), |p| p.to_string()),
+                limit,
+            },
+        )),
     }
 }
 
@@ -614,10 +600,7 @@ fn read_array(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Array,
             return Err(length_error(&header, found, place));
         }
         Err(e) => {
-            return Err(ArrayError::Damaged {
-                place: place.clone(),
-                reason: e.to_string(),
-            });
+            return Err(ArrayError::new(place, Problem::Damaged(e.to_string())));
         }
     }
     Ok(Array {
@@ -633,10 +616,7 @@ fn read_array(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Array,
 }
 
 fn decode(reader: impl Read, header: &Header, place: &Place) -> Result<Elements, ArrayError> {
-    let damaged = |e: io::Error| ArrayError::Damaged {
-        place: place.clone(),
-        reason: e.to_string(),
-    };
+    let damaged = |e: io::Error| ArrayError::new(place, Problem::Damaged(e.to_string()));
     let file = npyz::NpyFile::new(reader).map_err(damaged)?;
     macro_rules! elements {
         ($kind:ident, $stored:ty, $convert:expr) => {{

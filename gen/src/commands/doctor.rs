@@ -54,7 +54,7 @@ fn check_names(required: &[String], survey: &[Survey]) -> Result<(), Failure> {
 fn row((tool, found): &Survey) -> Vec<String> {
     let (version, place) = match found {
         Ok(found) => (found.version.clone(), found.path.display().to_string()),
-        Err(ToolError::Missing { install, .. }) => ("missing".to_owned(), (*install).to_owned()),
+        Err(ToolError::Missing { tool }) => ("missing".to_owned(), tool.install.to_owned()),
         Err(error) => ("unusable".to_owned(), error.to_string()),
     };
     vec![

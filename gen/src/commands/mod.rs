@@ -1,5 +1,6 @@
 //! One file for each subcommand: its arguments, an example for its help, and what it does.
 
+pub mod area;
 pub mod cosim;
 pub mod demo;
 pub mod doctor;
