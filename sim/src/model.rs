@@ -13,12 +13,14 @@
 //! assert!(outputs.operand_ready && !outputs.result_valid);
 //! ```
 
-use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs};
+use crate::kernel::{
+    ActivationGroup, ActivationPair, BLOCK, GROUP, Significances, WeightPair, dispatched, sum_pairs,
+};
 use crate::packed::low_mask;
 use crate::pairs::PairSplit;
 use crate::simulator::{Beat, ConstantWrite, Inputs, Outputs, RowMode, Simulator, SimulatorError};
-use multiversion::multiversion;
 use xnorforge_hdl::Design;
+use xnorforge_hdl::config::BITS_MAX;
 
 /// The array, one clock cycle at a time.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct Model {
 struct Geometry {
     rows: usize,
     columns: usize,
+    /// Groups of four rows.
+    groups: usize,
     /// Blocks of eight columns.
     blocks: usize,
     activation_branches: usize,
@@ -68,9 +72,9 @@ struct Stage {
     align: u32,
     result_shift: u32,
     entry: Vec<u32>,
-    /// `[row][branch][word]`.
-    activation: Vec<ActivationPair>,
-    /// `[branch][block of columns][word]`.
+    /// `[group of rows][branch][word]`; rows past the last one are 0.
+    activation: Vec<ActivationGroup>,
+    /// `[block of columns][branch][word]`.
     weight: Vec<WeightPair>,
 }
 
@@ -84,7 +88,7 @@ struct Pipe {
 /// Accumulators as `{high, low}`, one for each processing element and each row unit.
 #[derive(Clone, Debug)]
 struct Accumulators {
-    /// `[row][column]`, columns padded to whole blocks.
+    /// `[row][column]`, padded to whole groups and blocks.
     elements: Vec<u64>,
     rows: Vec<u64>,
 }
@@ -146,15 +150,11 @@ impl Model {
     pub fn new(design: &Design) -> Self {
         let geometry = Geometry::new(design);
         let g = &geometry;
-        let padded = g.rows * g.blocks * BLOCK;
+        let padded = g.groups * GROUP * g.blocks * BLOCK;
         let stage = Stage {
             entry: vec![0; g.rows],
-            activation: vec![[0; 2]; g.rows * g.activation_branches * g.split.words],
-            // Weights of 1 keep the counts of the columns that only fill the last block in range.
-            weight: vec![
-                [[u64::MAX; BLOCK], [0; BLOCK]];
-                g.weight_branches * g.blocks * g.split.words
-            ],
+            activation: vec![[[0; 3]; GROUP]; g.groups * g.activation_branches * g.split.words],
+            weight: vec![[[0; BLOCK]; 2]; g.weight_branches * g.blocks * g.split.words],
             ..Stage::default()
         };
         Model {
@@ -226,39 +226,6 @@ impl Model {
         }
     }
 
-    /// The clock edge. Each part reads registers downstream of it only before they change, so the parts are
-    /// updated from the result port backwards.
-    fn edge(&mut self, flow: &Flow, inputs: &Inputs<'_>) {
-        self.skid.edge(&self.e2, inputs.result_ready);
-        if flow.e2_ready {
-            self.e2.edge(&self.e1, &self.geometry);
-        }
-        if flow.drain_ready {
-            self.e1.valid = flow.row_leaves;
-            if flow.row_leaves {
-                self.e1.take(&self.drain, &self.memory, &self.geometry);
-            }
-        }
-        if flow.load {
-            self.drain
-                .load(&self.done, &self.accumulators, &self.geometry);
-        } else if flow.row_leaves {
-            self.drain.remaining -= 1;
-            self.drain.busy = !flow.last_row;
-        }
-        if flow.advance {
-            let beat = self.pipe.oldest();
-            if beat.valid {
-                self.accumulators.add(beat, &self.geometry);
-            }
-            self.done.edge(beat);
-            self.pipe.advance(inputs.operand, &self.geometry);
-        }
-        if let Some(write) = inputs.constant {
-            self.write_constant(write);
-        }
-    }
-
     fn write_constant(&mut self, write: &ConstantWrite) {
         let g = &self.geometry;
         let entry = (write.entry & g.entry_mask) as usize;
@@ -275,6 +242,41 @@ impl Model {
         self.e2.valid = false;
         self.skid.main_valid = false;
         self.skid.spill_valid = false;
+    }
+}
+
+dispatched! {
+    /// The clock edge. Each part reads registers upstream of it only before they change, so the parts are
+    /// updated from the result port backwards.
+    fn clock_edge(model: &mut Model, flow: &Flow, inputs: &Inputs<'_>) {
+        let g = &model.geometry;
+        model.skid.edge(&model.e2, inputs.result_ready);
+        if flow.e2_ready {
+            model.e2.edge(&model.e1, g);
+        }
+        if flow.drain_ready {
+            model.e1.valid = flow.row_leaves;
+            if flow.row_leaves {
+                model.e1.take(&model.drain, &model.memory, g);
+            }
+        }
+        if flow.load {
+            model.drain.load(&model.done, &model.accumulators, g);
+        } else if flow.row_leaves {
+            model.drain.remaining -= 1;
+            model.drain.busy = !flow.last_row;
+        }
+        if flow.advance {
+            let beat = model.pipe.oldest();
+            if beat.valid {
+                model.accumulators.add(beat, g);
+            }
+            model.done.edge(beat);
+            model.pipe.advance(inputs.operand, g);
+        }
+        if let Some(write) = inputs.constant {
+            model.write_constant(write);
+        }
     }
 }
 
@@ -319,7 +321,7 @@ impl Simulator for Model {
     fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
         let flow = Flow::of(self);
         self.set_outputs(flow.advance);
-        self.edge(&flow, inputs);
+        clock_edge(self, &flow, inputs);
         if inputs.reset {
             self.reset();
         }
@@ -338,6 +340,7 @@ impl Geometry {
         Geometry {
             rows: c.rows as usize,
             columns: c.columns as usize,
+            groups: (c.rows as usize).div_ceil(GROUP),
             blocks: (c.columns as usize).div_ceil(BLOCK),
             activation_branches: c.activation_branches as usize,
             weight_branches: c.weight_branches as usize,
@@ -353,6 +356,18 @@ impl Geometry {
         }
     }
 
+    /// Where the words of one branch of a group of rows begin.
+    #[inline(always)]
+    fn activation_at(&self, group: usize, branch: usize) -> usize {
+        (group * self.activation_branches + branch) * self.split.words
+    }
+
+    /// Where the words of one branch of a block of columns begin.
+    #[inline(always)]
+    fn weight_at(&self, block: usize, branch: usize) -> usize {
+        (block * self.weight_branches + branch) * self.split.words
+    }
+
     /// The lowest `result_width` bits of a number, as two's complement.
     #[inline(always)]
     fn wrap(&self, value: i64) -> i64 {
@@ -363,6 +378,7 @@ impl Geometry {
 
 impl Stage {
     /// Takes what stands at the operand port.
+    #[inline(always)]
     fn take(&mut self, operand: Option<&Beat>, g: &Geometry) {
         self.valid = operand.is_some();
         let Some(beat) = operand else { return };
@@ -381,34 +397,43 @@ impl Stage {
         self.take_weight(&beat.weight, g);
     }
 
+    #[inline(always)]
     fn take_activation(&mut self, words: &[u64], g: &Geometry) {
+        let branches = g.rows * g.activation_branches;
         assert_eq!(
             words.len(),
-            g.rows * g.activation_branches * g.port_words,
+            branches * g.port_words,
             "words of the activation port"
         );
-        let pairs = self.activation.chunks_exact_mut(g.split.words);
-        for (pairs, word) in pairs.zip(words.chunks_exact(g.port_words)) {
-            for (j, pair) in pairs.iter_mut().enumerate() {
-                *pair = g.split.activation(word, j);
+        for row in 0..g.rows {
+            for m in 0..g.activation_branches {
+                let word =
+                    &words[(row * g.activation_branches + m) * g.port_words..][..g.port_words];
+                let pairs =
+                    &mut self.activation[g.activation_at(row / GROUP, m)..][..g.split.words];
+                g.split
+                    .activation(word, |j, pair| pairs[j][row % GROUP] = pair);
             }
         }
     }
 
+    #[inline(always)]
     fn take_weight(&mut self, words: &[u64], g: &Geometry) {
+        let branches = g.columns * g.weight_branches;
         assert_eq!(
             words.len(),
-            g.columns * g.weight_branches * g.port_words,
+            branches * g.port_words,
             "words of the weight port"
         );
-        for (index, word) in words.chunks_exact(g.port_words).enumerate() {
-            let (column, branch) = (index / g.weight_branches, index % g.weight_branches);
-            let block = branch * g.blocks + column / BLOCK;
-            let pairs = &mut self.weight[block * g.split.words..][..g.split.words];
-            for (j, pair) in pairs.iter_mut().enumerate() {
-                let [w1, ow] = g.split.weight(word, j);
-                pair[0][column % BLOCK] = w1;
-                pair[1][column % BLOCK] = ow;
+        for column in 0..g.columns {
+            for k in 0..g.weight_branches {
+                let word =
+                    &words[(column * g.weight_branches + k) * g.port_words..][..g.port_words];
+                let pairs = &mut self.weight[g.weight_at(column / BLOCK, k)..][..g.split.words];
+                g.split.weight(word, |j, [not_w1, differ]| {
+                    pairs[j][0][column % BLOCK] = not_w1;
+                    pairs[j][1][column % BLOCK] = differ;
+                });
             }
         }
     }
@@ -421,6 +446,7 @@ impl Pipe {
     }
 
     /// Every stage moves on; the buffers of stage D become those of stage 1.
+    #[inline(always)]
     fn advance(&mut self, operand: Option<&Beat>, g: &Geometry) {
         let depth = self.stages.len();
         self.newest = (self.newest + depth - 1) % depth;
@@ -437,6 +463,7 @@ impl Pipe {
 }
 
 impl Accumulators {
+    #[inline(always)]
     fn add(&mut self, beat: &Stage, g: &Geometry) {
         if beat.first || beat.shift > 0 {
             let low = if beat.first {
@@ -447,7 +474,7 @@ impl Accumulators {
             shift_all(&mut self.elements, beat.shift, g.sum_mask, low);
             shift_all(&mut self.rows, beat.shift, g.row_sum_mask, low);
         }
-        add_counts(&mut self.elements, &beat.activation, &beat.weight, g);
+        add_counts(&mut self.elements, beat, g);
         add_row_counts(&mut self.rows, beat, g);
         debug_assert!(
             self.elements.iter().all(|sum| sum & !g.sum_mask == 0)
@@ -459,6 +486,7 @@ impl Accumulators {
 
 /// `{high, low} >> shift`, and `high` cleared where `keep` says so. The bits past the accumulator's width are
 /// dropped first: the RTL never had them.
+#[inline(always)]
 fn shift_all(sums: &mut [u64], shift: u32, width_mask: u64, keep: u64) {
     for sum in sums {
         *sum = (*sum & width_mask) >> shift & keep;
@@ -466,90 +494,78 @@ fn shift_all(sums: &mut [u64], shift: u32, width_mask: u64, keep: u64) {
 }
 
 /// Adds the counts of one beat to the adding part of every processing element's accumulator.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx512vpopcntdq+bmi1+bmi2+popcnt",
-    "x86_64+avx2+bmi1+bmi2+popcnt",
-    "x86_64+popcnt",
-))]
-fn add_counts(
-    sums: &mut [u64],
-    activation: &[ActivationPair],
-    weight: &[WeightPair],
-    g: &Geometry,
-) {
-    const TALL: usize = 4;
-    let tall = g.rows / TALL * TALL;
-    for block in 0..g.blocks {
-        for row in (0..tall).step_by(TALL) {
-            add_block::<TALL>(sums, activation, weight, g, row, block);
-        }
-        for row in tall..g.rows {
-            add_block::<1>(sums, activation, weight, g, row, block);
-        }
-    }
-}
-
-/// Adds the counts of `ROWS` rows by one block of columns.
 #[inline(always)]
-fn add_block<const ROWS: usize>(
-    sums: &mut [u64],
-    activation: &[ActivationPair],
-    weight: &[WeightPair],
-    g: &Geometry,
-    row: usize,
-    block: usize,
-) {
-    let words = g.split.words;
-    let mut totals = [[0; BLOCK]; ROWS];
-    for m in 0..g.activation_branches {
-        let rows: [&[ActivationPair]; ROWS] = std::array::from_fn(|r| {
-            &activation[((row + r) * g.activation_branches + m) * words..][..words]
-        });
-        for k in 0..g.weight_branches {
-            let columns = &weight[(k * g.blocks + block) * words..][..words];
-            let counts = count_pairs(rows, columns);
-            for (totals, counts) in totals.iter_mut().zip(&counts) {
-                for (total, count) in totals.iter_mut().zip(counts) {
-                    *total += count << (m + k);
+fn add_counts(sums: &mut [u64], beat: &Stage, g: &Geometry) {
+    // Within a group, branch m weighs 2^m; the group's own significance is in the shifts.
+    const EXPONENTS: [u32; BITS_MAX as usize] = [0, 1, 2, 3, 4, 5, 6, 7];
+    let significances = Significances {
+        activation: &EXPONENTS[..g.activation_branches],
+        weight: &EXPONENTS[..g.weight_branches],
+    };
+    let mut counts = [[0; BLOCK]; GROUP];
+    for block in 0..g.blocks {
+        let columns = &beat.weight[g.weight_at(block, 0)..g.weight_at(block + 1, 0)];
+        for group in 0..g.groups {
+            let rows = &beat.activation[g.activation_at(group, 0)..g.activation_at(group + 1, 0)];
+            sum_pairs(rows, columns, significances, &mut counts);
+            for (row, counts) in (group * GROUP..).zip(&counts) {
+                let sums = &mut sums[(row * g.blocks + block) * BLOCK..][..BLOCK];
+                for (sum, count) in sums.iter_mut().zip(counts) {
+                    *sum = sum.wrapping_add(count << g.low_width);
                 }
             }
-        }
-    }
-    for (r, totals) in totals.iter().enumerate() {
-        let sums = &mut sums[((row + r) * g.blocks + block) * BLOCK..][..BLOCK];
-        for (sum, total) in sums.iter_mut().zip(totals) {
-            *sum = sum.wrapping_add(total << g.low_width);
         }
     }
 }
 
 /// Adds the row units' counts of one beat.
+#[inline(always)]
 fn add_row_counts(sums: &mut [u64], beat: &Stage, g: &Geometry) {
-    let row_words = g.activation_branches * g.split.words;
-    let weights = (1u64 << g.weight_branches) - 1;
-    for (sum, row) in sums.iter_mut().zip(beat.activation.chunks_exact(row_words)) {
-        let mut count = 0;
-        for (m, branch) in row.chunks_exact(g.split.words).enumerate() {
-            let total = |f: fn(u64, u64) -> u32| -> u64 {
-                branch.iter().map(|[a1, oa]| u64::from(f(*a1, *oa))).sum()
-            };
-            count += match beat.row_mode {
-                RowMode::Odd => weights * total(|_, oa| oa.count_ones()),
-                RowMode::OddAndSum => {
-                    let ones = total(|a1, oa| a1.count_ones() + (a1 ^ oa).count_ones());
-                    weights * total(|_, oa| oa.count_ones()) + ones
-                }
-                RowMode::NotBoth => {
-                    let both = total(|a1, oa| (a1 & !oa).count_ones());
-                    2 * weights * (g.split.half as u64 - both)
-                }
-            } << m;
+    for (group, sums) in sums.chunks_mut(GROUP).enumerate() {
+        for m in 0..g.activation_branches {
+            let branch = &beat.activation[g.activation_at(group, m)..][..g.split.words];
+            for (sum, count) in sums.iter_mut().zip(row_counts(branch, beat.row_mode, g)) {
+                *sum = sum.wrapping_add(count << (m as u32 + g.low_width));
+            }
         }
-        *sum = sum.wrapping_add(count << g.low_width);
     }
 }
 
+/// What four row units make of one activation branch.
+#[inline(always)]
+fn row_counts(branch: &[ActivationGroup], mode: RowMode, g: &Geometry) -> [u64; GROUP] {
+    let odd = || count_rows(branch, |[_, _, differ]| differ.count_ones());
+    let weights = (1u64 << g.weight_branches) - 1;
+    match mode {
+        RowMode::Odd => odd().map(|odd| weights * odd),
+        RowMode::OddAndSum => {
+            let (odd, ones) = (
+                odd(),
+                count_rows(branch, |[a1, a2, _]| a1.count_ones() + a2.count_ones()),
+            );
+            std::array::from_fn(|row| weights * odd[row] + ones[row])
+        }
+        RowMode::NotBoth => {
+            let both = count_rows(branch, |[a1, a2, _]| (a1 & a2).count_ones());
+            both.map(|both| 2 * weights * (g.split.half as u64 - both))
+        }
+    }
+}
+
+/// Sums a count over the words of four rows.
+#[inline(always)]
+fn count_rows(branch: &[ActivationGroup], count: impl Fn(&ActivationPair) -> u32) -> [u64; GROUP] {
+    let mut counts = [0; GROUP];
+    for group in branch {
+        for (sum, pair) in counts.iter_mut().zip(group) {
+            *sum += u64::from(count(pair));
+        }
+    }
+    counts
+}
+
 impl Done {
+    #[inline(always)]
     fn edge(&mut self, beat: &Stage) {
         self.valid = beat.valid && beat.last;
         if self.valid {
@@ -561,6 +577,7 @@ impl Done {
 }
 
 impl Drain {
+    #[inline(always)]
     fn load(&mut self, done: &Done, sums: &Accumulators, g: &Geometry) {
         self.busy = true;
         self.remaining = g.rows;
@@ -578,6 +595,7 @@ impl Drain {
 
 impl Epilogue1 {
     /// Takes the drain's head.
+    #[inline(always)]
     fn take(&mut self, drain: &Drain, memory: &[i64], g: &Geometry) {
         let row = g.rows - drain.remaining;
         let sums = &drain.elements[row * g.blocks * BLOCK..][..g.columns];
@@ -594,6 +612,7 @@ impl Epilogue1 {
 }
 
 impl Epilogue2 {
+    #[inline(always)]
     fn edge(&mut self, e1: &Epilogue1, g: &Geometry) {
         self.valid = e1.valid;
         if !e1.valid {
@@ -611,6 +630,7 @@ impl Epilogue2 {
 }
 
 impl Skid {
+    #[inline(always)]
     fn edge(&mut self, e2: &Epilogue2, result_ready: bool) {
         let main_ready = !self.main_valid || result_ready;
         let has_input = self.spill_valid || e2.valid;
@@ -631,6 +651,7 @@ impl Skid {
     }
 }
 
+#[inline(always)]
 fn shift_right(taken: &mut [i64], e2: &Epilogue2) {
     for (taken, value) in taken.iter_mut().zip(&e2.value) {
         *taken = value >> e2.shift;
