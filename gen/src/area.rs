@@ -1,0 +1,485 @@
+//! Measures Verilog with Yosys: how many LUTs, LUT sites, carry cells, flip-flops and memories it takes.
+//!
+//! Numbers of synthesis, before place and route. [`measure`] runs one design for one target;
+//! [`run_area_report`] runs many and writes them as a Markdown table, with the naive processing elements of
+//! [`naive_units`] beside the generated ones.
+//!
+//! ```no_run
+//! use xnorforge::area::{self, Verilog};
+//! use xnorforge::tools::{self, Search};
+//! use xnorforge_hdl::Target;
+//!
+//! let yosys = Search::from_environment().find(&tools::YOSYS)?;
+//! let verilog = Verilog::new(["popcount.v".into()], "xnf_popcount");
+//! let area = area::measure(&yosys, &verilog, Target::Xilinx)?;
+//! println!("{} LUTs in {} sites", area.luts, area.sites);
+//! # Ok::<(), area::AreaError>(())
+//! ```
+
+mod netlist;
+mod sites;
+
+use crate::tools::{self, Found, ToolError};
+use netlist::{Module, Netlist};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use xnorforge_hdl::Target;
+
+/// Time limit of one synthesis.
+pub const TIME_LIMIT: Duration = Duration::from_secs(1800);
+
+/// Verilog to synthesize.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verilog {
+    /// The files, in dependency order. They are copied aside, so a file must not include another.
+    pub files: Vec<PathBuf>,
+    /// The top module.
+    pub top: String,
+    /// Values of parameters of the top module.
+    pub parameters: Vec<(String, u64)>,
+}
+
+impl Verilog {
+    /// Files and their top module, without parameters.
+    pub fn new(files: impl IntoIterator<Item = PathBuf>, top: impl Into<String>) -> Self {
+        Self {
+            files: files.into_iter().collect(),
+            top: top.into(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// The same with one more parameter.
+    pub fn with_parameter(mut self, name: impl Into<String>, value: u64) -> Self {
+        self.parameters.push((name.into(), value));
+        self
+    }
+}
+
+/// One row of the report: a structure for a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// What it is, in a few words; the row's first column.
+    pub structure: String,
+    /// The target.
+    pub target: Target,
+    /// Lanes of one operand.
+    pub lanes: u32,
+    /// Binary operation pairs (an XNOR and its share of the sum) in one cycle: what area is divided by.
+    pub operations: u64,
+    /// The Verilog.
+    pub verilog: Verilog,
+}
+
+/// What a design takes on a target. Every count is of cells, not bits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Area {
+    /// The target.
+    pub target: Target,
+    /// LUT cells (0 on targets without LUTs).
+    pub luts: u64,
+    /// Places taken: LUT6_2 sites on Xilinx 7 with small LUTs paired (see [`Area::pairing_is_exact`]), LUT4s and
+    /// two for each CCU2C on ECP5, LUT4s on iCE40, gates elsewhere. Distributed memories are included.
+    pub sites: u64,
+    /// An upper bound of `sites` after placing. Xilinx 7: also a site for each carry position that no LUT
+    /// drives; iCE40: logic cells, with a cell of its own for each carry and flip-flop that no LUT takes along.
+    pub sites_max: u64,
+    /// False if the netlist was so large that not every pair of small LUTs was considered.
+    pub pairing_is_exact: bool,
+    /// Carry cells: CARRY4, CCU2C (two positions) or SB_CARRY (one position).
+    pub carry: u64,
+    /// Flip-flops.
+    pub ff: u64,
+    /// Block memories.
+    pub bram: u64,
+    /// Multiplier blocks.
+    pub dsp: u64,
+    /// All cells by type.
+    pub cells: BTreeMap<String, u64>,
+}
+
+/// Why a measurement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AreaError {
+    /// Yosys is missing, failed or took too long.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// A module or parameter name is not a plain Verilog identifier.
+    #[error(
+        "{what} `{name}` is not a Verilog identifier of letters, digits, `_` and `$`; rename it"
+    )]
+    Name {
+        /// `top module` or `parameter`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot use `{}`: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Yosys' netlist is not what was expected.
+    #[error("the netlist `{}` of {tool} {version} cannot be used: {reason}", path.display())]
+    Netlist {
+        /// The tool.
+        tool: &'static str,
+        /// Its version.
+        version: String,
+        /// The netlist.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl AreaError {
+    /// The command's exit code: 3 for a tool, 2 for input that cannot be used.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            AreaError::Tool(_) | AreaError::Netlist { .. } => tools::EXIT_CODE,
+            AreaError::Name { .. } | AreaError::File { .. } => 2,
+        }
+    }
+}
+
+/// The Yosys commands that map a design with top module `top` to `target`.
+///
+/// `-nowidelut`: multiplexers in front of LUTs make popcounts larger. `-nosrl`: a shift register in a LUT hides
+/// flip-flops. `-nodsp`: what is measured is logic.
+fn synthesis(target: Target, top: &str) -> String {
+    match target {
+        Target::Xilinx => format!(
+            "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nowidelut -nosrl -nodsp -top {top}"
+        ),
+        Target::Ecp5 => format!("synth_ecp5 -nowidelut -nodsp -top {top}"),
+        Target::Ice40 => format!("synth_ice40 -abc2 -top {top}"),
+        Target::Generic => {
+            format!("synth -flatten -top {top}; abc -g AND,OR,XOR,MUX; opt_clean")
+        }
+        Target::Asic => {
+            format!("synth -flatten -top {top}; abc -g cmos4,XOR,XNOR,MUX; opt_clean")
+        }
+    }
+}
+
+/// Synthesizes `verilog` for `target` and counts what it takes.
+///
+/// # Errors
+/// [`AreaError`]. When Yosys fails, its work folder is kept so that the log that the error names can be read.
+pub fn measure(yosys: &Found, verilog: &Verilog, target: Target) -> Result<Area, AreaError> {
+    let folder = tempfile::tempdir().map_err(|source| AreaError::File {
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let result = synthesize(yosys, verilog, target, folder.path())
+        .map(|module| Area::of_module(target, &module));
+    if let Err(AreaError::Tool(_) | AreaError::Netlist { .. }) = result {
+        let _kept = folder.keep();
+    }
+    result
+}
+
+/// Runs Yosys in `folder`. All names that it sees are relative: the Yosys of PyPI may not see others.
+fn synthesize(
+    yosys: &Found,
+    verilog: &Verilog,
+    target: Target,
+    folder: &Path,
+) -> Result<Module, AreaError> {
+    let script = script(verilog, target)?;
+    for (i, file) in verilog.files.iter().enumerate() {
+        let copy = folder.join(copy_name(i));
+        fs::copy(file, copy).map_err(|e| file_error(file, e))?;
+    }
+    let path = folder.join("area.ys");
+    fs::write(&path, script).map_err(|e| file_error(&path, e))?;
+    yosys
+        .invoke(folder, "yosys.log")
+        .args(["-q", "-s", "area.ys"])
+        .time_limit(TIME_LIMIT)
+        .produces("netlist.json")
+        .run()?;
+    let path = folder.join("netlist.json");
+    let text = fs::read(&path).map_err(|e| file_error(&path, e))?;
+    let unusable = |reason: String| AreaError::Netlist {
+        tool: yosys.tool.name,
+        version: yosys.version.clone(),
+        path: path.clone(),
+        reason,
+    };
+    let mut netlist: Netlist =
+        serde_json::from_slice(&text).map_err(|e| unusable(e.to_string()))?;
+    netlist
+        .modules
+        .remove(&verilog.top)
+        .ok_or_else(|| unusable(format!("it has no module `{}`", verilog.top)))
+}
+
+fn file_error(path: &Path, source: io::Error) -> AreaError {
+    let path = path.to_owned();
+    AreaError::File { path, source }
+}
+
+/// A copy's name: Yosys' script has no way to quote any name that a file may have.
+fn copy_name(index: usize) -> String {
+    format!("source_{index}.v")
+}
+
+fn script(verilog: &Verilog, target: Target) -> Result<String, AreaError> {
+    check_name("top module", &verilog.top)?;
+    let mut script = String::new();
+    for i in 0..verilog.files.len() {
+        let _ = writeln!(script, "read_verilog {}", copy_name(i));
+    }
+    for (name, value) in &verilog.parameters {
+        check_name("parameter", name)?;
+        let _ = writeln!(script, "chparam -set {name} {value} {}", verilog.top);
+    }
+    let _ = writeln!(script, "{}", synthesis(target, &verilog.top));
+    script.push_str("write_json netlist.json\n");
+    Ok(script)
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), AreaError> {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let plain = name.starts_with(letter)
+        && name
+            .chars()
+            .all(|c| letter(c) || c.is_ascii_digit() || c == '$');
+    plain.then_some(()).ok_or_else(|| AreaError::Name {
+        what,
+        name: name.to_owned(),
+    })
+}
+
+impl Area {
+    fn of_module(target: Target, module: &Module) -> Self {
+        let cells = module.cell_counts();
+        let count = |is: fn(&str) -> bool| -> u64 {
+            cells.iter().filter(|(k, _)| is(k)).map(|(_, n)| n).sum()
+        };
+        let memory: u64 = cells.iter().map(|(kind, n)| n * memory_sites(kind)).sum();
+        let mut area = Self {
+            target,
+            luts: 0,
+            sites: 0,
+            sites_max: 0,
+            pairing_is_exact: true,
+            carry: count(|k| matches!(k, "CARRY4" | "CCU2C" | "SB_CARRY")),
+            ff: count(is_flip_flop),
+            bram: count(is_block_memory),
+            dsp: count(|k| matches!(k, "DSP48E1" | "MULT18X18D" | "SB_MAC16")),
+            cells: BTreeMap::new(),
+        };
+        match target {
+            Target::Xilinx => {
+                let found = sites::xilinx(module);
+                area.luts = found.luts;
+                area.pairing_is_exact = found.exact;
+                area.sites = found.luts - found.shared + memory;
+                area.sites_max = area.sites + found.passing;
+            }
+            Target::Ecp5 => {
+                area.luts = count(|k| k == "LUT4");
+                area.sites = area.luts + 2 * area.carry + memory;
+                area.sites_max = area.sites;
+            }
+            Target::Ice40 => {
+                area.luts = count(|k| k == "SB_LUT4");
+                area.sites = area.luts;
+                area.sites_max = sites::ice40_logic_cells(module);
+            }
+            Target::Generic | Target::Asic => {
+                area.sites = count(|k| !is_flip_flop(k));
+                area.sites_max = area.sites;
+            }
+        }
+        Self { cells, ..area }
+    }
+}
+
+/// LUT sites that a distributed memory takes. An ECP5 memory is two slices and the one that writes them.
+fn memory_sites(kind: &str) -> u64 {
+    match kind {
+        "SRL16E" | "SRLC32E" | "RAM32X1S" | "RAM64X1S" => 1,
+        "RAM32X1D" | "RAM64X1D" | "RAM128X1S" => 2,
+        "RAM32M" | "RAM64M" | "RAM128X1D" | "RAM256X1S" => 4,
+        "TRELLIS_DPR16X4" => 6,
+        _ => 0,
+    }
+}
+
+fn is_flip_flop(kind: &str) -> bool {
+    matches!(kind, "FDRE" | "FDSE" | "FDCE" | "FDPE" | "TRELLIS_FF")
+        || [
+            "FDRE_", "FDSE_", "FDCE_", "FDPE_", "SB_DFF", "$_DFF", "$_SDFF", "$_ALDFF",
+        ]
+        .iter()
+        .any(|prefix| kind.starts_with(prefix))
+}
+
+fn is_block_memory(kind: &str) -> bool {
+    matches!(kind, "DP16KD" | "PDPW16KD")
+        || ["RAMB18", "RAMB36", "SB_RAM40_4K"]
+            .iter()
+            .any(|prefix| kind.starts_with(prefix))
+}
+
+/// Measures all units, as many at a time as there are processors, and writes the report: what was run, and
+/// [`table`]. It depends on the units and the version of Yosys alone.
+///
+/// # Errors
+/// The first unit's that failed.
+pub fn run_area_report(yosys: &Found, units: &[Unit]) -> Result<String, AreaError> {
+    let areas = units
+        .par_iter()
+        .map(|unit| {
+            tracing::info!(structure = %unit.structure, target = %unit.target, lanes = unit.lanes, "measuring");
+            measure(yosys, &unit.verilog, unit.target)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let rows: Vec<(&Unit, &Area)> = units.iter().zip(&areas).collect();
+    let mut text = format!(
+        "Measured with {} {}: synthesis, before place and route.\n\n",
+        yosys.tool.name, yosys.version
+    );
+    let targets: BTreeSet<usize> = units.iter().map(|u| target_order(u.target)).collect();
+    for target in targets.into_iter().map(|i| Target::ALL[i]) {
+        let _ = writeln!(text, "- {target}: `{}`", synthesis(target, "TOP"));
+    }
+    text.push('\n');
+    text.push_str(&table(&rows));
+    text.push_str(LEGEND);
+    if areas.iter().any(|area| !area.pairing_is_exact) {
+        text.push_str(RESTRICTED);
+    }
+    Ok(text)
+}
+
+fn target_order(target: Target) -> usize {
+    Target::ALL.iter().position(|&t| t == target).unwrap_or(0)
+}
+
+const LEGEND: &str = "
+*Sites*: xilinx, LUT6_2 sites, where two LUTs with at most five inputs between them count once (maximum matching,
+legal beside carry chains); ecp5, LUT4s and two for each CCU2C; ice40, LUT4s; generic and asic, gates.
+*At most*: xilinx, also a site for each carry position that no LUT drives; ice40, logic cells when carries and
+flip-flops share none. *Carry*: CARRY4, CCU2C or SB_CARRY cells. *Per operation*: sites divided by binary
+operation pairs (an XNOR and its share of the sum) per cycle, lanes times branch pairs.
+";
+
+const RESTRICTED: &str = "
+(*) So many LUTs that only pairs likely to fit were considered: the true number of sites is no larger.
+";
+
+/// The Markdown table: a heading, and one row for each unit.
+pub fn table(rows: &[(&Unit, &Area)]) -> String {
+    let mut text = String::from(
+        "| structure | target | lanes | LUTs | sites | at most | carry | FF | BRAM | per operation |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for (unit, area) in rows {
+        let luts = match area.target {
+            Target::Generic | Target::Asic => "-".to_owned(),
+            Target::Xilinx | Target::Ecp5 | Target::Ice40 => area.luts.to_string(),
+        };
+        let mark = if area.pairing_is_exact { "" } else { " (*)" };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {luts} | {}{mark} | {} | {} | {} | {} | {} |",
+            unit.structure.replace('|', "\\|"),
+            unit.target,
+            unit.lanes,
+            area.sites,
+            area.sites_max,
+            area.carry,
+            area.ff,
+            area.bram,
+            ratio(area.sites, unit.operations),
+        );
+    }
+    text
+}
+
+fn ratio(sites: u64, operations: u64) -> String {
+    if operations == 0 {
+        return "-".to_owned();
+    }
+    format!("{:.2}", sites as f64 / operations as f64)
+}
+
+/// The processing elements as most people write them (`testbenches/naive/`, here `folder`), at the sizes of the
+/// report: what the generated ones are compared with.
+pub fn naive_units(folder: &Path) -> Vec<Unit> {
+    let serial = [
+        (Target::Xilinx, 64),
+        (Target::Xilinx, 128),
+        (Target::Xilinx, 256),
+        (Target::Ecp5, 64),
+        (Target::Ice40, 64),
+        (Target::Asic, 64),
+    ]
+    .map(|(target, lanes)| naive_serial_unit(folder, target, lanes, 28));
+    let parallel = [
+        (Target::Xilinx, 2),
+        (Target::Xilinx, 4),
+        (Target::Ecp5, 2),
+        (Target::Ice40, 2),
+    ]
+    .map(|(target, bits)| naive_parallel_unit(folder, target, 64, bits, 28));
+    serial.into_iter().chain(parallel).collect()
+}
+
+/// A bit-serial element: the sum of the matches in a loop, and an accumulator of `width` bits that shifts and
+/// clears.
+pub fn naive_serial_unit(folder: &Path, target: Target, lanes: u32, width: u32) -> Unit {
+    let verilog = Verilog::new(
+        [folder.join("naive_bit_serial_pe.v")],
+        "naive_bit_serial_pe",
+    )
+    .with_parameter("LANES", lanes.into())
+    .with_parameter("ACCUMULATOR_WIDTH", width.into());
+    Unit {
+        structure: format!("sum of xnor bits in a loop, {width}-bit accumulator"),
+        target,
+        lanes,
+        operations: lanes.into(),
+        verilog,
+    }
+}
+
+/// A multi-bit element: products of `bits` x `bits` with `*`, summed in a loop, without DSP blocks, and an
+/// accumulator of `width` bits that clears.
+pub fn naive_parallel_unit(
+    folder: &Path,
+    target: Target,
+    lanes: u32,
+    bits: u32,
+    width: u32,
+) -> Unit {
+    let verilog = Verilog::new([folder.join("naive_multibit_pe.v")], "naive_multibit_pe")
+        .with_parameter("LANES", lanes.into())
+        .with_parameter("ACTIVATION_BITS", bits.into())
+        .with_parameter("WEIGHT_BITS", bits.into())
+        .with_parameter("ACCUMULATOR_WIDTH", width.into());
+    Unit {
+        structure: format!("`*` of {bits} x {bits} bits and a sum, {width}-bit accumulator"),
+        target,
+        lanes,
+        operations: u64::from(lanes) * u64::from(bits) * u64::from(bits),
+        verilog,
+    }
+}
+
+#[cfg(test)]
+mod tests;

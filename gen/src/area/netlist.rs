@@ -1,0 +1,117 @@
+//! A netlist as Yosys' `write_json` writes it: the part that counting needs.
+
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// All modules of a design.
+#[derive(Debug, Deserialize)]
+pub(super) struct Netlist {
+    pub(super) modules: BTreeMap<String, Module>,
+}
+
+/// One module. Maps are sorted by name, so that everything computed from them is the same on every run.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Module {
+    #[serde(default)]
+    pub(super) ports: BTreeMap<String, Port>,
+    #[serde(default)]
+    pub(super) cells: BTreeMap<String, Cell>,
+}
+
+/// A port of a module.
+#[derive(Debug, Deserialize)]
+pub(super) struct Port {
+    direction: Direction,
+    bits: Vec<Bit>,
+}
+
+/// A cell.
+#[derive(Debug, Deserialize)]
+pub(super) struct Cell {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    port_directions: BTreeMap<String, Direction>,
+    connections: BTreeMap<String, Vec<Bit>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Direction {
+    Input,
+    Output,
+    Inout,
+}
+
+/// What a pin is connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Bit {
+    /// A net, by its number.
+    Net(u32),
+    /// A constant: `0`, `1`, `x` or `z`.
+    Constant(String),
+}
+
+impl Bit {
+    /// The net, unless it is a constant.
+    pub(super) fn net(&self) -> Option<u32> {
+        match self {
+            Bit::Net(net) => Some(*net),
+            Bit::Constant(_) => None,
+        }
+    }
+}
+
+impl Cell {
+    /// What bit `index` of a port is connected to.
+    pub(super) fn pin(&self, port: &str, index: usize) -> Option<&Bit> {
+        self.connections.get(port)?.get(index)
+    }
+
+    /// The net at a port's only bit.
+    pub(super) fn net(&self, port: &str) -> Option<u32> {
+        self.pin(port, 0)?.net()
+    }
+
+    /// The distinct nets at inputs, sorted.
+    pub(super) fn input_nets(&self) -> Vec<u32> {
+        let mut nets: Vec<u32> = self.nets(Direction::Input).collect();
+        nets.sort_unstable();
+        nets.dedup();
+        nets
+    }
+
+    fn nets(&self, direction: Direction) -> impl Iterator<Item = u32> + '_ {
+        self.connections
+            .iter()
+            .filter(move |(port, _)| self.port_directions.get(*port) == Some(&direction))
+            .flat_map(|(_, bits)| bits.iter().filter_map(Bit::net))
+    }
+}
+
+impl Module {
+    /// How many pins read each net: inputs of cells and outputs of the module.
+    pub(super) fn fanout(&self) -> HashMap<u32, u32> {
+        let mut fanout = HashMap::new();
+        let cells = self.cells.values().flat_map(|c| c.nets(Direction::Input));
+        let ports = self
+            .ports
+            .values()
+            .filter(|port| port.direction != Direction::Input)
+            .flat_map(|port| port.bits.iter().filter_map(Bit::net));
+        for net in cells.chain(ports) {
+            *fanout.entry(net).or_insert(0) += 1;
+        }
+        fanout
+    }
+
+    /// How many cells of each kind.
+    pub(super) fn cell_counts(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for cell in self.cells.values() {
+            *counts.entry(cell.kind.clone()).or_insert(0) += 1;
+        }
+        counts
+    }
+}

