@@ -193,9 +193,7 @@ pub enum ConfigError {
         max: u32,
     },
     /// The number of constant entries is not a power of two.
-    #[error(
-        "`constant_entries` = {value} is not a power of two in 2..={max}; choose {suggestion}"
-    )]
+    #[error("`constant_entries` = {value} is not a power of two in 2..={max}; choose {suggestion}")]
     ConstantEntries {
         /// What was given.
         value: u32,
@@ -321,6 +319,29 @@ impl ArrayConfig {
             .collect()
     }
 
+    /// The flags of the `xnorforge` command that stand for this configuration.
+    pub fn command_flags(&self) -> String {
+        let mut flags = format!(
+            "--rows {} --columns {} --lanes {} --activation-bits {} --weight-bits {} --activation-branches {} \
+             --weight-branches {} --reduction-max {} --popcount-stages {} --constant-entries {} --target {}",
+            self.rows,
+            self.columns,
+            self.lanes,
+            self.activation_bits,
+            self.weight_bits,
+            self.activation_branches,
+            self.weight_branches,
+            self.reduction_max,
+            self.popcount_stages,
+            self.constant_entries,
+            self.target
+        );
+        if let Some(width) = self.accumulator_width {
+            flags.push_str(&format!(" --accumulator-width {width}"));
+        }
+        flags
+    }
+
     /// Checks every limit and derives every width.
     ///
     /// # Errors
@@ -383,7 +404,7 @@ pub struct Design {
     pub accumulator_high_width: u32,
     /// Width of the part that holds finished bits: the total shift at full precision, at least 1.
     pub accumulator_low_width: u32,
-    /// Width of a row unit's popcount.
+    /// Width of what a row unit adds in one beat.
     pub row_count_width: u32,
     /// As `accumulator_high_width`, for the row unit.
     pub row_high_width: u32,
@@ -482,8 +503,17 @@ impl Design {
             }
         }
         let high = c.accumulator_width.map_or(high_needed, |w| w - low);
-        let row_high = high + 1;
-        let result_width = bits_for(bounds.bracket_max) + 1;
+        let row_planes = if c.weight_branches == 1 {
+            1
+        } else {
+            c.weight_branches + 1
+        };
+        let row_plan = PopcountPlan::new(pairs, row_planes, c.activation_branches);
+        // With one plane the count is doubled in some modes.
+        let row_count_width = row_plan.count_width() + u32::from(row_planes == 1);
+        let row_high = (high + 1).max(row_count_width);
+        // A sum given more bits than it needs still fits its result.
+        let result_width = (bits_for(bounds.bracket_max) + 1).max(row_high + low);
         for (word, bits) in [
             ("accumulator", high + low),
             ("row accumulator", row_high + low),
@@ -497,12 +527,6 @@ impl Design {
                 });
             }
         }
-        let row_planes = if c.weight_branches == 1 {
-            1
-        } else {
-            c.weight_branches + 1
-        };
-        let row_plan = PopcountPlan::new(pairs, row_planes, c.activation_branches);
         let design = Design {
             config: c.clone(),
             pairs,
@@ -512,7 +536,7 @@ impl Design {
             count_width: plan.count_width(),
             accumulator_high_width: high,
             accumulator_low_width: low,
-            row_count_width: row_plan.count_width(),
+            row_count_width,
             row_high_width: row_high,
             row_planes,
             align_width: bits_for(low.into()),

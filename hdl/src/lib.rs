@@ -6,11 +6,18 @@
 //! | [`config`] | [`ArrayConfig`], its limits, and [`Design`]: every derived width |
 //! | [`schedule`] | the order of branch pairs and the bounds that widths follow from |
 //! | [`popcount`] | the plan of a popcount |
+//! | [`rtl`] | RustHDL signals, constants and registers of run-time widths |
+//! | [`hardware`] | the blocks of the array |
+//! | [`emit`] | the Verilog emitter |
 //! | [`timing`] | every latency as a closed formula |
 
 pub mod config;
+pub mod emit;
+pub mod hardware;
 pub mod popcount;
+pub mod rtl;
 pub mod schedule;
 pub mod timing;
 
 pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};
+pub use emit::{EmitError, Package, generate};

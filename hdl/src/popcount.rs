@@ -13,7 +13,7 @@
 //! Measured with Yosys 0.23 in `docs/area.md`.
 
 /// How one rank makes the numbers of the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rank {
     /// Three bits become one two-bit number.
     FullAdders {
@@ -35,34 +35,24 @@ pub enum Rank {
     },
     /// Group totals, each of weight 2^`weight` relative to the one before, are added two by two.
     Merge {
-        /// Totals that go in.
-        numbers_in: u32,
-        /// Their width.
-        width_in: u32,
-        /// Totals that come out.
-        numbers_out: u32,
-        /// Their width.
-        width_out: u32,
+        /// Widths of the totals that come out: every two of those that go in, and a last odd one.
+        widths_out: Vec<u32>,
         /// Distance in significance of neighbouring totals.
         weight: u32,
     },
 }
 
 impl Rank {
-    /// Numbers that leave the rank (per group, before the merge) and their width.
-    pub fn output(&self) -> (u32, u32) {
-        match *self {
-            Rank::FullAdders { numbers } => (numbers, 2),
+    /// Widths of the numbers that leave the rank: of each group's, or after a merge of all.
+    pub fn output_widths(&self) -> Vec<u32> {
+        match self {
+            Rank::FullAdders { numbers } => vec![2; *numbers as usize],
             Rank::Adders {
                 numbers_out,
                 width_out,
                 ..
-            }
-            | Rank::Merge {
-                numbers_out,
-                width_out,
-                ..
-            } => (numbers_out, width_out),
+            } => vec![*width_out; *numbers_out as usize],
+            Rank::Merge { widths_out, .. } => widths_out.clone(),
         }
     }
 }
@@ -114,28 +104,27 @@ impl PopcountPlan {
             carry = carry.map(|first| first + sums);
             (numbers, width) = (numbers_out, width_out);
         }
-        let (mut totals, mut weight, mut total) = (groups, 1, total_max);
-        let all_max = total_max * ((1u64 << groups) - 1);
-        while totals > 1 {
-            let totals_out = totals.div_ceil(2);
-            total = (total + (total << weight)).min(all_max);
-            let width_out = width_of(total);
+        let mut totals = vec![total_max; groups as usize];
+        let mut weight = 1;
+        while totals.len() > 1 {
+            totals = totals
+                .chunks(2)
+                .map(|pair| pair[0] + pair.get(1).map_or(0, |high| high << weight))
+                .collect();
             ranks.push(Rank::Merge {
-                numbers_in: totals,
-                width_in: width,
-                numbers_out: totals_out,
-                width_out,
+                widths_out: totals.iter().map(|max| width_of(*max)).collect(),
                 weight,
             });
-            (totals, width, weight) = (totals_out, width_out, weight * 2);
+            weight *= 2;
         }
+        let count_width = width_of(totals[0]);
         PopcountPlan {
             pairs,
             planes,
             groups,
             bits,
             ranks,
-            count_width: width,
+            count_width,
         }
     }
 
@@ -168,7 +157,7 @@ impl PopcountPlan {
         let totals: Vec<u64> = rows.iter().map(|group| self.group_total(group)).collect();
         let mut totals = totals;
         for rank in &self.ranks {
-            if let Rank::Merge { weight, .. } = *rank {
+            if let Rank::Merge { weight, .. } = rank {
                 totals = totals
                     .chunks(2)
                     .map(|pair| pair[0] + pair.get(1).map_or(0, |high| high << weight))
@@ -183,9 +172,9 @@ impl PopcountPlan {
         bits.resize(self.bits as usize, 0);
         let mut numbers = bits.clone();
         for rank in &self.ranks {
-            match *rank {
+            match rank {
                 Rank::FullAdders { numbers: n } => {
-                    let n = n as usize;
+                    let n = *n as usize;
                     numbers = (0..n)
                         .map(|i| bits[i] + bits[n + i] + bits[2 * n + i])
                         .collect();
@@ -195,7 +184,7 @@ impl PopcountPlan {
                         .chunks(2)
                         .enumerate()
                         .map(|(i, pair)| match (pair, carry_in) {
-                            ([a, b], Some(first)) => a + b + bits[first as usize + i],
+                            ([a, b], Some(first)) => a + b + bits[*first as usize + i],
                             ([a, b], None) => a + b,
                             (rest, _) => rest[0],
                         })

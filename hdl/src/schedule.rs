@@ -128,7 +128,10 @@ mod tests {
             .iter()
             .map(|p| (p.activation_group, p.weight_group, p.significance, p.shift))
             .collect();
-        assert_eq!(seen, [(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 1, 0), (1, 1, 2, 1)]);
+        assert_eq!(
+            seen,
+            [(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 1, 0), (1, 1, 2, 1)]
+        );
     }
 
     #[test]

@@ -1,0 +1,20 @@
+//! Writes the emitted Verilog of a preset, or of a TOML file, to a folder:
+//! `cargo run --example emit -- tiny out`.
+use std::path::PathBuf;
+use xnorforge_hdl::ArrayConfig;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let name = args.next().unwrap_or_else(|| "tiny".to_owned());
+    let out = PathBuf::from(args.next().unwrap_or_else(|| ".".to_owned()));
+    let config = match std::fs::read_to_string(&name) {
+        Ok(text) => ArrayConfig::from_toml(&text)?,
+        Err(_) => ArrayConfig::preset(&name)?,
+    };
+    let package = xnorforge_hdl::generate(&config.validate()?)?;
+    for file in &package.files {
+        std::fs::write(out.join(&file.name), &file.text)?;
+        println!("{}", file.name);
+    }
+    Ok(())
+}

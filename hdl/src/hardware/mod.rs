@@ -1,0 +1,42 @@
+//! The array in RustHDL: one file per block, from the pair bits up to the top module.
+//!
+//! Every block is a `LogicBlock`. Kernels are `#[hdl_gen]` functions; RustHDL simulates them, and the emitter
+//! prints the same syntax trees. Two leaves are computed instead: [`PopcountTree`] (from a
+//! [`PopcountPlan`](crate::popcount::PopcountPlan)) and [`ConstantMemory`] (a memory, which RustHDL's syntax trees
+//! do not have).
+
+mod branch_accumulator;
+mod constant_memory;
+mod control_stage;
+mod drain_control;
+mod epilogue;
+mod pair_bits;
+mod pe_array;
+mod popcount_tree;
+mod processing_element;
+mod row_sum;
+mod skid_buffer;
+mod stream_array;
+mod xnor_popcount;
+
+pub use branch_accumulator::BranchAccumulator;
+pub use constant_memory::ConstantMemory;
+pub use control_stage::ControlStage;
+pub use drain_control::DrainControl;
+pub use epilogue::{Epilogue, EpilogueColumn};
+pub use pair_bits::PairBits;
+pub use pe_array::{PeArray, PeRow};
+pub use popcount_tree::PopcountTree;
+pub use processing_element::ProcessingElement;
+pub use row_sum::{RowPairs, RowSum};
+pub use skid_buffer::SkidBuffer;
+pub use stream_array::StreamArray;
+pub use xnor_popcount::XnorPopcount;
+
+use crate::rtl::Net;
+use rust_hdl_core::direction::Direction;
+
+/// `rows` x `columns` nets of `width` bits.
+fn grid<D: Direction>(rows: u32, columns: u32, width: u32) -> Vec<Vec<Net<D>>> {
+    (0..rows).map(|_| Net::vector(columns, width)).collect()
+}

@@ -1,0 +1,254 @@
+//! Rows of processing elements, and the grid.
+
+use super::{ProcessingElement, RowSum, grid};
+use crate::config::Design;
+use crate::rtl::prelude::*;
+
+/// One row: its processing elements, its row unit, and its place in the drain.
+///
+/// The drain is a chain of registers down each column. A finished tile is loaded into it in one cycle and moves
+/// towards row 0 while the next tile computes.
+#[derive(Clone, Debug, LogicBlock)]
+pub struct PeRow {
+    shape: Shape,
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+    /// Lets the popcounts' pipelines move.
+    pub advance: Net<In>,
+    /// A beat leaves the pipelines.
+    pub accumulate: Net<In>,
+    /// It is its tile's first.
+    pub first: Net<In>,
+    /// Its shift, one-hot.
+    pub shift: Net<In>,
+    /// Its row count is doubled.
+    pub twice: Net<In>,
+    /// `row_mode` of the beat that enters.
+    pub mode: Net<In>,
+    /// The drain takes the accumulators' sums.
+    pub load: Net<In>,
+    /// The drain takes something: the sums, or the row above.
+    pub move_drain: Net<In>,
+    /// The row's activation words.
+    pub activation: Vec<Net<In>>,
+    /// The columns' weight words.
+    pub weight: Vec<Vec<Net<In>>>,
+    /// What the row above holds in its drain.
+    pub above: Vec<Net<In>>,
+    /// The same, for the row unit.
+    pub row_above: Net<In>,
+    /// What this row holds in its drain.
+    pub drained: Vec<Net<Out>>,
+    /// The same, for the row unit.
+    pub row_drained: Net<Out>,
+    pe: Vec<ProcessingElement>,
+    row_unit: RowSum,
+    drain: Vec<EnabledRegister>,
+    row_drain: EnabledRegister,
+    _columns: usize,
+    _activation_branches: usize,
+    _weight_branches: usize,
+}
+
+impl PeRow {
+    /// A row of a design.
+    pub fn new(design: &Design) -> Self {
+        let c = design.config();
+        let (sum, row_sum) = (design.sum_width(), design.row_sum_width());
+        PeRow {
+            shape: Shape::new(
+                format!("pe_row_c{}_l{}", c.columns, c.lanes),
+                "One row: processing elements, row unit, and its place in the drain chain.",
+            ),
+            clock: Signal::default(),
+            advance: Net::new(1),
+            accumulate: Net::new(1),
+            first: Net::new(1),
+            shift: Net::new(design.shift_amounts.len() as u32),
+            twice: Net::new(1),
+            mode: Net::new(2),
+            load: Net::new(1),
+            move_drain: Net::new(1),
+            activation: Net::vector(c.activation_branches, c.lanes),
+            weight: grid(c.columns, c.weight_branches, c.lanes),
+            above: Net::vector(c.columns, sum),
+            row_above: Net::new(row_sum),
+            drained: Net::vector(c.columns, sum),
+            row_drained: Net::new(row_sum),
+            pe: (0..c.columns)
+                .map(|_| ProcessingElement::new(design))
+                .collect(),
+            row_unit: RowSum::new(design),
+            drain: EnabledRegister::vector(c.columns, sum),
+            row_drain: EnabledRegister::new(row_sum),
+            _columns: c.columns as usize,
+            _activation_branches: c.activation_branches as usize,
+            _weight_branches: c.weight_branches as usize,
+        }
+    }
+}
+
+impl Logic for PeRow {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for c in 0..self._columns {
+            self.pe[c].clock.next = self.clock.val();
+            self.pe[c].advance.next = self.advance.val();
+            self.pe[c].accumulate.next = self.accumulate.val();
+            self.pe[c].first.next = self.first.val();
+            self.pe[c].shift.next = self.shift.val();
+            for m in 0..self._activation_branches {
+                self.pe[c].activation[m].next = self.activation[m].val();
+            }
+            for k in 0..self._weight_branches {
+                self.pe[c].weight[k].next = self.weight[c][k].val();
+            }
+            self.drain[c].clock.next = self.clock.val();
+            self.drain[c].enable.next = self.move_drain.val();
+            if self.load.val().any() {
+                self.drain[c].d.next = self.pe[c].sum.val();
+            } else {
+                self.drain[c].d.next = self.above[c].val();
+            }
+            self.drained[c].next = self.drain[c].q.val();
+        }
+        self.row_unit.clock.next = self.clock.val();
+        self.row_unit.advance.next = self.advance.val();
+        self.row_unit.accumulate.next = self.accumulate.val();
+        self.row_unit.first.next = self.first.val();
+        self.row_unit.shift.next = self.shift.val();
+        self.row_unit.twice.next = self.twice.val();
+        self.row_unit.mode.next = self.mode.val();
+        for m in 0..self._activation_branches {
+            self.row_unit.activation[m].next = self.activation[m].val();
+        }
+        self.row_drain.clock.next = self.clock.val();
+        self.row_drain.enable.next = self.move_drain.val();
+        if self.load.val().any() {
+            self.row_drain.d.next = self.row_unit.sum.val();
+        } else {
+            self.row_drain.d.next = self.row_above.val();
+        }
+        self.row_drained.next = self.row_drain.q.val();
+    }
+}
+
+/// The grid of processing elements: `rows` rows that share the weights, drained through row 0.
+#[derive(Clone, Debug, LogicBlock)]
+pub struct PeArray {
+    shape: Shape,
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+    /// Lets the popcounts' pipelines move.
+    pub advance: Net<In>,
+    /// A beat leaves the pipelines.
+    pub accumulate: Net<In>,
+    /// It is its tile's first.
+    pub first: Net<In>,
+    /// Its shift, one-hot.
+    pub shift: Net<In>,
+    /// Its row count is doubled.
+    pub twice: Net<In>,
+    /// `row_mode` of the beat that enters.
+    pub mode: Net<In>,
+    /// The drain takes the accumulators' sums.
+    pub load: Net<In>,
+    /// The drain takes something.
+    pub move_drain: Net<In>,
+    /// One word for each row and activation branch.
+    pub activation: Vec<Vec<Net<In>>>,
+    /// One word for each column and weight branch.
+    pub weight: Vec<Vec<Net<In>>>,
+    /// Row 0 of the drain.
+    pub drained: Vec<Net<Out>>,
+    /// The same, for the row units.
+    pub row_drained: Net<Out>,
+    row: Vec<PeRow>,
+    sum_zero: Constant,
+    row_sum_zero: Constant,
+    _rows: usize,
+    _last_row: usize,
+    _one: usize,
+    _columns: usize,
+    _activation_branches: usize,
+    _weight_branches: usize,
+}
+
+impl PeArray {
+    /// The grid of a design.
+    pub fn new(design: &Design) -> Self {
+        let c = design.config();
+        let (sum, row_sum) = (design.sum_width(), design.row_sum_width());
+        PeArray {
+            shape: Shape::new(
+                format!("pe_array_r{}_c{}_l{}", c.rows, c.columns, c.lanes),
+                "The grid of processing elements; finished tiles drain through row 0.",
+            ),
+            clock: Signal::default(),
+            advance: Net::new(1),
+            accumulate: Net::new(1),
+            first: Net::new(1),
+            shift: Net::new(design.shift_amounts.len() as u32),
+            twice: Net::new(1),
+            mode: Net::new(2),
+            load: Net::new(1),
+            move_drain: Net::new(1),
+            activation: grid(c.rows, c.activation_branches, c.lanes),
+            weight: grid(c.columns, c.weight_branches, c.lanes),
+            drained: Net::vector(c.columns, sum),
+            row_drained: Net::new(row_sum),
+            row: (0..c.rows).map(|_| PeRow::new(design)).collect(),
+            sum_zero: Constant::new(sum, 0),
+            row_sum_zero: Constant::new(row_sum, 0),
+            _rows: c.rows as usize,
+            _last_row: c.rows as usize - 1,
+            _one: 1,
+            _columns: c.columns as usize,
+            _activation_branches: c.activation_branches as usize,
+            _weight_branches: c.weight_branches as usize,
+        }
+    }
+}
+
+impl Logic for PeArray {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for r in 0..self._rows {
+            self.row[r].clock.next = self.clock.val();
+            self.row[r].advance.next = self.advance.val();
+            self.row[r].accumulate.next = self.accumulate.val();
+            self.row[r].first.next = self.first.val();
+            self.row[r].shift.next = self.shift.val();
+            self.row[r].twice.next = self.twice.val();
+            self.row[r].mode.next = self.mode.val();
+            self.row[r].load.next = self.load.val();
+            self.row[r].move_drain.next = self.move_drain.val();
+            for m in 0..self._activation_branches {
+                self.row[r].activation[m].next = self.activation[r][m].val();
+            }
+            for c in 0..self._columns {
+                for k in 0..self._weight_branches {
+                    self.row[r].weight[c][k].next = self.weight[c][k].val();
+                }
+            }
+        }
+        for r in 0..self._last_row {
+            for c in 0..self._columns {
+                self.row[r].above[c].next = self.row[r + 1].drained[c].val();
+            }
+            self.row[r].row_above.next = self.row[r + 1].row_drained.val();
+        }
+        for r in self._last_row..self._rows {
+            for c in 0..self._columns {
+                self.row[r].above[c].next = self.sum_zero.val();
+            }
+            self.row[r].row_above.next = self.row_sum_zero.val();
+        }
+        for r in 0..self._one {
+            for c in 0..self._columns {
+                self.drained[c].next = self.row[r].drained[c].val();
+            }
+            self.row_drained.next = self.row[r].row_drained.val();
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Bit-planes packed into 64-bit words, and the stored form that an operand takes on the array.
+//!
+//! A [`StoredForm`] says which code a number is stored as after widening and re-encoding
+//! (`docs/microarchitecture.md`, "Operands on the array"); [`BitPlanes`] holds the codes of an operand, plane
+//! by plane and chunk by chunk, so that one beat's word is one slice.
+
+use crate::encoder::Encoding;
+use crate::gemm::{Operand, Precision};
+use bitvec::prelude::{BitVec, Lsb0};
+use xnorforge_hdl::schedule;
+
+/// How an operand is stored: each number x as a code whose branches sum to the odd-weighted v = d * x - z.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredForm {
+    encoding: Encoding,
+    planes: u32,
+}
+
+impl StoredForm {
+    /// The form without any change.
+    pub fn native(precision: Precision) -> Self {
+        StoredForm {
+            encoding: precision.encoding,
+            planes: precision.bits,
+        }
+    }
+
+    /// The form for processing elements that take `branches` branches in a cycle: `ternary` becomes 2-bit
+    /// `signed` unless branches come one at a time, and the planes are widened to a multiple of `branches`.
+    pub fn for_branches(precision: Precision, branches: u32) -> Self {
+        let encoding = match precision.encoding {
+            Encoding::Ternary if branches > 1 => Encoding::Signed,
+            encoding => encoding,
+        };
+        StoredForm {
+            encoding,
+            planes: precision.bits.next_multiple_of(branches),
+        }
+    }
+
+    /// The encoding as stored.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Planes (branches), widened ones included.
+    pub fn planes(&self) -> u32 {
+        self.planes
+    }
+
+    /// Significance of a plane: the exponent of its power of two.
+    pub fn significance(&self, plane: u32) -> u32 {
+        if self.encoding == Encoding::Ternary {
+            0
+        } else {
+            plane
+        }
+    }
+
+    /// Significances of the groups of `branches` planes each.
+    pub fn group_significances(&self, branches: u32) -> Vec<u32> {
+        if self.encoding == Encoding::Ternary {
+            vec![0; self.planes as usize]
+        } else {
+            schedule::binary_significances(self.planes / branches, branches)
+        }
+    }
+
+    /// F: the sum of 2^significance over the planes.
+    pub fn total(&self) -> i64 {
+        (0..self.planes).map(|i| 1 << self.significance(i)).sum()
+    }
+
+    /// z in x = (v + z) / d.
+    pub fn offset(&self) -> i64 {
+        match self.encoding {
+            Encoding::Bipolar | Encoding::Ternary => 0,
+            Encoding::Unsigned => self.total(),
+            Encoding::Signed => -1,
+        }
+    }
+
+    /// log2(d) in x = (v + z) / d.
+    pub fn divisor_log2(&self) -> u32 {
+        u32::from(self.encoding != Encoding::Bipolar)
+    }
+
+    /// v of a number: what its branches sum to.
+    pub fn stored_value(&self, value: i32) -> i64 {
+        (i64::from(value) << self.divisor_log2()) - self.offset()
+    }
+
+    /// The code of a number: bit i is plane i.
+    pub fn code(&self, value: i32) -> u32 {
+        match self.encoding {
+            // -1, 0, +1 as 00, 01, 11.
+            Encoding::Ternary => u32::from(value >= 0) | u32::from(value > 0) << 1,
+            Encoding::Unsigned => value as u32,
+            Encoding::Signed => (value + (1 << (self.planes - 1))) as u32,
+            // The half of an odd number and of the odd bias 2^M - 1.
+            Encoding::Bipolar => ((value + (1 << self.planes) - 1) >> 1) as u32,
+        }
+    }
+}
+
+/// What the bits of a plane hold where an operand has no element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Activations: 0 past the last element.
+    Zeros,
+    /// Weights: 1 from the last element to the last lane of the chunk.
+    Ones,
+}
+
+/// The bit-planes of an operand, cut into chunks of `lanes` elements.
+///
+/// A chunk of one plane is `lanes.div_ceil(64)` words, element 0 of the chunk in bit 0 of the first word;
+/// bits past the lanes are 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BitPlanes {
+    planes: usize,
+    chunks: usize,
+    chunk_words: usize,
+    words: Vec<u64>,
+}
+
+impl BitPlanes {
+    /// Packs an operand.
+    ///
+    /// # Panics
+    /// If `lanes` is 0.
+    pub fn pack(operand: &Operand, form: &StoredForm, lanes: usize, padding: Padding) -> Self {
+        Self::pack_values(operand.values(), operand.elements(), form, lanes, padding)
+    }
+
+    /// Packs vectors of `elements` numbers each, one after the other, all of which have a code.
+    pub(crate) fn pack_values(
+        values: &[i32],
+        elements: usize,
+        form: &StoredForm,
+        lanes: usize,
+        padding: Padding,
+    ) -> Self {
+        let planes = form.planes() as usize;
+        let chunks = elements.div_ceil(lanes);
+        let chunk_words = lanes.div_ceil(64);
+        let mut words = vec![0; values.len() / elements * planes * chunks * chunk_words];
+        let vector_words = planes * chunks * chunk_words;
+        let fill = if padding == Padding::Ones {
+            u64::MAX
+        } else {
+            0
+        };
+        let vectors = values.chunks_exact(elements);
+        for (packed, vector) in words.chunks_exact_mut(vector_words).zip(vectors) {
+            for (chunk, values) in vector.chunks(lanes).enumerate() {
+                for word in 0..chunk_words {
+                    let from = (word * 64).min(values.len());
+                    let values = &values[from..(from + 64).min(values.len())];
+                    let lanes_here = (lanes - word * 64).min(64);
+                    let tail = low_mask(lanes_here) & !low_mask(values.len());
+                    for plane in 0..planes {
+                        let bits = plane_word(form, values, plane);
+                        packed[(plane * chunks + chunk) * chunk_words + word] = bits | tail & fill;
+                    }
+                }
+            }
+        }
+        BitPlanes {
+            planes,
+            chunks,
+            chunk_words,
+            words,
+        }
+    }
+
+    /// Clears, in every plane of one vector, the elements that `valid` does not hold: their code becomes 0.
+    pub fn clear_invalid(&mut self, vector: usize, valid: &TapMask) {
+        let plane_words = self.chunks * self.chunk_words;
+        let start = vector * self.planes * plane_words;
+        for plane in self.words[start..][..self.planes * plane_words].chunks_exact_mut(plane_words)
+        {
+            for (word, mask) in plane.iter_mut().zip(&valid.words) {
+                *word &= mask;
+            }
+        }
+    }
+
+    /// Planes of each vector.
+    pub fn planes(&self) -> usize {
+        self.planes
+    }
+
+    /// Chunks of each plane.
+    pub fn chunks(&self) -> usize {
+        self.chunks
+    }
+
+    /// Words of one chunk of one plane.
+    pub fn chunk_words(&self) -> usize {
+        self.chunk_words
+    }
+
+    /// All words of one plane of one vector, chunk by chunk.
+    pub fn plane(&self, vector: usize, plane: usize) -> &[u64] {
+        let plane_words = self.chunks * self.chunk_words;
+        &self.words[(vector * self.planes + plane) * plane_words..][..plane_words]
+    }
+
+    /// The words of one chunk of one plane of one vector.
+    pub fn chunk(&self, vector: usize, plane: usize, chunk: usize) -> &[u64] {
+        &self.plane(vector, plane)[chunk * self.chunk_words..][..self.chunk_words]
+    }
+}
+
+/// Which elements of a vector are valid, in the layout of one plane of [`BitPlanes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapMask {
+    words: Vec<u64>,
+}
+
+impl TapMask {
+    /// Packs one flag for each element into chunks of `lanes`.
+    pub fn pack(valid: &[bool], lanes: usize) -> Self {
+        let words = valid
+            .chunks(lanes)
+            .flat_map(|chunk| {
+                let mut bits: BitVec<u64, Lsb0> = chunk.iter().collect();
+                bits.resize(lanes.next_multiple_of(64), false);
+                bits.into_vec()
+            })
+            .collect();
+        TapMask { words }
+    }
+}
+
+/// One word of one plane: bit i is bit `plane` of the code of `values[i]`.
+fn plane_word(form: &StoredForm, values: &[i32], plane: usize) -> u64 {
+    values.iter().enumerate().fold(0, |word, (i, value)| {
+        word | u64::from(form.code(*value) >> plane & 1) << i
+    })
+}
+
+/// The lowest `bits` bits set; `bits` is at most 64.
+pub(crate) fn low_mask(bits: usize) -> u64 {
+    match bits {
+        0 => 0,
+        bits => u64::MAX >> (64 - bits),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn every_code_sums_to_its_stored_value() {
+        for encoding in Encoding::ALL {
+            for bits in (1..=8).filter(|b| encoding.check_bits(*b).is_ok()) {
+                for branches in 1..=bits {
+                    let form = StoredForm::for_branches(Precision::new(encoding, bits), branches);
+                    let (min, max) = encoding.range(bits);
+                    for value in (min..=max).filter(|v| encoding.contains(bits, *v)) {
+                        let code = form.code(value as i32);
+                        let v: i64 = (0..form.planes())
+                            .map(|i| (2 * i64::from(code >> i & 1) - 1) << form.significance(i))
+                            .sum();
+                        assert_eq!(v, form.stored_value(value as i32), "{form:?} {value}");
+                        assert_eq!((v + form.offset()) >> form.divisor_log2(), value);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn packed_bits_are_the_codes_and_tails_are_padding() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+        let precision = Precision::new(Encoding::Unsigned, 3);
+        for (lanes, elements) in [(1, 3), (5, 12), (64, 64), (64, 65), (70, 100), (130, 1)] {
+            let operand = Operand::random("weights", precision, 2, elements, &mut rng).unwrap();
+            let form = StoredForm::native(precision);
+            for (padding, fill) in [(Padding::Zeros, 0), (Padding::Ones, 1)] {
+                let packed = BitPlanes::pack(&operand, &form, lanes, padding);
+                for (vector, plane) in (0..2).flat_map(|v| (0..3).map(move |p| (v, p))) {
+                    for chunk in 0..packed.chunks() {
+                        let words = packed.chunk(vector, plane, chunk);
+                        for lane in 0..words.len() * 64 {
+                            let bit = words[lane / 64] >> (lane % 64) & 1;
+                            let element = chunk * lanes + lane;
+                            let expected = match lane {
+                                _ if lane >= lanes => 0,
+                                _ if element >= elements => fill,
+                                _ => operand.vector(vector)[element] as u64 >> plane & 1,
+                            };
+                            assert_eq!(bit, expected, "{lanes} {elements} {padding:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Whole products at the speed of the host: the model's results and cycle counts without its cycles.
+//!
+//! Results come from a packed kernel that counts pair bits of whole rows, branch pair by branch pair, at the
+//! operands' own precisions; cycles come from the closed formulas. Tests hold both to the cycle-accurate model.
+//!
+//! With S_B the weighted pair bits, OA and OW the weighted numbers of differing pairs of a row and a column,
+//! and v the stored values (`x = (v + z) / d`), a result is
+//!
+//! ```text
+//! (4 * S_B + [z_w * sum v_x - 2 * Fw * OA] + [2 * Fx * OW - Fx*Fw*N + z_x * sum v_w + N*z_x*z_w]) / (d_x * d_w)
+//! ```
+//!
+//! where the first bracket belongs to the row and the second, with bias and border, to the column.
+
+use crate::cycles::CycleReport;
+use crate::gemm::{Gemm, Operand};
+use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs};
+use crate::lower::{LowerError, Plan};
+use crate::packed::{BitPlanes, Padding, StoredForm, TapMask};
+use multiversion::multiversion;
+use rayon::prelude::*;
+use xnorforge_hdl::Design;
+
+/// Lanes that the kernel pairs: each word with the next one.
+const LANES: usize = 128;
+/// Rows that one thread packs and multiplies at a time.
+const PANEL_ROWS: usize = 64;
+
+/// Results and cycles of a product.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunReport {
+    /// `P x Q` results, row by row.
+    pub results: Vec<i64>,
+    /// Cycles and utilization.
+    pub cycles: CycleReport,
+}
+
+/// Runs a product on a design: the results and the cycle count that [`crate::drive`] gives for the
+/// cycle-accurate model without stalls.
+///
+/// Rows are spread over the threads of the current rayon pool; nothing depends on how many there are.
+///
+/// # Errors
+/// As [`crate::Lowered::new`].
+pub fn run(design: &Design, gemm: &Gemm) -> Result<RunReport, LowerError> {
+    let plan = Plan::of_gemm(design, gemm)?;
+    Ok(RunReport {
+        results: multiply(gemm),
+        cycles: CycleReport::of_plan(design, &plan),
+    })
+}
+
+/// The product alone, by the packed kernel.
+fn multiply(gemm: &Gemm) -> Vec<i64> {
+    let (x, w) = (gemm.activations(), gemm.weights());
+    let (rows, columns) = (x.vectors(), w.vectors());
+    let activation = StoredForm::native(x.precision());
+    let weights = PackedWeights::new(w, gemm, &activation);
+    let masks: Option<Vec<TapMask>> = gemm.classes().map(|classes| {
+        let pack = |valid: &Vec<bool>| TapMask::pack(valid, LANES);
+        classes.valid.iter().map(pack).collect()
+    });
+    let mut results = vec![0; rows * columns];
+    let panels = results.par_chunks_mut(PANEL_ROWS * columns).enumerate();
+    panels.for_each(|(index, results)| {
+        let first = index * PANEL_ROWS;
+        let last = (first + PANEL_ROWS).min(rows);
+        let values = &x.values()[first * x.elements()..last * x.elements()];
+        let mut planes =
+            BitPlanes::pack_values(values, x.elements(), &activation, LANES, Padding::Zeros);
+        let mut classes = vec![0; last - first];
+        if let (Some(masks), Some(border)) = (&masks, gemm.classes()) {
+            classes.copy_from_slice(&border.of_row[first..last]);
+            for (row, class) in classes.iter().enumerate() {
+                planes.clear_invalid(row, &masks[*class as usize]);
+            }
+        }
+        let panel = PackedRows::new(&planes, &activation, &weights, x.elements(), classes);
+        multiply_panel(&panel, &weights, results);
+    });
+    results
+}
+
+/// The weights of a product and all terms that belong to its columns.
+struct PackedWeights {
+    form: StoredForm,
+    activation: StoredForm,
+    columns: usize,
+    /// Words of one plane.
+    words: usize,
+    /// `[block of columns][plane][word]`.
+    pairs: Vec<WeightPair>,
+    /// The column's bracket, class by class.
+    terms: Vec<i64>,
+}
+
+impl PackedWeights {
+    fn new(w: &Operand, gemm: &Gemm, activation: &StoredForm) -> Self {
+        let form = StoredForm::native(w.precision());
+        let planes = BitPlanes::pack(w, &form, LANES, Padding::Ones);
+        let (words, count) = (planes.chunks(), planes.planes());
+        let blocks = w.vectors().div_ceil(BLOCK);
+        let mut pairs = vec![[[0; BLOCK]; 2]; blocks * count * words];
+        let mut odd = vec![0; w.vectors()];
+        for (column, odd) in odd.iter_mut().enumerate() {
+            for plane in 0..count {
+                let start = (column / BLOCK * count + plane) * words;
+                let halves = planes.plane(column, plane).chunks_exact(2);
+                let mut differing = 0;
+                for (pair, half) in pairs[start..start + words].iter_mut().zip(halves) {
+                    pair[0][column % BLOCK] = half[0];
+                    pair[1][column % BLOCK] = half[0] ^ half[1];
+                    differing += i64::from((half[0] ^ half[1]).count_ones());
+                }
+                *odd += differing << form.significance(plane as u32);
+            }
+        }
+        PackedWeights {
+            terms: column_terms(w, gemm, activation, &form, &odd),
+            columns: w.vectors(),
+            activation: activation.clone(),
+            form,
+            words,
+            pairs,
+        }
+    }
+
+    /// The words of one plane of one block of columns.
+    fn plane(&self, block: usize, plane: usize) -> &[WeightPair] {
+        let planes = self.form.planes() as usize;
+        &self.pairs[(block * planes + plane) * self.words..][..self.words]
+    }
+}
+
+/// The bracket of each column, with its bias, for each border class.
+fn column_terms(
+    w: &Operand,
+    gemm: &Gemm,
+    activation: &StoredForm,
+    weight: &StoredForm,
+    odd: &[i64],
+) -> Vec<i64> {
+    let n = w.elements() as i64;
+    let (fx, fw) = (activation.total(), weight.total());
+    let (zx, zw) = (activation.offset(), weight.offset());
+    let divisor = activation.divisor_log2() + weight.divisor_log2();
+    let term = |q: usize, valid: Option<&[bool]>| {
+        let values = w.vector(q);
+        let sum: i64 = values.iter().map(|value| i64::from(*value)).sum();
+        let stored = (sum << weight.divisor_log2()) - n * zw;
+        // Invalid taps are fed as -Fx.
+        let invalid: i64 = valid.map_or(0, |valid| {
+            let taps = values.iter().zip(valid);
+            taps.map(|(w, v)| if *v { 0 } else { i64::from(*w) }).sum()
+        });
+        let bias = gemm.bias().map_or(0, |bias| bias[q]);
+        2 * fx * odd[q] - fx * fw * n
+            + zx * stored
+            + n * zx * zw
+            + ((bias + fx * invalid) << divisor)
+    };
+    let columns = 0..w.vectors();
+    match gemm.classes() {
+        None => columns.map(|q| term(q, None)).collect(),
+        Some(classes) => classes
+            .valid
+            .iter()
+            .flat_map(|valid| columns.clone().map(|q| term(q, Some(valid))))
+            .collect(),
+    }
+}
+
+/// A panel of rows and all terms that belong to them.
+struct PackedRows {
+    planes: usize,
+    words: usize,
+    /// `[row][plane][word]`.
+    pairs: Vec<ActivationPair>,
+    /// The row's bracket.
+    terms: Vec<i64>,
+    /// Border class of each row.
+    classes: Vec<u32>,
+}
+
+impl PackedRows {
+    fn new(
+        planes: &BitPlanes,
+        form: &StoredForm,
+        weights: &PackedWeights,
+        elements: usize,
+        classes: Vec<u32>,
+    ) -> Self {
+        let (count, words) = (planes.planes(), planes.chunks());
+        let mut pairs = Vec::with_capacity(classes.len() * count * words);
+        let mut terms = Vec::with_capacity(classes.len());
+        for row in 0..classes.len() {
+            let (mut ones, mut odd) = (0, 0);
+            for plane in 0..count {
+                let significance = form.significance(plane as u32);
+                for half in planes.plane(row, plane).chunks_exact(2) {
+                    let differ = half[0] ^ half[1];
+                    pairs.push([half[0], differ]);
+                    let ones_here = half[0].count_ones() + half[1].count_ones();
+                    ones += i64::from(ones_here) << significance;
+                    odd += i64::from(differ.count_ones()) << significance;
+                }
+            }
+            let stored = 2 * ones - form.total() * elements as i64;
+            terms.push(weights.form.offset() * stored - 2 * weights.form.total() * odd);
+        }
+        PackedRows {
+            planes: count,
+            words,
+            pairs,
+            terms,
+            classes,
+        }
+    }
+
+    fn plane(&self, row: usize, plane: usize) -> &[ActivationPair] {
+        &self.pairs[(row * self.planes + plane) * self.words..][..self.words]
+    }
+}
+
+/// Multiplies a panel of rows by all columns.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx512vpopcntdq+bmi1+bmi2+popcnt",
+    "x86_64+avx2+bmi1+bmi2+popcnt",
+    "x86_64+popcnt",
+))]
+fn multiply_panel(panel: &PackedRows, weights: &PackedWeights, results: &mut [i64]) {
+    const TALL: usize = 4;
+    let rows = panel.classes.len();
+    let tall = rows / TALL * TALL;
+    for block in 0..weights.columns.div_ceil(BLOCK) {
+        for row in (0..tall).step_by(TALL) {
+            multiply_block::<TALL>(panel, weights, results, row, block);
+        }
+        for row in tall..rows {
+            multiply_block::<1>(panel, weights, results, row, block);
+        }
+    }
+}
+
+/// Multiplies `ROWS` rows by one block of columns.
+#[inline(always)]
+fn multiply_block<const ROWS: usize>(
+    panel: &PackedRows,
+    weights: &PackedWeights,
+    results: &mut [i64],
+    row: usize,
+    block: usize,
+) {
+    let mut sums = [[0; BLOCK]; ROWS];
+    for m in 0..panel.planes {
+        let rows: [&[ActivationPair]; ROWS] = std::array::from_fn(|r| panel.plane(row + r, m));
+        for k in 0..weights.form.planes() {
+            let significance =
+                weights.activation.significance(m as u32) + weights.form.significance(k);
+            let counts = count_pairs(rows, weights.plane(block, k as usize));
+            for (sums, counts) in sums.iter_mut().zip(&counts) {
+                for (sum, count) in sums.iter_mut().zip(counts) {
+                    *sum += count << significance;
+                }
+            }
+        }
+    }
+    let divisor = weights.activation.divisor_log2() + weights.form.divisor_log2();
+    let first = block * BLOCK;
+    let count = BLOCK.min(weights.columns - first);
+    for (r, sums) in sums.iter().enumerate() {
+        let row = row + r;
+        let terms =
+            &weights.terms[panel.classes[row] as usize * weights.columns + first..][..count];
+        let results = &mut results[row * weights.columns + first..][..count];
+        for ((result, sum), term) in results.iter_mut().zip(sums).zip(terms) {
+            *result = (4 * *sum as i64 + panel.terms[row] + term) >> divisor;
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! The Verilated RTL of an array as a [`Simulator`]: beats packed into the ports of `docs/microarchitecture.md`.
+
+use super::build::{Tracing, Verilator};
+use super::model::Model;
+use super::source::{ModelSource, Port};
+use super::tools::ToolError;
+use crate::simulator::{Beat, ConstantWrite, Inputs, Outputs, Simulator, SimulatorError};
+use std::path::PathBuf;
+use xnorforge_hdl::Design;
+
+/// The ports of the array's top module, in the order of the table in `docs/microarchitecture.md`.
+pub fn array_ports(design: &Design) -> Vec<Port> {
+    let c = design.config();
+    vec![
+        Port::input("clock", 1),
+        Port::input("reset", 1),
+        Port::input("operand_valid", 1),
+        Port::output("operand_ready", 1),
+        Port::input("operand_first", 1),
+        Port::input("operand_last", 1),
+        Port::input("operand_shift", design.shift_amounts.len() as u32),
+        Port::input("operand_row_mode", 2),
+        Port::input(
+            "operand_activation",
+            c.rows * design.activation_word_width(),
+        ),
+        Port::input("operand_weight", c.columns * design.weight_word_width()),
+        Port::input("operand_align", design.align_width),
+        Port::input("operand_result_shift", 2),
+        Port::input("operand_entry", c.rows * design.entry_width),
+        Port::input("constant_write", 1),
+        Port::input("constant_entry", design.entry_width),
+        Port::input("constant_value", c.columns * design.result_width),
+        Port::output("result_valid", 1),
+        Port::input("result_ready", 1),
+        Port::output("result_last", 1),
+        Port::output("result_value", c.columns * design.result_width),
+    ]
+}
+
+/// A waveform of some of a run's cycles. In the file, cycle `c` begins at time `2c` with the clock low, all inputs
+/// set and the outputs that stand in it; at `2c + 1` the clock is high and the registers have taken their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceWindow {
+    /// The VCD file; overwritten if it exists.
+    pub path: PathBuf,
+    /// The first cycle that is written.
+    pub first_cycle: u64,
+    /// The last one; later cycles are simulated but not written.
+    pub last_cycle: u64,
+}
+
+/// How a [`VerilatedArray`] runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArrayOptions {
+    /// Decides the registers' values before reset. Correct RTL behaves the same for every seed.
+    pub seed: u32,
+    /// Writes a waveform; the model is then built with tracing.
+    pub trace: Option<TraceWindow>,
+}
+
+/// Numbers of the top module's ports.
+#[derive(Debug)]
+struct Ports {
+    clock: usize,
+    reset: usize,
+    operand_valid: usize,
+    operand_ready: usize,
+    operand_first: usize,
+    operand_last: usize,
+    operand_shift: usize,
+    operand_row_mode: usize,
+    operand_activation: usize,
+    operand_weight: usize,
+    operand_align: usize,
+    operand_result_shift: usize,
+    operand_entry: usize,
+    constant_write: usize,
+    constant_entry: usize,
+    constant_value: usize,
+    result_valid: usize,
+    result_ready: usize,
+    result_last: usize,
+    result_value: usize,
+}
+
+impl Ports {
+    fn new(model: &Model) -> Self {
+        let port = |name| {
+            model
+                .port(name)
+                .expect("`array_ports` lists every port that is used here")
+        };
+        Ports {
+            clock: port("clock"),
+            reset: port("reset"),
+            operand_valid: port("operand_valid"),
+            operand_ready: port("operand_ready"),
+            operand_first: port("operand_first"),
+            operand_last: port("operand_last"),
+            operand_shift: port("operand_shift"),
+            operand_row_mode: port("operand_row_mode"),
+            operand_activation: port("operand_activation"),
+            operand_weight: port("operand_weight"),
+            operand_align: port("operand_align"),
+            operand_result_shift: port("operand_result_shift"),
+            operand_entry: port("operand_entry"),
+            constant_write: port("constant_write"),
+            constant_entry: port("constant_entry"),
+            constant_value: port("constant_value"),
+            result_valid: port("result_valid"),
+            result_ready: port("result_ready"),
+            result_last: port("result_last"),
+            result_value: port("result_value"),
+        }
+    }
+}
+
+/// Where a waveform stands.
+#[derive(Debug)]
+enum Trace {
+    Off,
+    Waiting(TraceWindow),
+    Open { last_cycle: u64 },
+}
+
+/// The Verilated RTL of an array.
+#[derive(Debug)]
+pub struct VerilatedArray {
+    model: Model,
+    ports: Ports,
+    lanes: u32,
+    result_width: u32,
+    entry_width: u32,
+    trace: Trace,
+    cycle: u64,
+    outputs: Outputs,
+    // Packed values on their way to the ports, so that no cycle allocates.
+    activation: Vec<u64>,
+    weight: Vec<u64>,
+    entry: Vec<u64>,
+    constant: Vec<u64>,
+    result: Vec<u64>,
+}
+
+impl VerilatedArray {
+    /// Builds the model (or takes it from the cache), starts it and resets it: cycle 0 is the first one after reset.
+    ///
+    /// `files` are the names and texts of the RTL that was emitted for `design`.
+    ///
+    /// # Errors
+    /// [`VerilatedArrayError::Tool`] when it cannot be built, [`VerilatedArrayError::Simulator`] when it stops at
+    /// once or a waveform cannot be written.
+    pub fn new(
+        verilator: &Verilator,
+        design: &Design,
+        files: &[(String, String)],
+        options: &ArrayOptions,
+    ) -> Result<Self, VerilatedArrayError> {
+        let source = ModelSource {
+            files: files.to_vec(),
+            top: design.top_name(),
+            ports: array_ports(design),
+        };
+        let tracing = match options.trace {
+            None => Tracing::Off,
+            Some(_) => Tracing::Vcd,
+        };
+        let model = verilator.model(&source, tracing)?.start(options.seed)?;
+        let ports = Ports::new(&model);
+        let buffer = |port: usize| vec![0; model.ports()[port].words()];
+        let mut array = VerilatedArray {
+            lanes: design.config().lanes,
+            result_width: design.result_width,
+            entry_width: design.entry_width,
+            trace: match &options.trace {
+                None => Trace::Off,
+                Some(window) => Trace::Waiting(window.clone()),
+            },
+            cycle: 0,
+            outputs: Outputs::default(),
+            activation: buffer(ports.operand_activation),
+            weight: buffer(ports.operand_weight),
+            entry: buffer(ports.operand_entry),
+            constant: buffer(ports.constant_value),
+            result: buffer(ports.result_value),
+            ports,
+            model,
+        };
+        array.reset()?;
+        Ok(array)
+    }
+
+    /// One clock edge with `reset`, outside of the count of cycles.
+    fn reset(&mut self) -> Result<(), SimulatorError> {
+        self.drive(&Inputs {
+            reset: true,
+            ..Inputs::default()
+        });
+        self.clock(false)?;
+        self.clock(true)
+    }
+
+    fn clock(&mut self, level: bool) -> Result<(), SimulatorError> {
+        self.model.set(self.ports.clock, &[level.into()]);
+        self.model.eval()
+    }
+
+    fn drive(&mut self, inputs: &Inputs<'_>) {
+        let ports = &self.ports;
+        self.model.set(ports.reset, &[inputs.reset.into()]);
+        self.model
+            .set(ports.result_ready, &[inputs.result_ready.into()]);
+        self.model
+            .set(ports.operand_valid, &[inputs.operand.is_some().into()]);
+        self.model
+            .set(ports.constant_write, &[inputs.constant.is_some().into()]);
+        match inputs.operand {
+            Some(beat) => self.drive_beat(beat),
+            None => self.drive_no_beat(),
+        }
+        if let Some(write) = inputs.constant {
+            self.drive_constant(write);
+        }
+    }
+
+    /// Control ports fall to 0; the data ports keep the last beat, which must not matter.
+    fn drive_no_beat(&mut self) {
+        let (model, ports) = (&mut self.model, &self.ports);
+        model.set(ports.operand_first, &[0]);
+        model.set(ports.operand_last, &[0]);
+        model.set(ports.operand_shift, &[0]);
+        model.set(ports.operand_row_mode, &[0]);
+    }
+
+    fn drive_beat(&mut self, beat: &Beat) {
+        let (model, ports) = (&mut self.model, &self.ports);
+        let shifts = model.ports()[ports.operand_shift].width;
+        let shift = beat.shift.map_or(0, |index| {
+            assert!(index < shifts, "a beat shifts by a known amount");
+            1 << index
+        });
+        model.set(ports.operand_first, &[beat.first.into()]);
+        model.set(ports.operand_last, &[beat.last.into()]);
+        model.set(ports.operand_shift, &[shift]);
+        model.set(ports.operand_row_mode, &[beat.row_mode as u64]);
+        model.set(
+            ports.operand_activation,
+            packed_lanes(&mut self.activation, &beat.activation, self.lanes),
+        );
+        model.set(
+            ports.operand_weight,
+            packed_lanes(&mut self.weight, &beat.weight, self.lanes),
+        );
+        model.set(ports.operand_align, &[beat.align.into()]);
+        model.set(ports.operand_result_shift, &[beat.result_shift.into()]);
+        // Only a tile's last beat says which constants its rows take.
+        if beat.last {
+            let entries = beat.entry.iter().map(|entry| u64::from(*entry));
+            pack(&mut self.entry, self.entry_width, entries);
+            model.set(ports.operand_entry, &self.entry);
+        }
+    }
+
+    fn drive_constant(&mut self, write: &ConstantWrite) {
+        let values = write.value.iter().map(|value| *value as u64);
+        pack(&mut self.constant, self.result_width, values);
+        self.model
+            .set(self.ports.constant_entry, &[write.entry.into()]);
+        self.model.set(self.ports.constant_value, &self.constant);
+    }
+
+    fn read(&mut self) {
+        let (model, ports) = (&self.model, &self.ports);
+        let bit = |port| {
+            let mut word = [0];
+            model.get(port, &mut word);
+            word[0] != 0
+        };
+        self.outputs.operand_ready = bit(ports.operand_ready);
+        self.outputs.result_valid = bit(ports.result_valid);
+        self.outputs.result_last = false;
+        self.outputs.result.clear();
+        if self.outputs.result_valid {
+            self.outputs.result_last = bit(ports.result_last);
+            model.get(ports.result_value, &mut self.result);
+            let width = self.result_width;
+            let columns = model.ports()[ports.result_value].width / width;
+            let results = (0..columns).map(|column| signed(&self.result, column * width, width));
+            self.outputs.result.extend(results);
+        }
+    }
+
+    /// Opens the waveform in its first cycle.
+    fn begin_trace(&mut self) -> Result<(), SimulatorError> {
+        let Trace::Waiting(window) = &self.trace else {
+            return Ok(());
+        };
+        if self.cycle >= window.first_cycle && self.cycle <= window.last_cycle {
+            self.model.trace_open(&window.path)?;
+            self.trace = Trace::Open {
+                last_cycle: window.last_cycle,
+            };
+        }
+        Ok(())
+    }
+
+    /// Writes one half of a cycle.
+    fn dump(&mut self, half: u64) -> Result<(), SimulatorError> {
+        match self.trace {
+            Trace::Open { .. } => self.model.trace_dump(2 * self.cycle + half),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the waveform after its last cycle.
+    fn end_trace(&mut self) -> Result<(), SimulatorError> {
+        match self.trace {
+            Trace::Open { last_cycle } if self.cycle >= last_cycle => {
+                self.trace = Trace::Off;
+                self.model.trace_close()
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Simulator for VerilatedArray {
+    fn name(&self) -> &str {
+        "RTL"
+    }
+
+    fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
+        self.begin_trace()?;
+        self.drive(inputs);
+        self.clock(false)?;
+        self.read();
+        self.dump(0)?;
+        self.clock(true)?;
+        self.dump(1)?;
+        self.end_trace()?;
+        self.cycle += 1;
+        Ok(&self.outputs)
+    }
+
+    fn cycle(&self) -> u64 {
+        self.cycle
+    }
+}
+
+/// Why a [`VerilatedArray`] could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum VerilatedArrayError {
+    /// It could not be built.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// It stopped at once.
+    #[error(transparent)]
+    Simulator(#[from] SimulatorError),
+}
+
+/// The bits of all branches without gaps, as the operand ports take them. `branches` holds each branch in words of
+/// its own; when the lanes fill them that is the same thing, and nothing is copied.
+fn packed_lanes<'a>(buffer: &'a mut [u64], branches: &'a [u64], lanes: u32) -> &'a [u64] {
+    if lanes.is_multiple_of(64) {
+        return branches;
+    }
+    let words = lanes.div_ceil(64) as usize;
+    let bits = branches.len() / words * lanes as usize;
+    assert_eq!(bits.div_ceil(64), buffer.len(), "words for every branch");
+    buffer.fill(0);
+    let mut offset = 0;
+    for branch in branches.chunks_exact(words) {
+        let mut left = lanes;
+        for word in branch {
+            let width = left.min(64);
+            put(buffer, offset, width, *word);
+            offset += width;
+            left -= width;
+        }
+    }
+    buffer
+}
+
+/// Packs values of `width` bits one after the other.
+fn pack(buffer: &mut [u64], width: u32, values: impl ExactSizeIterator<Item = u64>) {
+    assert_eq!(
+        (values.len() as u64 * u64::from(width)).div_ceil(64),
+        buffer.len() as u64,
+        "a value for every row or column"
+    );
+    buffer.fill(0);
+    for (index, value) in values.enumerate() {
+        put(buffer, index as u32 * width, width, value);
+    }
+}
+
+/// Adds the low `width` bits (1..=64) of `value` at bit `offset`, where `buffer` still holds zeros.
+#[inline]
+fn put(buffer: &mut [u64], offset: u32, width: u32, value: u64) {
+    let value = value & (u64::MAX >> (64 - width));
+    let (word, bit) = ((offset / 64) as usize, offset % 64);
+    buffer[word] |= value << bit;
+    if bit + width > 64 {
+        buffer[word + 1] |= value >> (64 - bit);
+    }
+}
+
+/// The two's complement number of `width` bits (1..=64) at bit `offset`.
+#[inline]
+fn signed(buffer: &[u64], offset: u32, width: u32) -> i64 {
+    let (word, bit) = ((offset / 64) as usize, offset % 64);
+    let mut value = buffer[word] >> bit;
+    if bit + width > 64 {
+        value |= buffer[word + 1] << (64 - bit);
+    }
+    let unused = 64 - width;
+    ((value << unused) as i64) >> unused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn branches_are_packed_without_gaps() {
+        let mut buffer = [u64::MAX; 1];
+        let packed = packed_lanes(&mut buffer, &[0b10101, 0b11111, 0b00001], 5);
+        assert_eq!(packed[0], 0b00001_11111_10101);
+        // 70 lanes: two words for each branch, of which the second one holds 6 lanes.
+        let branches = [u64::MAX, 0x3f, 1, 0x20];
+        let mut buffer = [0; 3];
+        packed_lanes(&mut buffer, &branches, 70);
+        assert_eq!(buffer, [u64::MAX, 0x3f | 1 << 6, 0x20 << 6]);
+        let mut buffer = [0; 2];
+        assert_eq!(packed_lanes(&mut buffer, &[7, 9], 64), [7, 9]);
+    }
+
+    #[test]
+    fn bits_past_the_lanes_never_reach_a_neighbour() {
+        let mut buffer = [0; 1];
+        assert_eq!(packed_lanes(&mut buffer, &[u64::MAX, 0], 3), [0b111]);
+    }
+
+    #[test]
+    fn what_is_packed_can_be_read_back_with_its_sign() {
+        for width in [1, 2, 7, 31, 32, 33, 62, 63, 64u32] {
+            let highest = i64::MAX >> (64 - width);
+            let values = [-1, 0, highest, -highest - 1, highest / 3, -highest / 5];
+            let bits = values.len() as u32 * width;
+            let mut buffer = vec![u64::MAX; bits.div_ceil(64) as usize];
+            pack(&mut buffer, width, values.iter().map(|v| *v as u64));
+            for (index, value) in values.iter().enumerate() {
+                let read = signed(&buffer, index as u32 * width, width);
+                assert_eq!(read, *value, "width {width}");
+            }
+        }
+    }
+}

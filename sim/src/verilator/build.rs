@@ -1,0 +1,456 @@
+//! From Verilog to a shared library: Verilator writes C++, the compiler compiles it. No shell, no make, no python.
+
+use super::cache::{Cache, Key, default_cache_folder};
+use super::model::Library;
+use super::shim;
+use super::source::ModelSource;
+use super::tools::{Job, ToolError, Toolchain};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Part of every key: raise it when the way of building changes in a manner that no other part of a key shows.
+const BUILD_VERSION: &str = "1";
+
+/// The file that a finished build is.
+const LIBRARY: &str = "model.so";
+
+/// Flags of Verilator. Every warning is an error. Registers start at random, so that nothing in the RTL can lean
+/// on a value that it never wrote. Vectors of any legal width appear in waveforms.
+const VERILATOR_FLAGS: [&str; 13] = [
+    "--cc",
+    "-Wall",
+    "-O3",
+    "--default-language",
+    "1364-2005",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "--prefix",
+    "Vmodel",
+    "--Mdir",
+    "cpp",
+];
+
+const VERILATOR_TRACE_FLAGS: [&str; 5] = [
+    "--trace",
+    "--trace-max-width",
+    "65536",
+    "--trace-max-array",
+    "65536",
+];
+
+/// Flags of the compiler. Nothing but the shim's functions is visible, and no symbol is shared between libraries:
+/// all models have the same class names and live in one process.
+const COMPILER_FLAGS: [&str; 11] = [
+    "-O2",
+    "-march=native",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fno-gnu-unique",
+    "-pthread",
+    "-w",
+    "-DVL_TIME_CONTEXT",
+    "-DVL_USER_FINISH",
+    "-DVL_USER_STOP",
+    "-DVL_USER_FATAL",
+];
+
+const LINKER_FLAGS: [&str; 6] = [
+    "-shared",
+    "-pthread",
+    "-Wl,-Bsymbolic",
+    "-Wl,-z,defs",
+    "-Wl,-O1",
+    "-o",
+];
+
+/// Bytes of generated C++ from which on a design is compiled in several units side by side. Each unit reads
+/// Verilator's headers again, which costs about a second.
+const UNIT_BYTES: u64 = 512 * 1024;
+
+/// Whether a model can write waveforms. Tracing costs a third of the speed even when no file is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tracing {
+    /// No waveforms; for running.
+    #[default]
+    Off,
+    /// Waveforms in VCD; for replaying the cycles before a fault.
+    Vcd,
+}
+
+impl Tracing {
+    fn verilator_flags(self) -> &'static [&'static str] {
+        match self {
+            Tracing::Off => &[],
+            Tracing::Vcd => &VERILATOR_TRACE_FLAGS,
+        }
+    }
+
+    fn compiler_flags(self) -> [&'static str; 2] {
+        match self {
+            Tracing::Off => ["-DVM_TRACE=0", "-DVM_TRACE_VCD=0"],
+            Tracing::Vcd => ["-DVM_TRACE=1", "-DVM_TRACE_VCD=1"],
+        }
+    }
+}
+
+/// Verilator and a compiler with a cache folder: makes models out of Verilog.
+#[derive(Clone, Debug)]
+pub struct Verilator {
+    tools: Toolchain,
+    cache: Cache,
+}
+
+impl Verilator {
+    /// With the tools that are installed and the user's cache folder.
+    ///
+    /// # Errors
+    /// A tool is missing or of no use ([`Toolchain::find`]), or there is no cache folder
+    /// ([`default_cache_folder`]).
+    pub fn find() -> Result<Self, ToolError> {
+        Ok(Self::new(Toolchain::find()?, default_cache_folder()?))
+    }
+
+    /// With these tools and this cache folder, which is made when it is first used.
+    pub fn new(tools: Toolchain, cache_folder: impl Into<PathBuf>) -> Self {
+        Verilator {
+            tools,
+            cache: Cache::new(cache_folder.into()),
+        }
+    }
+
+    /// The tools in use.
+    pub fn tools(&self) -> &Toolchain {
+        &self.tools
+    }
+
+    /// The cache folder in use.
+    pub fn cache_folder(&self) -> &Path {
+        self.cache.folder()
+    }
+
+    /// The model of a design: from the cache if the same Verilog was built before with the same tools and flags
+    /// for the same kind of machine, else built (seconds to minutes).
+    ///
+    /// # Errors
+    /// [`ToolError::Failed`] when Verilator finds an error or a warning in the Verilog, or the compiler fails;
+    /// [`ToolError::Port`] when the top module's ports differ from `source.ports`; [`ToolError::Source`] for names
+    /// that are not plain.
+    pub fn model(&self, source: &ModelSource, tracing: Tracing) -> Result<Library, ToolError> {
+        source.check()?;
+        let shim = shim::text(&source.ports);
+        let key = self.model_key(source, &shim, tracing);
+        let entry = self.cache.entry("models", &key, |work| {
+            tracing::info!(top = %source.top, "building the Verilated model");
+            let build = Build {
+                tools: &self.tools,
+                cache: &self.cache,
+                work,
+                tracing,
+            };
+            build
+                .run(source, &shim)
+                .map_err(|e| self.cache.keep_log(e, &key))
+        })?;
+        Library::load(&entry.join(LIBRARY), source.ports.clone())
+    }
+
+    fn model_key(&self, source: &ModelSource, shim: &str, tracing: Tracing) -> String {
+        let mut key = tools_key(&self.tools, tracing).part(&source.top).part(shim);
+        for flag in VERILATOR_FLAGS.iter().chain(tracing.verilator_flags()) {
+            key = key.part(flag);
+        }
+        for flag in LINKER_FLAGS {
+            key = key.part(flag);
+        }
+        for (name, text) in &source.files {
+            key = key.part(name).part(text);
+        }
+        key.finish()
+    }
+}
+
+/// The part of a key that a model shares with Verilator's run-time library.
+fn tools_key(tools: &Toolchain, tracing: Tracing) -> Key {
+    let mut key = Key::default()
+        .part(BUILD_VERSION)
+        .part(&tools.verilator_version)
+        .part(tools.verilator_root.as_os_str().as_encoded_bytes())
+        .part(&tools.compiler_identity)
+        .part(shim::RUNTIME_HEADER);
+    for flag in COMPILER_FLAGS.iter().chain(&tracing.compiler_flags()) {
+        key = key.part(flag);
+    }
+    key
+}
+
+/// One build, in a folder of its own.
+struct Build<'a> {
+    tools: &'a Toolchain,
+    cache: &'a Cache,
+    work: &'a Path,
+    tracing: Tracing,
+}
+
+impl Build<'_> {
+    fn run(&self, source: &ModelSource, shim: &str) -> Result<Vec<PathBuf>, ToolError> {
+        self.write("runtime.h", shim::RUNTIME_HEADER)?;
+        self.verilate(source)?;
+        let header = self.read("cpp/Vmodel.h")?;
+        source.check_header(&header)?;
+        let units = self.write_units(shim)?;
+        let runtime = runtime_files(&self.read("cpp/Vmodel_classes.mk")?);
+        // Largest jobs first: the run-time library is long to compile when it is not in the cache yet.
+        let mut tasks: Vec<Task> = runtime.into_iter().map(Task::Runtime).collect();
+        tasks.extend(units.into_iter().map(Task::Unit));
+        let objects = side_by_side(&tasks, |task| match task {
+            Task::Runtime(name) => self.runtime_object(name),
+            Task::Unit(name) => self.compile_unit(name),
+        })?;
+        let library = self.link(&objects)?;
+        Ok(vec![library])
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf, ToolError> {
+        let path = self.work.join(name);
+        fs::write(&path, text).map_err(ToolError::io("write", &path))?;
+        Ok(path)
+    }
+
+    fn read(&self, name: &str) -> Result<String, ToolError> {
+        let path = self.work.join(name);
+        fs::read_to_string(&path).map_err(ToolError::io("read", &path))
+    }
+
+    fn verilate(&self, source: &ModelSource) -> Result<(), ToolError> {
+        let folder = self.work.join("rtl");
+        fs::create_dir(&folder).map_err(ToolError::io("create", &folder))?;
+        let mut arguments: Vec<OsString> = VERILATOR_FLAGS
+            .iter()
+            .chain(self.tracing.verilator_flags())
+            .map(Into::into)
+            .collect();
+        arguments.extend(["--top-module".into(), source.top.as_str().into()]);
+        for (name, text) in &source.files {
+            let relative = format!("rtl/{name}");
+            self.write(&relative, text)?;
+            arguments.push(relative.into());
+        }
+        self.job(
+            "verilator",
+            &self.tools.verilator,
+            arguments,
+            "verilator.log",
+        )
+        .run()
+    }
+
+    fn job<'a>(
+        &'a self,
+        tool: &'static str,
+        program: &'a Path,
+        arguments: Vec<OsString>,
+        log: &str,
+    ) -> Job<'a> {
+        Job {
+            tool,
+            program,
+            arguments,
+            folder: self.work,
+            log: self.work.join(log),
+        }
+    }
+
+    /// Writes the C++ files that are compiled: each includes a share of the generated ones. Returns their names.
+    fn write_units(&self, shim: &str) -> Result<Vec<String>, ToolError> {
+        let generated = self.generated_files()?;
+        let bytes: u64 = generated.iter().map(|(_, bytes)| bytes).sum();
+        let count = usize::try_from(bytes.div_ceil(UNIT_BYTES))
+            .unwrap_or(1)
+            .max(1);
+        // The largest file goes to the unit that is smallest so far.
+        let mut units = vec![(0u64, String::new()); count];
+        units[0].1.push_str(shim);
+        for (name, bytes) in generated {
+            if let Some(unit) = units.iter_mut().min_by_key(|unit| unit.0) {
+                unit.0 += bytes;
+                unit.1.push_str(&format!("#include \"{name}\"\n"));
+            }
+        }
+        units
+            .iter()
+            .enumerate()
+            .map(|(number, (_, text))| {
+                let name = format!("unit_{number}.cpp");
+                self.write(&format!("cpp/{name}"), text)?;
+                Ok(name)
+            })
+            .collect()
+    }
+
+    /// The C++ files that Verilator wrote with their sizes in bytes, the largest first.
+    fn generated_files(&self) -> Result<Vec<(String, u64)>, ToolError> {
+        let folder = self.work.join("cpp");
+        let list = || -> std::io::Result<Vec<(String, u64)>> {
+            let mut files = Vec::new();
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.ends_with(".cpp") {
+                    files.push((name, entry.metadata()?.len()));
+                }
+            }
+            Ok(files)
+        };
+        let mut files = list().map_err(ToolError::io("read", &folder))?;
+        files.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Ok(files)
+    }
+
+    fn compile_unit(&self, name: &str) -> Result<PathBuf, ToolError> {
+        let object = self.work.join(format!("{name}.o"));
+        let unit = self.work.join("cpp").join(name);
+        self.compile(self.work, &unit, &object)?;
+        Ok(object)
+    }
+
+    /// An object file of Verilator's run-time library, shared by all models of the same tools and flags.
+    fn runtime_object(&self, name: &str) -> Result<PathBuf, ToolError> {
+        let key = tools_key(self.tools, self.tracing).part(name).finish();
+        let object = format!("{name}.o");
+        let entry = self.cache.entry("runtime", &key, |work| {
+            let header = work.join("runtime.h");
+            fs::write(&header, shim::RUNTIME_HEADER).map_err(ToolError::io("write", &header))?;
+            let unit = self.tools.include_folder().join(format!("{name}.cpp"));
+            let target = work.join(&object);
+            self.compile(work, &unit, &target)
+                .map_err(|e| self.cache.keep_log(e, &key))?;
+            Ok(vec![target])
+        })?;
+        Ok(entry.join(object))
+    }
+
+    /// Compiles one file; `work` holds `runtime.h` and takes the log.
+    fn compile(&self, work: &Path, unit: &Path, object: &Path) -> Result<(), ToolError> {
+        let include = self.tools.include_folder();
+        let mut arguments: Vec<OsString> = COMPILER_FLAGS
+            .iter()
+            .chain(&self.tracing.compiler_flags())
+            .map(Into::into)
+            .collect();
+        arguments.extend(["-include".into(), work.join("runtime.h").into()]);
+        for folder in [&work.join("cpp"), &include, &include.join("vltstd")] {
+            arguments.extend(["-I".into(), folder.into()]);
+        }
+        arguments.extend(["-c".into(), unit.into(), "-o".into(), object.into()]);
+        let name = unit.file_name().unwrap_or_default().to_string_lossy();
+        Job {
+            tool: "g++",
+            program: &self.tools.compiler,
+            arguments,
+            folder: work,
+            log: work.join(format!("{name}.log")),
+        }
+        .run()
+    }
+
+    fn link(&self, objects: &[PathBuf]) -> Result<PathBuf, ToolError> {
+        let library = self.work.join(LIBRARY);
+        let mut arguments: Vec<OsString> = LINKER_FLAGS.iter().map(Into::into).collect();
+        arguments.push(library.clone().into());
+        arguments.extend(objects.iter().map(Into::into));
+        self.job("g++", &self.tools.compiler, arguments, "link.log")
+            .run()?;
+        Ok(library)
+    }
+}
+
+enum Task {
+    /// A file of Verilator's run-time library.
+    Runtime(String),
+    /// A file of this design.
+    Unit(String),
+}
+
+/// The files of the run-time library that a design needs, from the lists in the makefile that Verilator wrote:
+///
+/// ```text
+/// VM_GLOBAL_FAST += \
+///     verilated \
+///     verilated_threads \
+/// ```
+fn runtime_files(makefile: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut inside = false;
+    for line in makefile.lines() {
+        let item = line.trim().trim_end_matches('\\').trim();
+        if line.starts_with("VM_GLOBAL_") {
+            inside = true;
+        } else if !line.trim_end().ends_with('\\') {
+            inside = false;
+        } else if inside && !item.is_empty() {
+            files.push(item.to_owned());
+        }
+    }
+    files
+}
+
+/// Does the tasks on as many threads as there are processors; results in the tasks' order, or the first error.
+fn side_by_side<T: Sync, R: Send>(
+    tasks: &[T],
+    work: impl Fn(&T) -> Result<R, ToolError> + Sync,
+) -> Result<Vec<R>, ToolError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(tasks.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(task) = tasks.get(index) else { break };
+                    let result = work(task);
+                    let failed = result.is_err();
+                    results
+                        .lock()
+                        .unwrap_or_else(|e| e.into_inner())
+                        .push((index, result));
+                    if failed {
+                        // The others finish what they are at and take nothing new.
+                        next.store(tasks.len(), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(|e| e.into_inner());
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_run_time_files_are_read_from_verilators_makefile() {
+        let makefile = "VM_SUPPORT_SLOW += \\\n\tVmodel__Syms \\\n\n# x\nVM_GLOBAL_FAST += \\\n\tverilated \\\n  verilated_threads \\\n\n# y\nVM_GLOBAL_SLOW += \\\n\n\n# end -*- Makefile -*-\n";
+        assert_eq!(runtime_files(makefile), ["verilated", "verilated_threads"]);
+    }
+
+    #[test]
+    fn tasks_keep_their_order_and_the_first_error_counts() {
+        let tasks: Vec<u32> = (0..20).collect();
+        let doubled = side_by_side(&tasks, |task| Ok(task * 2)).unwrap();
+        assert_eq!(doubled, (0..20).map(|i| i * 2).collect::<Vec<_>>());
+        let error = side_by_side(&tasks, |task| match task {
+            7 => Err(ToolError::Source("seven".into())),
+            _ => Ok(()),
+        });
+        assert_eq!(error.unwrap_err().to_string(), "seven");
+    }
+}

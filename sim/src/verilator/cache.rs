@@ -1,0 +1,239 @@
+//! The cache of built models: entries found by content, built aside, locked, and checked before use.
+//!
+//! An entry is a folder `<kind>/<key>` with files and their SHA-256 digests in `digests`. It is made in a
+//! temporary folder beside it and renamed, so it is there as a whole or not at all; a file lock keeps two
+//! processes from making the same one; an entry whose files do not match their digests is made again.
+
+use super::tools::ToolError;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// The file of an entry that lists the digests of the others.
+const DIGESTS: &str = "digests";
+
+/// The folder in which built models are kept: `XNORFORGE_CACHE`, or else the user's cache folder.
+///
+/// # Errors
+/// [`ToolError::NoCacheFolder`] when neither is known.
+pub fn default_cache_folder() -> Result<PathBuf, ToolError> {
+    if let Some(folder) = std::env::var_os("XNORFORGE_CACHE").filter(|folder| !folder.is_empty()) {
+        return Ok(folder.into());
+    }
+    directories::ProjectDirs::from("", "", "xnorforge")
+        .map(|folders| folders.cache_dir().to_owned())
+        .ok_or_else(|| {
+            ToolError::NoCacheFolder("this user has no home folder to keep models in".into())
+        })
+}
+
+/// A key: SHA-256 over parts, each with its length, so that no two lists of parts give the same bytes.
+#[derive(Clone, Default)]
+pub(super) struct Key(Sha256);
+
+impl Key {
+    pub(super) fn part(mut self, part: impl AsRef<[u8]>) -> Self {
+        let part = part.as_ref();
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        self
+    }
+
+    pub(super) fn finish(self) -> String {
+        hexadecimal(&self.0.finalize())
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A cache folder.
+#[derive(Clone, Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Cache { folder }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The entry's folder; made by `make` in a folder of its own if it is missing or damaged. `make` returns the
+    /// files to keep.
+    pub(super) fn entry(
+        &self,
+        kind: &str,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<Vec<PathBuf>, ToolError>,
+    ) -> Result<PathBuf, ToolError> {
+        // The loader and the compiler run elsewhere, where a relative path would mean something else.
+        let root = std::path::absolute(&self.folder)
+            .map_err(|e| ToolError::NoCacheFolder(e.to_string()))?;
+        let shelf = root.join(kind);
+        let entry = shelf.join(key);
+        if is_intact(&entry) {
+            return Ok(entry);
+        }
+        fs::create_dir_all(&shelf).map_err(|e| {
+            ToolError::NoCacheFolder(format!("cannot create {}: {e}", shelf.display()))
+        })?;
+        let _lock = lock(&shelf.join(format!("{key}.lock")))?;
+        // Another process may have made it while this one waited.
+        if is_intact(&entry) {
+            return Ok(entry);
+        }
+        if entry.exists() {
+            tracing::warn!(entry = %entry.display(), "a cached build is damaged; it is made again");
+            fs::remove_dir_all(&entry).map_err(ToolError::io("remove", &entry))?;
+        }
+        let work = tempfile::Builder::new()
+            .prefix("build-")
+            .tempdir_in(&shelf)
+            .map_err(ToolError::io("create a folder in", &shelf))?;
+        let kept = make(work.path())?;
+        let finished = finish(work.path(), &kept)?;
+        fs::rename(&finished, &entry).map_err(ToolError::io("create", &entry))?;
+        Ok(entry)
+    }
+
+    /// Keeps the log of a failed build and points the error to it.
+    pub(super) fn keep_log(&self, error: ToolError, key: &str) -> ToolError {
+        let ToolError::Failed {
+            tool,
+            status,
+            log,
+            excerpt,
+        } = error
+        else {
+            return error;
+        };
+        let name = log.file_name().unwrap_or_default().to_string_lossy();
+        let folder = self.folder.join("logs");
+        let kept = folder.join(format!("{}-{name}", &key[..16]));
+        let copied = fs::create_dir_all(&folder).and_then(|()| fs::copy(&log, &kept));
+        ToolError::Failed {
+            tool,
+            status,
+            log: if copied.is_ok() { kept } else { log },
+            excerpt,
+        }
+    }
+}
+
+/// Takes a file lock, waiting for it; it is given back when the file is dropped, or when the process ends.
+fn lock(path: &Path) -> Result<File, ToolError> {
+    let file = File::create(path).map_err(ToolError::io("create", path))?;
+    loop {
+        match file.lock() {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            result => {
+                result.map_err(ToolError::io("lock", path))?;
+                return Ok(file);
+            }
+        }
+    }
+}
+
+/// Moves the kept files into a folder of their own, with their digests.
+fn finish(work: &Path, kept: &[PathBuf]) -> Result<PathBuf, ToolError> {
+    let finished = work.join("finished");
+    fs::create_dir(&finished).map_err(ToolError::io("create", &finished))?;
+    let mut digests = String::new();
+    for file in kept {
+        let name = file.file_name().unwrap_or_default();
+        let target = finished.join(name);
+        fs::rename(file, &target).map_err(ToolError::io("move", file))?;
+        let digest = digest(&target).map_err(ToolError::io("read", &target))?;
+        // Writing to a String cannot fail.
+        let _ = writeln!(digests, "{digest}  {}", name.to_string_lossy());
+    }
+    let list = finished.join(DIGESTS);
+    fs::write(&list, digests).map_err(ToolError::io("write", &list))?;
+    Ok(finished)
+}
+
+/// Whether an entry is there and every file of it is what was made.
+fn is_intact(entry: &Path) -> bool {
+    let Ok(digests) = fs::read_to_string(entry.join(DIGESTS)) else {
+        return false;
+    };
+    let mut lines = digests.lines().peekable();
+    lines.peek().is_some()
+        && lines.all(|line| {
+            line.split_once("  ").is_some_and(|(expected, name)| {
+                digest(&entry.join(name)).is_ok_and(|found| found == expected)
+            })
+        })
+}
+
+fn digest(path: &Path) -> std::io::Result<String> {
+    Ok(hexadecimal(&Sha256::digest(fs::read(path)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn parts_of_a_key_do_not_run_together() {
+        let key = |parts: &[&str]| {
+            parts
+                .iter()
+                .fold(Key::default(), |key, part| key.part(part))
+                .finish()
+        };
+        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_ne!(key(&["a"]), key(&["a", ""]));
+        assert_eq!(key(&["a"]), key(&["a"]));
+    }
+
+    #[test]
+    fn an_entry_is_made_once_and_again_when_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().to_owned());
+        let made = Cell::new(0);
+        let entry = || {
+            cache
+                .entry("kind", "key", |work| {
+                    made.set(made.get() + 1);
+                    let file = work.join("file");
+                    fs::write(&file, "text").unwrap();
+                    Ok(vec![file])
+                })
+                .unwrap()
+        };
+        let first = entry();
+        assert_eq!((entry(), made.get()), (first.clone(), 1));
+        for damage in [&b"texx"[..], b"", b"text and more"] {
+            let before = made.get();
+            fs::write(first.join("file"), damage).unwrap();
+            entry();
+            assert_eq!(made.get(), before + 1);
+            assert_eq!(fs::read(first.join("file")).unwrap(), b"text");
+        }
+        fs::remove_file(first.join("file")).unwrap();
+        fs::write(first.join(DIGESTS), "").unwrap();
+        entry();
+        assert_eq!(made.get(), 5);
+    }
+
+    #[test]
+    fn a_failed_build_leaves_no_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().to_owned());
+        let failed = cache.entry("kind", "key", |_| Err(ToolError::Source("no".into())));
+        assert!(failed.is_err());
+        assert!(!folder.path().join("kind/key").exists());
+    }
+}

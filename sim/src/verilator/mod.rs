@@ -1,0 +1,33 @@
+//! The Verilator bridge: Verilog in, a model that Rust can step out.
+//!
+//! [`Verilator::model`] runs `verilator --cc` on the Verilog, compiles the C++ together with a generated
+//! `extern "C"` shim, and loads the result; all of it happens once per design, since the shared library stays in
+//! a cache folder under a hash of everything that went into it. [`Library::start`] then gives independent
+//! [`Model`]s, and [`VerilatedArray`] drives one of them as the array's top module.
+//!
+//! Why a binding of our own: `docs/adr/0002-verilator-binding.md`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tools` | finds Verilator and the C++ compiler, runs them, and says what is missing |
+//! | `source` | what is built: Verilog files, the top module and its ports |
+//! | `shim` | the C++ text of the shim |
+//! | `cache` | the cache folder: keys, locks, entries that are checked before use |
+//! | `build` | from Verilog to a shared library |
+//! | `model` | loads it and calls it; all `unsafe` code is there |
+//! | `array` | the array's ports and the packing of beats |
+
+mod array;
+mod build;
+mod cache;
+mod model;
+mod shim;
+mod source;
+mod tools;
+
+pub use array::{ArrayOptions, TraceWindow, VerilatedArray, VerilatedArrayError, array_ports};
+pub use build::{Tracing, Verilator};
+pub use cache::default_cache_folder;
+pub use model::{Library, Model};
+pub use source::{Direction, ModelSource, Port};
+pub use tools::{INSTALL, ToolError, Toolchain};
