@@ -606,7 +606,7 @@ impl<'a> Builder<'a> {
     }
 
     fn loop_statement(&mut self, l: &VerilogLoop, env: &mut Env) -> Result<(), EmitError> {
-        let (from, to) = (literal(&l.from).1 as u32, literal(&l.to).1 as u32);
+        let (from, to) = loop_bounds(l);
         if from >= to {
             return Ok(());
         }
@@ -1087,6 +1087,11 @@ pub(super) fn literal(l: &VerilogLiteral) -> (u32, u64) {
     )
 }
 
+/// The range of a loop.
+pub(crate) fn loop_bounds(l: &VerilogLoop) -> (u32, u32) {
+    (literal(&l.from).1 as u32, literal(&l.to).1 as u32)
+}
+
 /// All places that an offset takes over its loops.
 fn offsets(offset: &Affine, loops: &[Loop]) -> Vec<u32> {
     let mut places = vec![offset.constant];
@@ -1126,7 +1131,7 @@ fn collapse(assign: &mut Assign) -> bool {
 }
 
 /// A copy of a block with a number in the place of a loop variable.
-pub(super) fn substitute_block(block: &VerilogBlock, name: &str, value: u32) -> VerilogBlock {
+pub(crate) fn substitute_block(block: &VerilogBlock, name: &str, value: u32) -> VerilogBlock {
     block
         .iter()
         .map(|s| substitute_statement(s, name, value))
