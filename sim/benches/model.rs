@@ -14,7 +14,7 @@ use xnorforge_sim::{
 };
 
 /// Cycles of one measured batch of `step()`.
-const STEPS: u64 = 4096;
+const STEPS: u64 = 1024;
 /// Data of the popcount limit: 16 KiB, well inside a first-level cache.
 const LIMIT_WORDS: usize = 2048;
 
@@ -162,7 +162,7 @@ fn bench_limits(criterion: &mut Criterion) {
 /// Shortest of several times of each job, taken in turn so that noise hits all alike.
 fn shortest_times(jobs: &mut [&mut dyn FnMut()]) -> Vec<Duration> {
     let mut best = vec![Duration::MAX; jobs.len()];
-    for _ in 0..15 {
+    for _ in 0..200 {
         for (job, best) in jobs.iter_mut().zip(&mut best) {
             let start = Instant::now();
             job();

@@ -13,11 +13,14 @@
 //! assert!(outputs.operand_ready && !outputs.result_valid);
 //! ```
 
-use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs, dispatched};
+use crate::kernel::{
+    ActivationGroup, ActivationPair, BLOCK, GROUP, Significances, WeightPair, dispatched, sum_pairs,
+};
 use crate::packed::low_mask;
 use crate::pairs::PairSplit;
 use crate::simulator::{Beat, ConstantWrite, Inputs, Outputs, RowMode, Simulator, SimulatorError};
 use xnorforge_hdl::Design;
+use xnorforge_hdl::config::BITS_MAX;
 
 /// The array, one clock cycle at a time.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Model {
 struct Geometry {
     rows: usize,
     columns: usize,
+    /// Groups of four rows.
+    groups: usize,
     /// Blocks of eight columns.
     blocks: usize,
     activation_branches: usize,
@@ -67,9 +72,9 @@ struct Stage {
     align: u32,
     result_shift: u32,
     entry: Vec<u32>,
-    /// `[row][branch][word]`.
-    activation: Vec<ActivationPair>,
-    /// `[branch][block of columns][word]`.
+    /// `[group of rows][branch][word]`; rows past the last one are 0.
+    activation: Vec<ActivationGroup>,
+    /// `[block of columns][branch][word]`.
     weight: Vec<WeightPair>,
 }
 
@@ -83,7 +88,7 @@ struct Pipe {
 /// Accumulators as `{high, low}`, one for each processing element and each row unit.
 #[derive(Clone, Debug)]
 struct Accumulators {
-    /// `[row][column]`, columns padded to whole blocks.
+    /// `[row][column]`, padded to whole groups and blocks.
     elements: Vec<u64>,
     rows: Vec<u64>,
 }
@@ -145,10 +150,10 @@ impl Model {
     pub fn new(design: &Design) -> Self {
         let geometry = Geometry::new(design);
         let g = &geometry;
-        let padded = g.rows * g.blocks * BLOCK;
+        let padded = g.groups * GROUP * g.blocks * BLOCK;
         let stage = Stage {
             entry: vec![0; g.rows],
-            activation: vec![[0; 3]; g.rows * g.activation_branches * g.split.words],
+            activation: vec![[[0; 3]; GROUP]; g.groups * g.activation_branches * g.split.words],
             weight: vec![[[0; BLOCK]; 2]; g.weight_branches * g.blocks * g.split.words],
             ..Stage::default()
         };
@@ -335,6 +340,7 @@ impl Geometry {
         Geometry {
             rows: c.rows as usize,
             columns: c.columns as usize,
+            groups: (c.rows as usize).div_ceil(GROUP),
             blocks: (c.columns as usize).div_ceil(BLOCK),
             activation_branches: c.activation_branches as usize,
             weight_branches: c.weight_branches as usize,
@@ -348,6 +354,18 @@ impl Geometry {
             entry_mask: low_mask(design.entry_width as usize) as u32,
             result_width: design.result_width,
         }
+    }
+
+    /// Where the words of one branch of a group of rows begin.
+    #[inline(always)]
+    fn activation_at(&self, group: usize, branch: usize) -> usize {
+        (group * self.activation_branches + branch) * self.split.words
+    }
+
+    /// Where the words of one branch of a block of columns begin.
+    #[inline(always)]
+    fn weight_at(&self, block: usize, branch: usize) -> usize {
+        (block * self.weight_branches + branch) * self.split.words
     }
 
     /// The lowest `result_width` bits of a number, as two's complement.
@@ -387,11 +405,14 @@ impl Stage {
             branches * g.port_words,
             "words of the activation port"
         );
-        for branch in 0..branches {
-            let word = &words[branch * g.port_words..][..g.port_words];
-            let pairs = &mut self.activation[branch * g.split.words..][..g.split.words];
-            for (j, pair) in pairs.iter_mut().enumerate() {
-                *pair = g.split.activation(word, j);
+        for row in 0..g.rows {
+            for m in 0..g.activation_branches {
+                let word =
+                    &words[(row * g.activation_branches + m) * g.port_words..][..g.port_words];
+                let pairs =
+                    &mut self.activation[g.activation_at(row / GROUP, m)..][..g.split.words];
+                g.split
+                    .activation(word, |j, pair| pairs[j][row % GROUP] = pair);
             }
         }
     }
@@ -408,11 +429,11 @@ impl Stage {
             for k in 0..g.weight_branches {
                 let word =
                     &words[(column * g.weight_branches + k) * g.port_words..][..g.port_words];
-                let block = k * g.blocks + column / BLOCK;
-                let pairs = &mut self.weight[block * g.split.words..][..g.split.words];
-                for (j, [not_w1, differ]) in pairs.iter_mut().enumerate() {
-                    [not_w1[column % BLOCK], differ[column % BLOCK]] = g.split.weight(word, j);
-                }
+                let pairs = &mut self.weight[g.weight_at(column / BLOCK, k)..][..g.split.words];
+                g.split.weight(word, |j, [not_w1, differ]| {
+                    pairs[j][0][column % BLOCK] = not_w1;
+                    pairs[j][1][column % BLOCK] = differ;
+                });
             }
         }
     }
@@ -453,7 +474,7 @@ impl Accumulators {
             shift_all(&mut self.elements, beat.shift, g.sum_mask, low);
             shift_all(&mut self.rows, beat.shift, g.row_sum_mask, low);
         }
-        add_counts(&mut self.elements, &beat.activation, &beat.weight, g);
+        add_counts(&mut self.elements, beat, g);
         add_row_counts(&mut self.rows, beat, g);
         debug_assert!(
             self.elements.iter().all(|sum| sum & !g.sum_mask == 0)
@@ -474,54 +495,25 @@ fn shift_all(sums: &mut [u64], shift: u32, width_mask: u64, keep: u64) {
 
 /// Adds the counts of one beat to the adding part of every processing element's accumulator.
 #[inline(always)]
-fn add_counts(
-    sums: &mut [u64],
-    activation: &[ActivationPair],
-    weight: &[WeightPair],
-    g: &Geometry,
-) {
-    const TALL: usize = 4;
-    let tall = g.rows / TALL * TALL;
+fn add_counts(sums: &mut [u64], beat: &Stage, g: &Geometry) {
+    // Within a group, branch m weighs 2^m; the group's own significance is in the shifts.
+    const EXPONENTS: [u32; BITS_MAX as usize] = [0, 1, 2, 3, 4, 5, 6, 7];
+    let significances = Significances {
+        activation: &EXPONENTS[..g.activation_branches],
+        weight: &EXPONENTS[..g.weight_branches],
+    };
+    let mut counts = [[0; BLOCK]; GROUP];
     for block in 0..g.blocks {
-        for row in (0..tall).step_by(TALL) {
-            add_block::<TALL>(sums, activation, weight, g, row, block);
-        }
-        for row in tall..g.rows {
-            add_block::<1>(sums, activation, weight, g, row, block);
-        }
-    }
-}
-
-/// Adds the counts of `ROWS` rows by one block of columns.
-#[inline(always)]
-fn add_block<const ROWS: usize>(
-    sums: &mut [u64],
-    activation: &[ActivationPair],
-    weight: &[WeightPair],
-    g: &Geometry,
-    row: usize,
-    block: usize,
-) {
-    let words = g.split.words;
-    let mut totals = [[0; BLOCK]; ROWS];
-    for m in 0..g.activation_branches {
-        let rows: [&[ActivationPair]; ROWS] = std::array::from_fn(|r| {
-            &activation[((row + r) * g.activation_branches + m) * words..][..words]
-        });
-        for k in 0..g.weight_branches {
-            let columns = &weight[(k * g.blocks + block) * words..][..words];
-            let counts = count_pairs(rows, columns);
-            for (totals, counts) in totals.iter_mut().zip(&counts) {
-                for (total, count) in totals.iter_mut().zip(counts) {
-                    *total += count << (m + k);
+        let columns = &beat.weight[g.weight_at(block, 0)..g.weight_at(block + 1, 0)];
+        for group in 0..g.groups {
+            let rows = &beat.activation[g.activation_at(group, 0)..g.activation_at(group + 1, 0)];
+            sum_pairs(rows, columns, significances, &mut counts);
+            for (row, counts) in (group * GROUP..).zip(&counts) {
+                let sums = &mut sums[(row * g.blocks + block) * BLOCK..][..BLOCK];
+                for (sum, count) in sums.iter_mut().zip(counts) {
+                    *sum = sum.wrapping_add(count << g.low_width);
                 }
             }
-        }
-    }
-    for (r, totals) in totals.iter().enumerate() {
-        let sums = &mut sums[((row + r) * g.blocks + block) * BLOCK..][..BLOCK];
-        for (sum, total) in sums.iter_mut().zip(totals) {
-            *sum = sum.wrapping_add(total << g.low_width);
         }
     }
 }
@@ -529,32 +521,47 @@ fn add_block<const ROWS: usize>(
 /// Adds the row units' counts of one beat.
 #[inline(always)]
 fn add_row_counts(sums: &mut [u64], beat: &Stage, g: &Geometry) {
-    let words = g.split.words;
-    for (row, sum) in sums.iter_mut().enumerate() {
-        let mut count = 0;
+    for (group, sums) in sums.chunks_mut(GROUP).enumerate() {
         for m in 0..g.activation_branches {
-            let branch = &beat.activation[(row * g.activation_branches + m) * words..][..words];
-            count += row_count(branch, beat.row_mode, g) << m;
+            let branch = &beat.activation[g.activation_at(group, m)..][..g.split.words];
+            for (sum, count) in sums.iter_mut().zip(row_counts(branch, beat.row_mode, g)) {
+                *sum = sum.wrapping_add(count << (m as u32 + g.low_width));
+            }
         }
-        *sum = sum.wrapping_add(count << g.low_width);
     }
 }
 
-/// What a row unit makes of one activation branch.
+/// What four row units make of one activation branch.
 #[inline(always)]
-fn row_count(branch: &[ActivationPair], mode: RowMode, g: &Geometry) -> u64 {
-    let (mut ones, mut odd) = (0, 0);
-    for [a1, a2, differ] in branch {
-        ones += u64::from(a1.count_ones() + a2.count_ones());
-        odd += u64::from(differ.count_ones());
-    }
+fn row_counts(branch: &[ActivationGroup], mode: RowMode, g: &Geometry) -> [u64; GROUP] {
+    let odd = || count_rows(branch, |[_, _, differ]| differ.count_ones());
     let weights = (1u64 << g.weight_branches) - 1;
     match mode {
-        RowMode::Odd => weights * odd,
-        RowMode::OddAndSum => weights * odd + ones,
-        // Pairs with both bits 1 are half of what is left of the ones without the differing pairs.
-        RowMode::NotBoth => 2 * weights * (g.split.half as u64 - (ones - odd) / 2),
+        RowMode::Odd => odd().map(|odd| weights * odd),
+        RowMode::OddAndSum => {
+            let (odd, ones) = (
+                odd(),
+                count_rows(branch, |[a1, a2, _]| a1.count_ones() + a2.count_ones()),
+            );
+            std::array::from_fn(|row| weights * odd[row] + ones[row])
+        }
+        RowMode::NotBoth => {
+            let both = count_rows(branch, |[a1, a2, _]| (a1 & a2).count_ones());
+            both.map(|both| 2 * weights * (g.split.half as u64 - both))
+        }
     }
+}
+
+/// Sums a count over the words of four rows.
+#[inline(always)]
+fn count_rows(branch: &[ActivationGroup], count: impl Fn(&ActivationPair) -> u32) -> [u64; GROUP] {
+    let mut counts = [0; GROUP];
+    for group in branch {
+        for (sum, pair) in counts.iter_mut().zip(group) {
+            *sum += u64::from(count(pair));
+        }
+    }
+    counts
 }
 
 impl Done {

@@ -185,25 +185,18 @@ impl BitPlanes {
         }
     }
 
-    /// Packs one word of every plane: the codes of up to 64 `values`, and `fill` after them.
+    /// Packs the word at `at` of every plane from `first` on, up to eight of them: bits of up to 64 `codes`,
+    /// and `fill` after them.
     #[inline(always)]
-    fn pack_word(&mut self, at: usize, coder: Coder, values: &[i32], fill: u64) {
+    fn pack_word(&mut self, at: usize, first: usize, codes: &[u8], fill: u64) {
         let stride = self.chunks * self.chunk_words;
-        let mut codes = [0; 64];
-        match <&[i32; 64]>::try_from(values) {
-            // A fixed length is what lets the compiler use whole vectors.
-            Ok(values) => codes = values.map(|value| coder.code(value)),
-            Err(_) => {
-                for (code, value) in codes.iter_mut().zip(values) {
-                    *code = coder.code(*value);
-                }
-            }
-        }
-        for first in (0..self.planes).step_by(8) {
-            let planes = transpose_bits(codes.map(|code| (code >> first) as u8));
-            for (plane, word) in (first..self.planes).zip(planes) {
-                self.words[at + plane * stride] = word | fill;
-            }
+        let mut padded = [0; 64];
+        let codes = codes.try_into().unwrap_or_else(|_| {
+            padded[..codes.len()].copy_from_slice(codes);
+            &padded
+        });
+        for plane in first..self.planes.min(first + 8) {
+            self.words[at + plane * stride] = gather_plane(codes, plane - first) | fill;
         }
     }
 
@@ -279,42 +272,41 @@ dispatched! {
         let coder = form.coder();
         let ones = if padding == Padding::Ones { u64::MAX } else { 0 };
         let vector_words = packed.planes * packed.chunks * packed.chunk_words;
+        let mut codes = vec![0; elements];
         for (v, vector) in values.chunks_exact(elements).enumerate() {
-            for (chunk, values) in vector.chunks(lanes).enumerate() {
-                let at = v * vector_words + chunk * packed.chunk_words;
-                for word in 0..packed.chunk_words {
-                    let from = (word * 64).min(values.len());
-                    let values = &values[from..(from + 64).min(values.len())];
-                    let lanes_here = (lanes - word * 64).min(64);
-                    let tail = low_mask(lanes_here) & !low_mask(values.len());
-                    packed.pack_word(at + word, coder, values, tail & ones);
+            for first in (0..packed.planes).step_by(8) {
+                for (code, value) in codes.iter_mut().zip(vector) {
+                    *code = (coder.code(*value) >> first) as u8;
+                }
+                for (chunk, codes) in codes.chunks(lanes).enumerate() {
+                    let at = v * vector_words + chunk * packed.chunk_words;
+                    for word in 0..packed.chunk_words {
+                        let from = (word * 64).min(codes.len());
+                        let codes = &codes[from..(from + 64).min(codes.len())];
+                        let lanes_here = (lanes - word * 64).min(64);
+                        let tail = low_mask(lanes_here) & !low_mask(codes.len());
+                        packed.pack_word(at + word, first, codes, tail & ones);
+                    }
                 }
             }
         }
     }
 }
 
-/// Eight planes of 64 codes of eight bits: bit i of plane p is bit p of code i.
+/// One plane of 64 codes of eight bits: bit i is bit `plane` of code i.
 ///
-/// Each eight codes are an 8 x 8 matrix of bits in one word, transposed in three steps of swaps
-/// (Hacker's Delight, 7-3).
+/// Of eight codes in a word, one bit each is kept, at bits 0, 8, .., 56; the product moves bit 8 * b to
+/// 56 + b, and no two of its terms meet.
 #[inline(always)]
-fn transpose_bits(codes: [u8; 64]) -> [u64; 8] {
-    let mut matrices: [u64; 8] =
-        std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|b| codes[8 * i + b])));
-    for matrix in &mut matrices {
-        for (distance, mask) in [
-            (7, 0x00aa_00aa_00aa_00aa),
-            (14, 0x0000_cccc_0000_cccc),
-            (28, 0x0000_0000_f0f0_f0f0),
-        ] {
-            let swapped = (*matrix ^ (*matrix >> distance)) & mask;
-            *matrix ^= swapped ^ (swapped << distance);
-        }
+fn gather_plane(codes: &[u8; 64], plane: usize) -> u64 {
+    const KEPT: u64 = 0x0101_0101_0101_0101;
+    const MOVES: u64 = 0x0102_0408_1020_4080;
+    let mut word = 0;
+    for (i, eight) in codes.as_chunks().0.iter().enumerate() {
+        let bits = u64::from_le_bytes(*eight) >> plane & KEPT;
+        word |= bits.wrapping_mul(MOVES) >> 56 << (8 * i);
     }
-    std::array::from_fn(|plane| {
-        u64::from_le_bytes(matrices.map(|matrix| (matrix >> (8 * plane)) as u8))
-    })
+    word
 }
 
 /// The lowest `bits` bits set; `bits` is at most 64.

@@ -32,21 +32,35 @@ impl PairSplit {
         }
     }
 
-    /// Word `j` of an activation: a1, a2 and a1 ^ a2; 0 past the last pair.
+    /// Splits the words of an activation: a1, a2 and a1 ^ a2; 0 past the last pair.
     #[inline(always)]
-    pub fn activation(&self, word: &[u64], j: usize) -> ActivationPair {
-        let (mask, _) = self.edges(j);
-        let (a1, a2) = (word[j] & mask, self.second(word, j));
-        [a1, a2, a1 ^ a2]
+    pub fn activation(&self, word: &[u64], mut put: impl FnMut(usize, ActivationPair)) {
+        self.halves(word, |j, a1, a2| put(j, [a1, a2, a1 ^ a2]));
     }
 
-    /// Word `j` of a weight: not w1 and w1 ^ w2; 0 past the last pair, so that with activations of 0 the pair
-    /// bits there are 0.
+    /// Splits the words of a weight: not w1 and w1 ^ w2; 0 past the last pair, so that with activations of 0
+    /// the pair bits there are 0.
     #[inline(always)]
-    pub fn weight(&self, word: &[u64], j: usize) -> [u64; 2] {
-        let (mask, padding) = self.edges(j);
-        let w2 = self.second(word, j) | padding;
-        [!word[j] & mask, (word[j] & mask) ^ w2]
+    pub fn weight(&self, word: &[u64], mut put: impl FnMut(usize, [u64; 2])) {
+        self.halves(word, |j, w1, w2| {
+            let (mask, padding) = self.edges(j);
+            put(j, [!w1 & mask, w1 ^ (w2 | padding)]);
+        });
+    }
+
+    /// Calls `put` with the words of both halves.
+    #[inline(always)]
+    fn halves(&self, word: &[u64], mut put: impl FnMut(usize, u64, u64)) {
+        if self.half.is_multiple_of(64) {
+            let (first, second) = word.split_at(self.words);
+            for (j, (first, second)) in first.iter().zip(second).enumerate() {
+                put(j, *first, *second);
+            }
+        } else {
+            for (j, first) in word[..self.words].iter().enumerate() {
+                put(j, first & self.edges(j).0, self.second(word, j));
+            }
+        }
     }
 
     /// Lanes H.. of a word; lanes past the last one, and so the padding lane, are 0.
@@ -103,11 +117,13 @@ mod tests {
                     u64::from(x1 + x2 + (a1 ^ a2) >= 2)
                 })
                 .sum();
-            let counted: u32 = (0..split.words)
-                .map(|j| {
-                    let [not_w1, ow] = split.weight(&w, j);
-                    crate::kernel::pair_bits(split.activation(&a, j), not_w1, ow).count_ones()
-                })
+            let (mut a_pairs, mut w_pairs) = (Vec::new(), Vec::new());
+            split.activation(&a, |_, pair| a_pairs.push(pair));
+            split.weight(&w, |_, pair| w_pairs.push(pair));
+            assert_eq!((a_pairs.len(), w_pairs.len()), (split.words, split.words));
+            let pairs = a_pairs.into_iter().zip(w_pairs);
+            let counted: u32 = pairs
+                .map(|(a, [not_w1, ow])| crate::kernel::pair_bits(a, not_w1, ow).count_ones())
                 .sum();
             assert_eq!(u64::from(counted), expected, "{lanes} lanes");
         }
