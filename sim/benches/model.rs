@@ -69,7 +69,10 @@ impl Stream {
             };
             let outputs = self.model.step(&inputs).expect("the model never fails");
             if outputs.operand_ready {
-                self.next = (self.next + 1) % self.beats.len();
+                self.next += 1;
+                if self.next == self.beats.len() {
+                    self.next = 0;
+                }
             }
             black_box(outputs);
         }

@@ -45,6 +45,9 @@ pub(crate) fn pair_bits([a1, a2, oa]: ActivationPair, not_w1: u64, ow: u64) -> u
     (a1 ^ not_w1) ^ ((oa ^ ow) & (a2 ^ not_w1))
 }
 
+/// Sums of four rows by eight columns.
+pub(crate) type Tile = [[u64; BLOCK]; GROUP];
+
 /// Significances of the planes of both operands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Significances<'a> {
@@ -60,26 +63,38 @@ dispatched! {
         rows: &[ActivationGroup],
         columns: &[WeightPair],
         significances: Significances<'_>,
-        sums: &mut [[u64; BLOCK]; GROUP],
+        sums: &mut Tile,
     ) {
         *sums = [[0; BLOCK]; GROUP];
         let words = columns.len() / significances.weight.len();
         for (m, s) in significances.activation.iter().enumerate() {
+            let rows = &rows[m * words..][..words];
             for (k, t) in significances.weight.iter().enumerate() {
-                let counts = count_pairs(&rows[m * words..][..words], &columns[k * words..][..words]);
-                for (sum, count) in sums.iter_mut().zip(&counts) {
-                    for (sum, count) in sum.iter_mut().zip(count) {
-                        *sum += count << (s + t);
-                    }
-                }
+                add_pairs(sums, rows, &columns[k * words..][..words], s + t);
             }
+        }
+    }
+}
+
+/// Adds `counts << shift` of one plane of each operand to sums.
+#[inline(always)]
+pub(crate) fn add_pairs(
+    sums: &mut Tile,
+    rows: &[ActivationGroup],
+    columns: &[WeightPair],
+    shift: u32,
+) {
+    let counts = count_pairs(rows, columns);
+    for (sums, counts) in sums.iter_mut().zip(&counts) {
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum = sum.wrapping_add(count << shift);
         }
     }
 }
 
 /// Counts of four rows by eight columns over all words of one plane of each.
 #[inline(always)]
-fn count_pairs(rows: &[ActivationGroup], columns: &[WeightPair]) -> [[u64; BLOCK]; GROUP] {
+fn count_pairs(rows: &[ActivationGroup], columns: &[WeightPair]) -> Tile {
     let mut counts = [[0; BLOCK]; GROUP];
     for (j, [not_w1, ow]) in columns.iter().enumerate() {
         // An index that LLVM cannot follow keeps it from vectorizing over words, which takes gathers and is
