@@ -5,10 +5,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::Path;
+use xnorforge_hdl::emit::{Port, PortDirection, VerilogFile};
 use xnorforge_hdl::{ArrayConfig, Design};
 use xnorforge_sim::verilator::{
-    ArrayOptions, Direction, Port, Toolchain, TraceWindow, VerilatedArray, VerilatedArrayError,
-    Verilator, array_ports,
+    ArrayOptions, Toolchain, TraceWindow, VerilatedArray, VerilatedArrayError, Verilator,
+    array_ports,
 };
 use xnorforge_sim::wave::{WaveError, divergence_waveform};
 use xnorforge_sim::{
@@ -46,7 +47,7 @@ fn width(design: &Design, name: &str) -> u32 {
 
 /// Verilog of a module with the array's ports: it takes a beat, then gives all bits of it and of the constant written
 /// last as results. `twist` is put in the place of the value that it gives.
-fn echo(design: &Design, twist: &str) -> Vec<(String, String)> {
+fn echo(design: &Design, twist: &str) -> Vec<VerilogFile> {
     let top = design.top_name();
     let ports: Vec<String> = array_ports(design)
         .iter()
@@ -57,8 +58,8 @@ fn echo(design: &Design, twist: &str) -> Vec<(String, String)> {
                  width,
              }| {
                 let direction = match direction {
-                    Direction::Input => "input ",
-                    Direction::Output => "output",
+                    PortDirection::Input => "input ",
+                    PortDirection::Output => "output",
                 };
                 format!("    {direction} wire [{}:0] {name}", width - 1)
             },
@@ -105,7 +106,10 @@ endmodule\n",
         zeros = steps * step - bits + 1,
         echoed = echoed.join(", "),
     );
-    vec![(format!("{top}.v"), text)]
+    vec![VerilogFile {
+        name: format!("{top}.v"),
+        text,
+    }]
 }
 
 /// The value that a right echo gives.
