@@ -155,21 +155,42 @@ impl AreaError {
 /// The Yosys commands that map a design with top module `top` to `target`.
 ///
 /// `-nowidelut`: multiplexers in front of LUTs make popcounts larger. `-nosrl`: a shift register in a LUT hides
-/// flip-flops. `-nodsp`: what is measured is logic.
-fn synthesis(target: Target, top: &str) -> String {
-    match target {
+/// flip-flops. `-nodsp`: what is measured is logic. `-abc2`: a second pass of ABC, which newer versions lack.
+///
+/// # Errors
+/// Those of asking Yosys for its options.
+pub fn synthesis(yosys: &Found, target: Target, top: &str) -> Result<String, AreaError> {
+    Ok(match target {
         Target::Xilinx => format!(
             "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nowidelut -nosrl -nodsp -top {top}"
         ),
         Target::Ecp5 => format!("synth_ecp5 -nowidelut -nodsp -top {top}"),
-        Target::Ice40 => format!("synth_ice40 -abc2 -top {top}"),
+        Target::Ice40 if has_option(yosys, "synth_ice40", "-abc2")? => {
+            format!("synth_ice40 -abc2 -top {top}")
+        }
+        Target::Ice40 => format!("synth_ice40 -top {top}"),
         Target::Generic => {
             format!("synth -flatten -top {top}; abc -g AND,OR,XOR,MUX; opt_clean")
         }
         Target::Asic => {
             format!("synth -flatten -top {top}; abc -g cmos4,XOR,XNOR,MUX; opt_clean")
         }
-    }
+    })
+}
+
+/// Whether this Yosys' `command` has `option`, by its own help.
+fn has_option(yosys: &Found, command: &str, option: &str) -> Result<bool, AreaError> {
+    let folder = work_folder()?;
+    let run = yosys
+        .invoke(folder.path(), "help.log")
+        .args(["-p", &format!("help {command}")])
+        .run()?;
+    let help = run.read_log().map_err(|e| file_error(&run.log, e))?;
+    Ok(help.split_whitespace().any(|word| word == option))
+}
+
+fn work_folder() -> Result<tempfile::TempDir, AreaError> {
+    tempfile::tempdir().map_err(|e| file_error(&std::env::temp_dir(), e))
 }
 
 /// Synthesizes `verilog` for `target` and counts what it takes.
@@ -177,10 +198,7 @@ fn synthesis(target: Target, top: &str) -> String {
 /// # Errors
 /// [`AreaError`]. When Yosys fails, its work folder is kept so that the log that the error names can be read.
 pub fn measure(yosys: &Found, verilog: &Verilog, target: Target) -> Result<Area, AreaError> {
-    let folder = tempfile::tempdir().map_err(|source| AreaError::File {
-        path: std::env::temp_dir(),
-        source,
-    })?;
+    let folder = work_folder()?;
     let result = synthesize(yosys, verilog, target, folder.path())
         .map(|module| Area::of_module(target, &module));
     if let Err(AreaError::Tool(_) | AreaError::Netlist { .. }) = result {
@@ -196,7 +214,8 @@ fn synthesize(
     target: Target,
     folder: &Path,
 ) -> Result<Module, AreaError> {
-    let script = script(verilog, target)?;
+    check_names(verilog)?;
+    let script = script(verilog, &synthesis(yosys, target, &verilog.top)?);
     for (i, file) in verilog.files.iter().enumerate() {
         let copy = folder.join(copy_name(i));
         fs::copy(file, copy).map_err(|e| file_error(file, e))?;
@@ -235,19 +254,31 @@ fn copy_name(index: usize) -> String {
     format!("source_{index}.v")
 }
 
-fn script(verilog: &Verilog, target: Target) -> Result<String, AreaError> {
-    check_name("top module", &verilog.top)?;
+fn script(verilog: &Verilog, synthesis: &str) -> String {
     let mut script = String::new();
     for i in 0..verilog.files.len() {
         let _ = writeln!(script, "read_verilog {}", copy_name(i));
     }
-    for (name, value) in &verilog.parameters {
-        check_name("parameter", name)?;
-        let _ = writeln!(script, "chparam -set {name} {value} {}", verilog.top);
+    if !verilog.parameters.is_empty() {
+        // One command: each one derives the module anew, and names change what ABC finds.
+        script.push_str("chparam");
+        for (name, value) in &verilog.parameters {
+            let _ = write!(script, " -set {name} {value}");
+        }
+        let _ = writeln!(script, " {}", verilog.top);
     }
-    let _ = writeln!(script, "{}", synthesis(target, &verilog.top));
+    let _ = writeln!(script, "{synthesis}");
     script.push_str("write_json netlist.json\n");
-    Ok(script)
+    script
+}
+
+/// Names end up in Yosys' script, so that nothing but a name may be in them.
+fn check_names(verilog: &Verilog) -> Result<(), AreaError> {
+    check_name("top module", &verilog.top)?;
+    verilog
+        .parameters
+        .iter()
+        .try_for_each(|(name, _)| check_name("parameter", name))
 }
 
 fn check_name(what: &'static str, name: &str) -> Result<(), AreaError> {
@@ -355,7 +386,7 @@ pub fn run_area_report(yosys: &Found, units: &[Unit]) -> Result<String, AreaErro
     );
     let targets: BTreeSet<usize> = units.iter().map(|u| target_order(u.target)).collect();
     for target in targets.into_iter().map(|i| Target::ALL[i]) {
-        let _ = writeln!(text, "- {target}: `{}`", synthesis(target, "TOP"));
+        let _ = writeln!(text, "- {target}: `{}`", synthesis(yosys, target, "TOP")?);
     }
     text.push('\n');
     text.push_str(&table(&rows));

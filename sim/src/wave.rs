@@ -44,7 +44,7 @@ pub enum WaveError {
 ///
 /// ```no_run
 /// # use xnorforge_sim::{Inputs, Lockstep, Simulator, SimulatorError, Divergence, verilator::*, wave};
-/// # fn example<M: Simulator>(new_model: impl Fn() -> M, design: &xnorforge_hdl::Design, files: &[xnorforge_hdl::emit::VerilogFile])
+/// # fn example<M: Simulator>(new_model: impl Fn() -> M, design: &xnorforge_hdl::Design, files: &[(String, String)])
 /// # -> Result<(), Box<dyn std::error::Error>> {
 /// let verilator = Verilator::find()?;
 /// let run = |trace: Option<TraceWindow>| -> Result<Option<Divergence>, VerilatedArrayError> {

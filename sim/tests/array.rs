@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::Path;
-use xnorforge_hdl::emit::{Port, PortDirection, VerilogFile};
+use xnorforge_hdl::emit::{Port, PortDirection};
 use xnorforge_hdl::{ArrayConfig, Design};
 use xnorforge_sim::verilator::{
     ArrayOptions, Toolchain, TraceWindow, VerilatedArray, VerilatedArrayError, Verilator,
@@ -47,7 +47,7 @@ fn width(design: &Design, name: &str) -> u32 {
 
 /// Verilog of a module with the array's ports: it takes a beat, then gives all bits of it and of the constant written
 /// last as results. `twist` is put in the place of the value that it gives.
-fn echo(design: &Design, twist: &str) -> Vec<VerilogFile> {
+fn echo(design: &Design, twist: &str) -> Vec<(String, String)> {
     let top = design.top_name();
     let ports: Vec<String> = array_ports(design)
         .iter()
@@ -106,10 +106,7 @@ endmodule\n",
         zeros = steps * step - bits + 1,
         echoed = echoed.join(", "),
     );
-    vec![VerilogFile {
-        name: format!("{top}.v"),
-        text,
-    }]
+    vec![(format!("{top}.v"), text)]
 }
 
 /// The value that a right echo gives.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use xnorforge_hdl::emit::{Port, PortDirection, VerilogFile};
+use xnorforge_hdl::emit::{Port, PortDirection};
 use xnorforge_sim::SimulatorError;
 use xnorforge_sim::verilator::{
     Library, ModelSource, ToolError, Toolchain, Tracing, VerilatedModel, Verilator,
@@ -53,10 +53,7 @@ const COPY: &str = "always @(posedge clock) q <= a;";
 
 fn source(top: &str, text: &str, ports: Vec<Port>) -> ModelSource {
     ModelSource {
-        files: vec![VerilogFile {
-            name: format!("{top}.v"),
-            text: text.to_owned(),
-        }],
+        files: vec![(format!("{top}.v"), text.to_owned())],
         top: top.to_owned(),
         ports,
     }

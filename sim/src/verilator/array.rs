@@ -7,7 +7,7 @@ use super::tools::ToolError;
 use crate::simulator::{Beat, ConstantWrite, Inputs, Outputs, Simulator, SimulatorError};
 use std::path::PathBuf;
 use xnorforge_hdl::Design;
-use xnorforge_hdl::emit::{Port, VerilogFile};
+use xnorforge_hdl::emit::Port;
 
 /// The ports of the array's top module, in the order of the table in `docs/microarchitecture.md`.
 pub fn array_ports(design: &Design) -> Vec<Port> {
@@ -147,7 +147,7 @@ pub struct VerilatedArray {
 impl VerilatedArray {
     /// Builds the model (or takes it from the cache), starts it and resets it: cycle 0 is the first one after reset.
     ///
-    /// `files` is the RTL that was emitted for `design`: [`Package::files`](xnorforge_hdl::Package).
+    /// `files` are the names and texts of the RTL that was emitted for `design`.
     ///
     /// # Errors
     /// [`VerilatedArrayError::Tool`] when it cannot be built, [`VerilatedArrayError::Simulator`] when it stops at
@@ -155,7 +155,7 @@ impl VerilatedArray {
     pub fn new(
         verilator: &Verilator,
         design: &Design,
-        files: &[VerilogFile],
+        files: &[(String, String)],
         options: &ArrayOptions,
     ) -> Result<Self, VerilatedArrayError> {
         let source = ModelSource {

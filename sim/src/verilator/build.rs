@@ -10,7 +10,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use xnorforge_hdl::emit::VerilogFile;
 
 /// Part of every key: raise it when the way of building changes in a manner that no other part of a key shows.
 const BUILD_VERSION: &str = "1";
@@ -216,7 +215,7 @@ impl Verilator {
         for flag in LINKER_FLAGS {
             key = key.part(flag);
         }
-        for VerilogFile { name, text } in &source.files {
+        for (name, text) in &source.files {
             key = key.part(name).part(text);
         }
         key.finish()
@@ -286,7 +285,7 @@ impl Build<'_> {
         fs::create_dir(&folder).map_err(ToolError::io("create", &folder))?;
         let mut arguments: Vec<OsString> = self.flags.iter().map(Into::into).collect();
         arguments.extend(["--top-module".into(), source.top.as_str().into()]);
-        for VerilogFile { name, text } in &source.files {
+        for (name, text) in &source.files {
             let relative = format!("rtl/{name}");
             self.write(&relative, text)?;
             arguments.push(relative.into());

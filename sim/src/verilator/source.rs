@@ -2,7 +2,7 @@
 
 use super::tools::ToolError;
 use std::collections::BTreeSet;
-use xnorforge_hdl::emit::{Port, PortDirection, VerilogFile};
+use xnorforge_hdl::emit::{Port, PortDirection};
 
 /// Widest port in bits; wider vectors are past what Verilog tools must accept (IEEE 1364-2001, 3.3.1).
 const PORT_BITS_MAX: u32 = 65536;
@@ -43,8 +43,8 @@ fn describe(port: &Port) -> String {
 /// The Verilog of a design and what is expected of its top module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSource {
-    /// The files, in the order in which Verilator reads them; names without folders.
-    pub files: Vec<VerilogFile>,
+    /// File names (no folders) and their texts, in the order in which Verilator reads them.
+    pub files: Vec<(String, String)>,
     /// The top module's name.
     pub top: String,
     /// All ports of the top module. A port that is missing here or in the Verilog is an error.
@@ -67,7 +67,7 @@ impl ModelSource {
             );
         }
         let mut names = BTreeSet::new();
-        for VerilogFile { name, .. } in &self.files {
+        for (name, _) in &self.files {
             if !is_file_name(name) {
                 return refuse(format!(
                     "Verilog file name \"{name}\" is not a plain name; use letters, digits, `_`, `-` and `.`, beginning with a letter, a digit or `_`"
