@@ -5,10 +5,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::Path;
+use xnorforge_hdl::emit::{Port, PortDirection};
 use xnorforge_hdl::{ArrayConfig, Design};
 use xnorforge_sim::verilator::{
-    ArrayOptions, Direction, Port, Toolchain, TraceWindow, VerilatedArray, VerilatedArrayError,
-    Verilator, array_ports,
+    ArrayOptions, Toolchain, TraceWindow, VerilatedArray, VerilatedArrayError, Verilator,
+    array_ports,
 };
 use xnorforge_sim::wave::{WaveError, divergence_waveform};
 use xnorforge_sim::{
@@ -57,8 +58,8 @@ fn echo(design: &Design, twist: &str) -> Vec<(String, String)> {
                  width,
              }| {
                 let direction = match direction {
-                    Direction::Input => "input ",
-                    Direction::Output => "output",
+                    PortDirection::Input => "input ",
+                    PortDirection::Output => "output",
                 };
                 format!("    {direction} wire [{}:0] {name}", width - 1)
             },

@@ -7,23 +7,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use xnorforge_hdl::emit::{Port, PortDirection};
 use xnorforge_sim::SimulatorError;
 use xnorforge_sim::verilator::{
-    Library, Model, ModelSource, Port, ToolError, Toolchain, Tracing, Verilator,
+    Library, ModelSource, ToolError, Toolchain, Tracing, VerilatedModel, Verilator,
 };
 
 const BRIDGE: &str = include_str!("data/bridge.v");
 const WIDTHS: [u32; 7] = [1, 7, 32, 33, 64, 65, 130];
 
+fn port(name: &str, direction: PortDirection, width: u32) -> Port {
+    Port {
+        name: name.to_owned(),
+        direction,
+        width,
+    }
+}
+
+fn input(name: &str, width: u32) -> Port {
+    port(name, PortDirection::Input, width)
+}
+
+fn output(name: &str, width: u32) -> Port {
+    port(name, PortDirection::Output, width)
+}
+
 fn bridge() -> ModelSource {
-    let mut ports = vec![
-        Port::input("clock", 1),
-        Port::input("reset", 1),
-        Port::input("end_how", 2),
-    ];
-    ports.extend(WIDTHS.map(|width| Port::input(&format!("a{width}"), width)));
-    ports.extend(WIDTHS.map(|width| Port::output(&format!("sum{width}"), width)));
-    ports.push(Port::output("inverse", 130));
+    let mut ports = vec![input("clock", 1), input("reset", 1), input("end_how", 2)];
+    ports.extend(WIDTHS.map(|width| input(&format!("a{width}"), width)));
+    ports.extend(WIDTHS.map(|width| output(&format!("sum{width}"), width)));
+    ports.push(output("inverse", 130));
     source("bridge", BRIDGE, ports)
 }
 
@@ -32,11 +45,7 @@ fn small(body: &str) -> ModelSource {
     let text = format!(
         "module copier (input wire clock, input wire [3:0] a, output reg [3:0] q);\n{body}\nendmodule\n"
     );
-    let ports = vec![
-        Port::input("clock", 1),
-        Port::input("a", 4),
-        Port::output("q", 4),
-    ];
+    let ports = vec![input("clock", 1), input("a", 4), output("q", 4)];
     source("copier", &text, ports)
 }
 
@@ -88,7 +97,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Drives and reads ports by name; values of up to 130 bits as three words.
 struct Bench {
-    model: Model,
+    model: VerilatedModel,
 }
 
 impl Bench {
@@ -100,13 +109,13 @@ impl Bench {
 
     fn set(&mut self, name: &str, value: [u64; 3]) {
         let port = self.model.port(name).unwrap();
-        let words = self.model.ports()[port].words();
+        let words = self.model.ports()[port].width.div_ceil(64) as usize;
         self.model.set(port, &value[..words]);
     }
 
     fn get(&self, name: &str) -> [u64; 3] {
         let port = self.model.port(name).unwrap();
-        let words = self.model.ports()[port].words();
+        let words = self.model.ports()[port].width.div_ceil(64) as usize;
         let mut value = [0; 3];
         self.model.get(port, &mut value[..words]);
         value
@@ -458,9 +467,7 @@ fn ports_that_differ_from_the_verilog_are_named() {
     assert!(error(&|ports| ports[1].width = 5).starts_with(
         "port `a` of `copier` should be an input of 5 bits, but the Verilog has an input of 4 bits"
     ));
-    assert!(
-        error(&|ports| ports.push(Port::input("b", 1))).contains("the Verilog has no such port")
-    );
+    assert!(error(&|ports| ports.push(input("b", 1))).contains("the Verilog has no such port"));
     assert!(error(&|ports| drop(ports.pop())).contains(
         "port `q` of `copier` should be absent, but the Verilog has an output of 4 bits"
     ));

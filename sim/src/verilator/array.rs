@@ -1,40 +1,41 @@
 //! The Verilated RTL of an array as a [`Simulator`]: beats packed into the ports of `docs/microarchitecture.md`.
 
 use super::build::{Tracing, Verilator};
-use super::model::Model;
-use super::source::{ModelSource, Port};
+use super::model::VerilatedModel;
+use super::source::{ModelSource, input, output, words};
 use super::tools::ToolError;
 use crate::simulator::{Beat, ConstantWrite, Inputs, Outputs, Simulator, SimulatorError};
 use std::path::PathBuf;
 use xnorforge_hdl::Design;
+use xnorforge_hdl::emit::Port;
 
 /// The ports of the array's top module, in the order of the table in `docs/microarchitecture.md`.
 pub fn array_ports(design: &Design) -> Vec<Port> {
     let c = design.config();
     vec![
-        Port::input("clock", 1),
-        Port::input("reset", 1),
-        Port::input("operand_valid", 1),
-        Port::output("operand_ready", 1),
-        Port::input("operand_first", 1),
-        Port::input("operand_last", 1),
-        Port::input("operand_shift", design.shift_amounts.len() as u32),
-        Port::input("operand_row_mode", 2),
-        Port::input(
+        input("clock", 1),
+        input("reset", 1),
+        input("operand_valid", 1),
+        output("operand_ready", 1),
+        input("operand_first", 1),
+        input("operand_last", 1),
+        input("operand_shift", design.shift_amounts.len() as u32),
+        input("operand_row_mode", 2),
+        input(
             "operand_activation",
             c.rows * design.activation_word_width(),
         ),
-        Port::input("operand_weight", c.columns * design.weight_word_width()),
-        Port::input("operand_align", design.align_width),
-        Port::input("operand_result_shift", 2),
-        Port::input("operand_entry", c.rows * design.entry_width),
-        Port::input("constant_write", 1),
-        Port::input("constant_entry", design.entry_width),
-        Port::input("constant_value", c.columns * design.result_width),
-        Port::output("result_valid", 1),
-        Port::input("result_ready", 1),
-        Port::output("result_last", 1),
-        Port::output("result_value", c.columns * design.result_width),
+        input("operand_weight", c.columns * design.weight_word_width()),
+        input("operand_align", design.align_width),
+        input("operand_result_shift", 2),
+        input("operand_entry", c.rows * design.entry_width),
+        input("constant_write", 1),
+        input("constant_entry", design.entry_width),
+        input("constant_value", c.columns * design.result_width),
+        output("result_valid", 1),
+        input("result_ready", 1),
+        output("result_last", 1),
+        output("result_value", c.columns * design.result_width),
     ]
 }
 
@@ -85,7 +86,7 @@ struct Ports {
 }
 
 impl Ports {
-    fn new(model: &Model) -> Self {
+    fn new(model: &VerilatedModel) -> Self {
         let port = |name| {
             model
                 .port(name)
@@ -127,7 +128,7 @@ enum Trace {
 /// The Verilated RTL of an array.
 #[derive(Debug)]
 pub struct VerilatedArray {
-    model: Model,
+    model: VerilatedModel,
     ports: Ports,
     lanes: u32,
     result_width: u32,
@@ -168,7 +169,7 @@ impl VerilatedArray {
         };
         let model = verilator.model(&source, tracing)?.start(options.seed)?;
         let ports = Ports::new(&model);
-        let buffer = |port: usize| vec![0; model.ports()[port].words()];
+        let buffer = |port: usize| vec![0; words(&model.ports()[port])];
         let mut array = VerilatedArray {
             lanes: design.config().lanes,
             result_width: design.result_width,

@@ -18,11 +18,16 @@ const BUILD_VERSION: &str = "1";
 const LIBRARY: &str = "model.so";
 
 /// Flags of Verilator. Every warning is an error. Registers start at random, so that nothing in the RTL can lean
-/// on a value that it never wrote. Vectors of any legal width appear in waveforms.
-const VERILATOR_FLAGS: [&str; 13] = [
+/// on a value that it never wrote. Functions of 1000 statements compile ten times faster than a single one, and run
+/// as fast.
+const VERILATOR_FLAGS: [&str; 17] = [
     "--cc",
     "-Wall",
     "-O3",
+    "--output-split",
+    "5000",
+    "--output-split-cfuncs",
+    "1000",
     "--default-language",
     "1364-2005",
     "--x-assign",
@@ -35,6 +40,7 @@ const VERILATOR_FLAGS: [&str; 13] = [
     "cpp",
 ];
 
+/// Vectors of any legal width appear in waveforms.
 const VERILATOR_TRACE_FLAGS: [&str; 5] = [
     "--trace",
     "--trace-max-width",
@@ -43,10 +49,16 @@ const VERILATOR_TRACE_FLAGS: [&str; 5] = [
     "65536",
 ];
 
-/// Flags of the compiler. Nothing but the shim's functions is visible, and no symbol is shared between libraries:
+/// Optimization of the code that runs in every cycle, and of Verilator's run-time library.
+const OPTIMIZE_FAST: &str = "-O2";
+
+/// Optimization of the code that runs once, which Verilator puts into files of its own. Those are linked last, so
+/// that the fast code gets its own copies of inline functions.
+const OPTIMIZE_SLOW: &str = "-O0";
+
+/// Other flags of the compiler. Nothing but the shim's functions is visible, and no symbol is shared between libraries:
 /// all models have the same class names and live in one process.
-const COMPILER_FLAGS: [&str; 11] = [
-    "-O2",
+const COMPILER_FLAGS: [&str; 10] = [
     "-march=native",
     "-fPIC",
     "-fvisibility=hidden",
@@ -98,11 +110,31 @@ impl Tracing {
     }
 }
 
+/// What Verilator's warnings (`-Wall`) mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Warnings {
+    /// A warning fails the build: the RTL that this project emits is free of them.
+    #[default]
+    Fatal,
+    /// Warnings are ignored, for Verilog from elsewhere.
+    Ignored,
+}
+
+impl Warnings {
+    fn verilator_flags(self) -> &'static [&'static str] {
+        match self {
+            Warnings::Fatal => &[],
+            Warnings::Ignored => &["-Wno-fatal"],
+        }
+    }
+}
+
 /// Verilator and a compiler with a cache folder: makes models out of Verilog.
 #[derive(Clone, Debug)]
 pub struct Verilator {
     tools: Toolchain,
     cache: Cache,
+    warnings: Warnings,
 }
 
 impl Verilator {
@@ -120,7 +152,13 @@ impl Verilator {
         Verilator {
             tools,
             cache: Cache::new(cache_folder.into()),
+            warnings: Warnings::default(),
         }
+    }
+
+    /// The same, with another meaning of Verilator's warnings.
+    pub fn with_warnings(self, warnings: Warnings) -> Self {
+        Verilator { warnings, ..self }
     }
 
     /// The tools in use.
@@ -151,6 +189,7 @@ impl Verilator {
                 cache: &self.cache,
                 work,
                 tracing,
+                flags: self.verilator_flags(tracing),
             };
             build
                 .run(source, &shim)
@@ -159,9 +198,18 @@ impl Verilator {
         Library::load(&entry.join(LIBRARY), source.ports.clone())
     }
 
+    fn verilator_flags(&self, tracing: Tracing) -> Vec<&'static str> {
+        VERILATOR_FLAGS
+            .iter()
+            .chain(self.warnings.verilator_flags())
+            .chain(tracing.verilator_flags())
+            .copied()
+            .collect()
+    }
+
     fn model_key(&self, source: &ModelSource, shim: &str, tracing: Tracing) -> String {
         let mut key = tools_key(&self.tools, tracing).part(&source.top).part(shim);
-        for flag in VERILATOR_FLAGS.iter().chain(tracing.verilator_flags()) {
+        for flag in self.verilator_flags(tracing) {
             key = key.part(flag);
         }
         for flag in LINKER_FLAGS {
@@ -182,7 +230,12 @@ fn tools_key(tools: &Toolchain, tracing: Tracing) -> Key {
         .part(tools.verilator_root.as_os_str().as_encoded_bytes())
         .part(&tools.compiler_identity)
         .part(shim::RUNTIME_HEADER);
-    for flag in COMPILER_FLAGS.iter().chain(&tracing.compiler_flags()) {
+    let flags = [OPTIMIZE_FAST, OPTIMIZE_SLOW];
+    for flag in flags
+        .iter()
+        .chain(&COMPILER_FLAGS)
+        .chain(&tracing.compiler_flags())
+    {
         key = key.part(flag);
     }
     key
@@ -194,6 +247,7 @@ struct Build<'a> {
     cache: &'a Cache,
     work: &'a Path,
     tracing: Tracing,
+    flags: Vec<&'static str>,
 }
 
 impl Build<'_> {
@@ -209,7 +263,7 @@ impl Build<'_> {
         tasks.extend(units.into_iter().map(Task::Unit));
         let objects = side_by_side(&tasks, |task| match task {
             Task::Runtime(name) => self.runtime_object(name),
-            Task::Unit(name) => self.compile_unit(name),
+            Task::Unit(unit) => self.compile_unit(unit),
         })?;
         let library = self.link(&objects)?;
         Ok(vec![library])
@@ -229,11 +283,7 @@ impl Build<'_> {
     fn verilate(&self, source: &ModelSource) -> Result<(), ToolError> {
         let folder = self.work.join("rtl");
         fs::create_dir(&folder).map_err(ToolError::io("create", &folder))?;
-        let mut arguments: Vec<OsString> = VERILATOR_FLAGS
-            .iter()
-            .chain(self.tracing.verilator_flags())
-            .map(Into::into)
-            .collect();
+        let mut arguments: Vec<OsString> = self.flags.iter().map(Into::into).collect();
         arguments.extend(["--top-module".into(), source.top.as_str().into()]);
         for (name, text) in &source.files {
             let relative = format!("rtl/{name}");
@@ -265,31 +315,21 @@ impl Build<'_> {
         }
     }
 
-    /// Writes the C++ files that are compiled: each includes a share of the generated ones. Returns their names.
-    fn write_units(&self, shim: &str) -> Result<Vec<String>, ToolError> {
-        let generated = self.generated_files()?;
-        let bytes: u64 = generated.iter().map(|(_, bytes)| bytes).sum();
-        let count = usize::try_from(bytes.div_ceil(UNIT_BYTES))
-            .unwrap_or(1)
-            .max(1);
-        // The largest file goes to the unit that is smallest so far.
-        let mut units = vec![(0u64, String::new()); count];
-        units[0].1.push_str(shim);
-        for (name, bytes) in generated {
-            if let Some(unit) = units.iter_mut().min_by_key(|unit| unit.0) {
-                unit.0 += bytes;
-                unit.1.push_str(&format!("#include \"{name}\"\n"));
+    /// Writes the C++ files that are compiled: each includes a share of the generated ones.
+    fn write_units(&self, shim: &str) -> Result<Vec<Unit>, ToolError> {
+        let (slow, fast): (Vec<_>, Vec<_>) = self
+            .generated_files()?
+            .into_iter()
+            .partition(|(name, _)| name.contains("__Slow"));
+        let mut units = Vec::new();
+        for (files, first, optimize) in [(fast, shim, OPTIMIZE_FAST), (slow, "", OPTIMIZE_SLOW)] {
+            for text in shares(&files, first) {
+                let name = format!("unit_{}.cpp", units.len());
+                self.write(&format!("cpp/{name}"), &text)?;
+                units.push(Unit { name, optimize });
             }
         }
-        units
-            .iter()
-            .enumerate()
-            .map(|(number, (_, text))| {
-                let name = format!("unit_{number}.cpp");
-                self.write(&format!("cpp/{name}"), text)?;
-                Ok(name)
-            })
-            .collect()
+        Ok(units)
     }
 
     /// The C++ files that Verilator wrote with their sizes in bytes, the largest first.
@@ -311,10 +351,10 @@ impl Build<'_> {
         Ok(files)
     }
 
-    fn compile_unit(&self, name: &str) -> Result<PathBuf, ToolError> {
-        let object = self.work.join(format!("{name}.o"));
-        let unit = self.work.join("cpp").join(name);
-        self.compile(self.work, &unit, &object)?;
+    fn compile_unit(&self, unit: &Unit) -> Result<PathBuf, ToolError> {
+        let object = self.work.join(format!("{}.o", unit.name));
+        let source = self.work.join("cpp").join(&unit.name);
+        self.compile(self.work, &source, unit.optimize, &object)?;
         Ok(object)
     }
 
@@ -325,9 +365,9 @@ impl Build<'_> {
         let entry = self.cache.entry("runtime", &key, |work| {
             let header = work.join("runtime.h");
             fs::write(&header, shim::RUNTIME_HEADER).map_err(ToolError::io("write", &header))?;
-            let unit = self.tools.include_folder().join(format!("{name}.cpp"));
+            let file = self.tools.include_folder().join(format!("{name}.cpp"));
             let target = work.join(&object);
-            self.compile(work, &unit, &target)
+            self.compile(work, &file, OPTIMIZE_FAST, &target)
                 .map_err(|e| self.cache.keep_log(e, &key))?;
             Ok(vec![target])
         })?;
@@ -335,10 +375,16 @@ impl Build<'_> {
     }
 
     /// Compiles one file; `work` holds `runtime.h` and takes the log.
-    fn compile(&self, work: &Path, unit: &Path, object: &Path) -> Result<(), ToolError> {
+    fn compile(
+        &self,
+        work: &Path,
+        file: &Path,
+        optimize: &str,
+        object: &Path,
+    ) -> Result<(), ToolError> {
         let include = self.tools.include_folder();
-        let mut arguments: Vec<OsString> = COMPILER_FLAGS
-            .iter()
+        let mut arguments: Vec<OsString> = std::iter::once(&optimize)
+            .chain(&COMPILER_FLAGS)
             .chain(&self.tracing.compiler_flags())
             .map(Into::into)
             .collect();
@@ -346,8 +392,8 @@ impl Build<'_> {
         for folder in [&work.join("cpp"), &include, &include.join("vltstd")] {
             arguments.extend(["-I".into(), folder.into()]);
         }
-        arguments.extend(["-c".into(), unit.into(), "-o".into(), object.into()]);
-        let name = unit.file_name().unwrap_or_default().to_string_lossy();
+        arguments.extend(["-c".into(), file.into(), "-o".into(), object.into()]);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
         Job {
             tool: "g++",
             program: &self.tools.compiler,
@@ -373,7 +419,30 @@ enum Task {
     /// A file of Verilator's run-time library.
     Runtime(String),
     /// A file of this design.
-    Unit(String),
+    Unit(Unit),
+}
+
+/// A C++ file of a design that is compiled.
+struct Unit {
+    name: String,
+    optimize: &'static str,
+}
+
+/// Texts that include all of the files, the largest ones first, in shares of about equal size; the first text
+/// begins with `first`.
+fn shares(files: &[(String, u64)], first: &str) -> Vec<String> {
+    let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+    let count = bytes.div_ceil(UNIT_BYTES).max(1);
+    let mut shares: Vec<(u64, String)> = (0..count).map(|_| (0, String::new())).collect();
+    shares[0].1.push_str(first);
+    for (name, bytes) in files {
+        // Each file goes to the share that is smallest so far.
+        if let Some(share) = shares.iter_mut().min_by_key(|share| share.0) {
+            share.0 += bytes;
+            share.1.push_str(&format!("#include \"{name}\"\n"));
+        }
+    }
+    shares.into_iter().map(|(_, text)| text).collect()
 }
 
 /// The files of the run-time library that a design needs, from the lists in the makefile that Verilator wrote:

@@ -3,7 +3,7 @@
 //! [`Verilator::model`] runs `verilator --cc` on the Verilog, compiles the C++ together with a generated
 //! `extern "C"` shim, and loads the result; all of it happens once per design, since the shared library stays in
 //! a cache folder under a hash of everything that went into it. [`Library::start`] then gives independent
-//! [`Model`]s, and [`VerilatedArray`] drives one of them as the array's top module.
+//! [`VerilatedModel`]s, and [`VerilatedArray`] drives one of them as the array's top module.
 //!
 //! Why a binding of our own: `docs/adr/0002-verilator-binding.md`.
 //!
@@ -26,8 +26,8 @@ mod source;
 mod tools;
 
 pub use array::{ArrayOptions, TraceWindow, VerilatedArray, VerilatedArrayError, array_ports};
-pub use build::{Tracing, Verilator};
+pub use build::{Tracing, Verilator, Warnings};
 pub use cache::default_cache_folder;
-pub use model::{Library, Model};
-pub use source::{Direction, ModelSource, Port};
+pub use model::{Library, VerilatedModel};
+pub use source::ModelSource;
 pub use tools::{INSTALL, ToolError, Toolchain};

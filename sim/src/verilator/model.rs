@@ -2,7 +2,7 @@
 //! bridge is here.
 #![allow(unsafe_code)] // the foreign-function edge: a shared library that the bridge itself has built
 
-use super::source::{Direction, Port};
+use super::source::words;
 use super::tools::ToolError;
 use crate::SimulatorError;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use xnorforge_hdl::emit::{Port, PortDirection};
 
 /// Bytes for the reason why an instance could not be made.
 const REASON_BYTES: usize = 1024;
@@ -79,7 +80,7 @@ impl Library {
         })))
     }
 
-    /// The ports, in the order in which [`Model::set`] and [`Model::get`] number them.
+    /// The ports, in the order in which [`VerilatedModel::set`] and [`VerilatedModel::get`] number them.
     pub fn ports(&self) -> &[Port] {
         &self.0.ports
     }
@@ -93,7 +94,7 @@ impl Library {
     ///
     /// # Errors
     /// [`SimulatorError::Rtl`] when the model cannot be constructed.
-    pub fn start(&self, seed: u32) -> Result<Model, SimulatorError> {
+    pub fn start(&self, seed: u32) -> Result<VerilatedModel, SimulatorError> {
         // Verilator takes 0 for "choose a seed" and refuses negative numbers.
         let seed = seed % 0x7fff_ffff + 1;
         let mut reason = [0u8; REASON_BYTES];
@@ -105,7 +106,7 @@ impl Library {
             let reason = String::from_utf8_lossy(&reason[..end]).into_owned();
             return Err(SimulatorError::Rtl(reason));
         };
-        let mut model = Model {
+        let mut model = VerilatedModel {
             instance,
             library: self.0.clone(),
             stopped: None,
@@ -116,7 +117,7 @@ impl Library {
 }
 
 /// One running instance of a Verilated design.
-pub struct Model {
+pub struct VerilatedModel {
     instance: NonNull<c_void>,
     library: Arc<Loaded>,
     /// Set once the model has stopped: it must not be evaluated any more.
@@ -126,18 +127,18 @@ pub struct Model {
 // SAFETY: an instance owns all of its state (Verilator's context included), and `&mut self` keeps every call to it
 // on one thread at a time. What the run-time library keeps in thread-local and static variables, the shim sets
 // before each call that may read it, under a lock where threads share it.
-unsafe impl Send for Model {}
+unsafe impl Send for VerilatedModel {}
 
-impl fmt::Debug for Model {
+impl fmt::Debug for VerilatedModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
+        f.debug_struct("VerilatedModel")
             .field("path", &self.library.path)
             .field("stopped", &self.stopped)
             .finish_non_exhaustive()
     }
 }
 
-impl Model {
+impl VerilatedModel {
     /// The ports, in the order of their numbers.
     pub fn ports(&self) -> &[Port] {
         &self.library.ports
@@ -151,8 +152,8 @@ impl Model {
     /// Drives every input to 0. Newer versions of Verilator give inputs random values too.
     fn clear_inputs(&mut self) {
         for port in 0..self.ports().len() {
-            if self.ports()[port].direction == Direction::Input {
-                let zeros = vec![0; self.ports()[port].words()];
+            if self.ports()[port].direction == PortDirection::Input {
+                let zeros = vec![0; words(&self.ports()[port])];
                 self.set(port, &zeros);
             }
         }
@@ -161,26 +162,26 @@ impl Model {
     /// Drives an input: bit 0 of the port in bit 0 of the first word. Bits past the port's width are ignored.
     ///
     /// # Panics
-    /// If there is no such port, or `words` is not exactly [`Port::words`] long.
+    /// If there is no such port, or `value` is not exactly `width.div_ceil(64)` words long.
     #[inline]
-    pub fn set(&mut self, port: usize, words: &[u64]) {
-        assert_eq!(words.len(), self.library.ports[port].words());
+    pub fn set(&mut self, port: usize, value: &[u64]) {
+        assert_eq!(value.len(), words(&self.library.ports[port]));
         // SAFETY: the instance is alive; the port exists, and the shim reads exactly that many words.
         unsafe {
-            (self.library.functions.set)(self.instance.as_ptr(), port as u32, words.as_ptr());
+            (self.library.functions.set)(self.instance.as_ptr(), port as u32, value.as_ptr());
         }
     }
 
     /// Reads a port. Bits past its width are 0.
     ///
     /// # Panics
-    /// If there is no such port, or `words` is not exactly [`Port::words`] long.
+    /// If there is no such port, or `value` is not exactly `width.div_ceil(64)` words long.
     #[inline]
-    pub fn get(&self, port: usize, words: &mut [u64]) {
-        assert_eq!(words.len(), self.library.ports[port].words());
+    pub fn get(&self, port: usize, value: &mut [u64]) {
+        assert_eq!(value.len(), words(&self.library.ports[port]));
         // SAFETY: the instance is alive; the port exists, and the shim writes exactly that many words.
         unsafe {
-            (self.library.functions.get)(self.instance.as_ptr(), port as u32, words.as_mut_ptr());
+            (self.library.functions.get)(self.instance.as_ptr(), port as u32, value.as_mut_ptr());
         }
     }
 
@@ -254,7 +255,7 @@ impl Model {
     }
 }
 
-impl Drop for Model {
+impl Drop for VerilatedModel {
     fn drop(&mut self) {
         // SAFETY: the instance is alive, and nothing uses it afterwards; `library` is dropped after this.
         unsafe { (self.library.functions.delete)(self.instance.as_ptr()) };

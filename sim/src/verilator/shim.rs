@@ -1,7 +1,7 @@
 //! The C++ text of the shim: `shim.cpp` with the parts that depend on the ports filled in.
 
-use super::source::Port;
 use std::fmt::Write;
+use xnorforge_hdl::emit::Port;
 
 /// The header that every C++ file of a build includes first.
 pub(super) const RUNTIME_HEADER: &str = include_str!("runtime.h");
@@ -83,21 +83,22 @@ fn top_mask(port: &Port) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::{input, output};
     use super::*;
 
     #[test]
     fn masks_keep_exactly_the_ports_bits() {
-        assert_eq!(mask(&Port::input("a", 1)), 1);
-        assert_eq!(mask(&Port::input("a", 33)), 0x1_ffff_ffff);
-        assert_eq!(mask(&Port::input("a", 64)), u64::MAX);
-        assert_eq!(top_mask(&Port::input("a", 65)), 1);
-        assert_eq!(top_mask(&Port::input("a", 96)), u32::MAX);
-        assert_eq!(top_mask(&Port::input("a", 130)), 3);
+        assert_eq!(mask(&input("a", 1)), 1);
+        assert_eq!(mask(&input("a", 33)), 0x1_ffff_ffff);
+        assert_eq!(mask(&input("a", 64)), u64::MAX);
+        assert_eq!(top_mask(&input("a", 65)), 1);
+        assert_eq!(top_mask(&input("a", 96)), u32::MAX);
+        assert_eq!(top_mask(&input("a", 130)), 3);
     }
 
     #[test]
     fn every_marker_of_the_template_is_filled_in() {
-        let text = text(&[Port::input("a", 7), Port::output("q", 130)]);
+        let text = text(&[input("a", 7), output("q", 130)]);
         assert!(!text.contains('@'));
         assert!(text.contains("case 0: set_scalar(model.a, words, 0x7full); break;"));
         assert!(text.contains("case 1: get_wide(model.q, words, 0x3u); break;"));

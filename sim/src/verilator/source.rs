@@ -2,69 +2,42 @@
 
 use super::tools::ToolError;
 use std::collections::BTreeSet;
-use std::fmt;
+use xnorforge_hdl::emit::{Port, PortDirection};
 
 /// Widest port in bits; wider vectors are past what Verilog tools must accept (IEEE 1364-2001, 3.3.1).
 const PORT_BITS_MAX: u32 = 65536;
 
-/// Which way a port goes, seen from the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// The simulator drives it.
-    Input,
-    /// The module drives it.
-    Output,
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Direction::Input => "an input",
-            Direction::Output => "an output",
-        })
+/// An input of `width` bits.
+pub(super) fn input(name: &str, width: u32) -> Port {
+    Port {
+        name: name.to_owned(),
+        direction: PortDirection::Input,
+        width,
     }
 }
 
-/// One port of the top module: a packed vector `[width-1:0]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Port {
-    /// Its name in the Verilog.
-    pub name: String,
-    /// Which way it goes.
-    pub direction: Direction,
-    /// Its width in bits; at least 1.
-    pub width: u32,
+/// An output of `width` bits.
+pub(super) fn output(name: &str, width: u32) -> Port {
+    Port {
+        name: name.to_owned(),
+        direction: PortDirection::Output,
+        width,
+    }
 }
 
-impl Port {
-    /// An input of `width` bits.
-    pub fn input(name: &str, width: u32) -> Self {
-        Port {
-            name: name.to_owned(),
-            direction: Direction::Input,
-            width,
-        }
-    }
+/// Words of 64 bits that hold a port's value.
+pub(super) fn words(port: &Port) -> usize {
+    port.width.div_ceil(64) as usize
+}
 
-    /// An output of `width` bits.
-    pub fn output(name: &str, width: u32) -> Self {
-        Port {
-            name: name.to_owned(),
-            direction: Direction::Output,
-            width,
-        }
-    }
-
-    /// Words of 64 bits that hold the port's value.
-    pub fn words(&self) -> usize {
-        self.width.div_ceil(64) as usize
-    }
-
-    /// "an input of 7 bits", for messages.
-    fn describe(&self) -> String {
-        let plural = if self.width == 1 { "" } else { "s" };
-        format!("{} of {} bit{plural}", self.direction, self.width)
-    }
+/// "an input of 7 bits", for messages.
+fn describe(port: &Port) -> String {
+    let direction = match port.direction {
+        PortDirection::Input => "an input",
+        PortDirection::Output => "an output",
+    };
+    let plural = if port.width == 1 { "" } else { "s" };
+    format!("{direction} of {} bit{plural}", port.width)
 }
 
 /// The Verilog of a design and what is expected of its top module.
@@ -141,16 +114,16 @@ impl ModelSource {
         };
         for port in &self.ports {
             match found.iter().find(|other| other.name == port.name) {
-                None => return mismatch(&port.name, port.describe(), "no such port".into()),
+                None => return mismatch(&port.name, describe(port), "no such port".into()),
                 Some(other) if other != port => {
-                    return mismatch(&port.name, port.describe(), other.describe());
+                    return mismatch(&port.name, describe(port), describe(other));
                 }
                 Some(_) => {}
             }
         }
         for other in &found {
             if !self.ports.iter().any(|port| port.name == other.name) {
-                return mismatch(&other.name, "absent".into(), other.describe());
+                return mismatch(&other.name, "absent".into(), describe(other));
             }
         }
         Ok(())
@@ -165,9 +138,9 @@ fn header_ports(header: &str) -> Vec<Port> {
 fn header_port(line: &str) -> Option<Port> {
     let (kind, rest) = line.trim().split_once('(')?;
     let direction = if kind.starts_with("VL_OUT") {
-        Direction::Output
+        PortDirection::Output
     } else if kind.starts_with("VL_IN") && !kind.starts_with("VL_INOUT") {
-        Direction::Input
+        PortDirection::Input
     } else {
         return None;
     };
@@ -208,11 +181,7 @@ mod tests {
         let header = "    // PORTS\n    VL_IN8(&clock,0,0);\n    VL_INW(&b,129,0,5);\n    VL_OUT64(&q,32,0);\n    VL_INOUT8(&z,0,0);\n";
         assert_eq!(
             header_ports(header),
-            [
-                Port::input("clock", 1),
-                Port::input("b", 130),
-                Port::output("q", 33),
-            ]
+            [input("clock", 1), input("b", 130), output("q", 33),]
         );
     }
 
