@@ -148,9 +148,17 @@ fn every_encoding_runs_in_both_modes() {
 #[test]
 fn simulate_writes_a_waveform_of_every_cycle() {
     let folder = Folder::new();
-    folder.succeed(
-        "simulate --config tiny --gemm 2x5x3 --bits 1x1 --step --wave one.vcd --json one.json",
+    let weights = [1, -1, 1, 1, -1, 1, 1, 1, 1, 1, -1, -1, -1, 1, -1];
+    folder.write(
+        "model.npz",
+        npz(&[("l1.weight_codes", npy_i8(&[3, 5], &weights))]),
     );
+    folder.write("x.npy", npy_i8(&[2, 5], &[1, 1, 1, 1, 1, -1, 1, -1, 1, -1]));
+    folder.succeed(
+        "simulate --config tiny --model model.npz --bits 1x1 --input x.npy --step --wave one.vcd --json one.json --dump",
+    );
+    let accumulators = &json(&folder, "one.json")["layers"][0]["accumulators"];
+    assert_eq!(*accumulators, serde_json::json!([[1, 5, -3], [-1, -1, 3]]));
     let wave = folder.read("one.vcd");
     let cycles = json(&folder, "one.json")["total"]["cycles"]
         .as_u64()
