@@ -512,8 +512,9 @@ impl Design {
         // With one plane the count is doubled in some modes.
         let row_count_width = row_plan.count_width() + u32::from(row_planes == 1);
         let row_high = (high + 1).max(row_count_width);
-        // A sum given more bits than it needs still fits its result.
-        let result_width = (bits_for(bounds.bracket_max) + 1).max(row_high + low);
+        // Where the accumulators have more bits than the reduction needs (more lanes than elements, a width that was
+        // given), the result has room for twice the row's sum all the same: no bit of a sum goes unused.
+        let result_width = (bits_for(bounds.bracket_max) + 1).max(row_high + low + 1);
         for (word, bits) in [
             ("accumulator", high + low),
             ("row accumulator", row_high + low),

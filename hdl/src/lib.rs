@@ -9,6 +9,7 @@
 //! | [`rtl`] | RustHDL signals, constants and registers of run-time widths |
 //! | [`hardware`] | the blocks of the array |
 //! | [`emit`] | the Verilog emitter |
+//! | [`stock`] | RustHDL's own generator, the emitter's oracle |
 //! | [`timing`] | every latency as a closed formula |
 
 pub mod config;
@@ -17,6 +18,7 @@ pub mod hardware;
 pub mod popcount;
 pub mod rtl;
 pub mod schedule;
+pub mod stock;
 pub mod timing;
 
 pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};

@@ -1,39 +1,108 @@
-//! The inner loop that everything fast here shares: counting pair bits of a few rows by eight columns.
+//! The inner loop that everything fast here shares: counting pair bits of four rows by eight columns.
 //!
 //! Columns lie side by side in a word vector and activations are broadcast to them, so that no count ever
-//! has to be added across a vector. [`multiversion`] compiles the callers for AVX-512 VPOPCNTDQ, AVX2 and
-//! POPCNT and picks one at run time; the code itself is plain integer arithmetic.
+//! has to be added across a vector. The code is plain integer arithmetic; [`dispatched`] compiles its callers
+//! for AVX-512 VPOPCNTDQ, AVX2 and POPCNT and picks one at run time.
+
+use std::hint::black_box;
 
 /// Columns counted side by side: eight 64-bit words fill a 512-bit register.
 pub(crate) const BLOCK: usize = 8;
 
-/// One word of an activation, split in pairs: (a1, a1 ^ a2).
-pub(crate) type ActivationPair = [u64; 2];
+/// Rows counted together: each word of weights that is loaded serves all of them.
+pub(crate) const GROUP: usize = 4;
 
-/// One word of eight weights, split in pairs: w1 of each, then w1 ^ w2 of each.
+/// One word of an activation, split in pairs of lanes: a1, a2, a1 ^ a2.
+pub(crate) type ActivationPair = [u64; 3];
+
+/// One word of four activations of neighbouring rows.
+pub(crate) type ActivationGroup = [ActivationPair; GROUP];
+
+/// One word of eight weights, split in pairs of lanes: not w1 of each, then w1 ^ w2 of each.
 pub(crate) type WeightPair = [[u64; BLOCK]; 2];
 
-/// The pair bits of 64 pairs: `majority(x1, x2, a1 ^ a2)` as x1 where the two differences agree and as
-/// `a1 ^ a2` where they do not.
+/// Compiles a function once for each instruction set that counts bits at a different width, and picks the
+/// widest that the machine has at the first call. What it inlines is compiled along with it.
+macro_rules! dispatched {
+    ($function:item) => {
+        #[multiversion::multiversion(targets(
+            "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx512vpopcntdq+bmi1+bmi2+popcnt",
+            "x86_64+avx2+bmi1+bmi2+popcnt",
+            "x86_64+popcnt",
+        ))]
+        $function
+    };
+}
+pub(crate) use dispatched;
+
+/// The pair bits of 64 pairs: `majority(x1, x2, a1 ^ a2)`, x = xnor(a, w).
+///
+/// x1 and x2 agree where the differences a1 ^ a2 and w1 ^ w2 do, and the majority is then x1; elsewhere it is
+/// a1 ^ a2 = x1 ^ (a2 ^ not w1). In this form it is one xor and two functions of three inputs, which is what
+/// AVX-512 has instructions for.
 #[inline(always)]
-pub(crate) fn pair_bits(a1: u64, oa: u64, w1: u64, ow: u64) -> u64 {
-    let differ = oa ^ ow;
-    (differ & oa) | !(differ | (a1 ^ w1))
+pub(crate) fn pair_bits([a1, a2, oa]: ActivationPair, not_w1: u64, ow: u64) -> u64 {
+    (a1 ^ not_w1) ^ ((oa ^ ow) & (a2 ^ not_w1))
 }
 
-/// Counts of `ROWS` rows by eight columns over all words of `weights`.
+/// Sums of four rows by eight columns.
+pub(crate) type Tile = [[u64; BLOCK]; GROUP];
+
+/// Significances of the planes of both operands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Significances<'a> {
+    pub activation: &'a [u32],
+    pub weight: &'a [u32],
+}
+
+dispatched! {
+    /// Weighted counts of four rows by eight columns: `sum_mk 2^(s_m + t_k) * (pair bits of planes m and k)`.
+    ///
+    /// `rows` and `columns` hold the words of one plane after the other, equally many for each.
+    pub(crate) fn sum_pairs(
+        rows: &[ActivationGroup],
+        columns: &[WeightPair],
+        significances: Significances<'_>,
+        sums: &mut Tile,
+    ) {
+        *sums = [[0; BLOCK]; GROUP];
+        let words = columns.len() / significances.weight.len();
+        for (m, s) in significances.activation.iter().enumerate() {
+            let rows = &rows[m * words..][..words];
+            for (k, t) in significances.weight.iter().enumerate() {
+                add_pairs(sums, rows, &columns[k * words..][..words], s + t);
+            }
+        }
+    }
+}
+
+/// Adds `counts << shift` of one plane of each operand to sums.
 #[inline(always)]
-pub(crate) fn count_pairs<const ROWS: usize>(
-    activations: [&[ActivationPair]; ROWS],
-    weights: &[WeightPair],
-) -> [[u64; BLOCK]; ROWS] {
-    let activations = activations.map(|row| &row[..weights.len()]);
-    let mut counts = [[0; BLOCK]; ROWS];
-    for (j, [w1, ow]) in weights.iter().enumerate() {
-        for (row, counts) in activations.iter().zip(&mut counts) {
-            let [a1, oa] = row[j];
+pub(crate) fn add_pairs(
+    sums: &mut Tile,
+    rows: &[ActivationGroup],
+    columns: &[WeightPair],
+    shift: u32,
+) {
+    let counts = count_pairs(rows, columns);
+    for (sums, counts) in sums.iter_mut().zip(&counts) {
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum = sum.wrapping_add(count << shift);
+        }
+    }
+}
+
+/// Counts of four rows by eight columns over all words of one plane of each.
+#[inline(always)]
+fn count_pairs(rows: &[ActivationGroup], columns: &[WeightPair]) -> Tile {
+    let mut counts = [[0; BLOCK]; GROUP];
+    for (j, [not_w1, ow]) in columns.iter().enumerate() {
+        // An index that LLVM cannot follow keeps it from vectorizing over words, which takes gathers and is
+        // four times slower, and leaves it the vectors that lie here in memory, over columns.
+        let rows = &rows[black_box(j)];
+        for (row, counts) in rows.iter().zip(&mut counts) {
             for c in 0..BLOCK {
-                counts[c] += u64::from(pair_bits(a1, oa, w1[c], ow[c]).count_ones());
+                counts[c] += u64::from(pair_bits(*row, not_w1[c], ow[c]).count_ones());
             }
         }
     }

@@ -476,14 +476,10 @@ fn check_results(design: &Design, plan: &Plan, gemm: &Gemm) -> Result<(), LowerE
     let x_max = i128::from(min.abs().max(max));
     let limit = (1i128 << (design.result_width - 1)) - 1;
     for column in 0..gemm.weights().vectors() {
-        let weights: i128 = gemm
-            .weights()
-            .vector(column)
-            .iter()
-            .map(|w| i128::from(w.unsigned_abs()))
-            .sum();
+        let weights = gemm.weights().vector(column).iter();
+        let weights: u32 = weights.map(|w| w.unsigned_abs()).sum();
         let bias = gemm.bias().map_or(0, |bias| i128::from(bias[column]).abs());
-        let magnitude = (x_max * weights + bias) << plan.result_shift();
+        let magnitude = (x_max * i128::from(weights) + bias) << plan.result_shift();
         if magnitude > limit {
             return Err(LowerError::Result {
                 column,
@@ -545,13 +541,11 @@ fn column_constants(design: &Design, plan: &Plan, gemm: &Gemm, weights: &BitPlan
 fn weighted_odd(split: &PairSplit, form: &StoredForm, weights: &BitPlanes, column: usize) -> i128 {
     (0..form.planes())
         .map(|plane| {
-            let odd: u64 = (0..weights.chunks())
-                .map(|chunk| {
-                    let word = weights.chunk(column, plane as usize, chunk);
-                    let differ = |j| u64::from(split.weight(word, j)[1].count_ones());
-                    (0..split.words).map(differ).sum::<u64>()
-                })
-                .sum();
+            let mut odd = 0;
+            for chunk in 0..weights.chunks() {
+                let word = weights.chunk(column, plane as usize, chunk);
+                split.weight(word, |_, [_, differ]| odd += u64::from(differ.count_ones()));
+            }
             i128::from(odd) << form.significance(plane)
         })
         .sum()

@@ -6,6 +6,7 @@
 
 use crate::encoder::Encoding;
 use crate::gemm::{Operand, Precision};
+use crate::kernel::dispatched;
 use bitvec::prelude::{BitVec, Lsb0};
 use xnorforge_hdl::schedule;
 
@@ -92,14 +93,40 @@ impl StoredForm {
 
     /// The code of a number: bit i is plane i.
     pub fn code(&self, value: i32) -> u32 {
-        match self.encoding {
-            // -1, 0, +1 as 00, 01, 11.
-            Encoding::Ternary => u32::from(value >= 0) | u32::from(value > 0) << 1,
-            Encoding::Unsigned => value as u32,
-            Encoding::Signed => (value + (1 << (self.planes - 1))) as u32,
-            // The half of an odd number and of the odd bias 2^M - 1.
-            Encoding::Bipolar => ((value + (1 << self.planes) - 1) >> 1) as u32,
+        self.coder().code(value) as u32
+    }
+
+    fn coder(&self) -> Coder {
+        let (add, shift, is_ternary) = match self.encoding {
+            Encoding::Unsigned => (0, 0, false),
+            Encoding::Signed => (1 << (self.planes - 1), 0, false),
+            // Half of an odd number and of the odd bias 2^M - 1.
+            Encoding::Bipolar => ((1 << self.planes) - 1, 1, false),
+            // -1, 0, +1 as 00, 01, 11: 0, 1, 2 with the upper bit copied down.
+            Encoding::Ternary => (1, 0, true),
+        };
+        Coder {
+            add,
+            shift,
+            copied: u16::from(is_ternary),
         }
+    }
+}
+
+/// The arithmetic of [`StoredForm::code`] without a branch.
+#[derive(Clone, Copy)]
+struct Coder {
+    add: i32,
+    shift: u32,
+    copied: u16,
+}
+
+impl Coder {
+    /// A code has at most 14 bits: 8 bits widened to a multiple of 7.
+    #[inline(always)]
+    fn code(self, value: i32) -> u16 {
+        let code = ((value + self.add) >> self.shift) as u16;
+        code | (code >> 1 & self.copied)
     }
 }
 
@@ -141,36 +168,35 @@ impl BitPlanes {
         lanes: usize,
         padding: Padding,
     ) -> Self {
+        let mut packed = Self::empty(values.len() / elements, elements, form, lanes);
+        pack_dispatched(&mut packed, values, elements, form, lanes, padding);
+        packed
+    }
+
+    fn empty(vectors: usize, elements: usize, form: &StoredForm, lanes: usize) -> Self {
         let planes = form.planes() as usize;
         let chunks = elements.div_ceil(lanes);
         let chunk_words = lanes.div_ceil(64);
-        let mut words = vec![0; values.len() / elements * planes * chunks * chunk_words];
-        let vector_words = planes * chunks * chunk_words;
-        let fill = if padding == Padding::Ones {
-            u64::MAX
-        } else {
-            0
-        };
-        let vectors = values.chunks_exact(elements);
-        for (packed, vector) in words.chunks_exact_mut(vector_words).zip(vectors) {
-            for (chunk, values) in vector.chunks(lanes).enumerate() {
-                for word in 0..chunk_words {
-                    let from = (word * 64).min(values.len());
-                    let values = &values[from..(from + 64).min(values.len())];
-                    let lanes_here = (lanes - word * 64).min(64);
-                    let tail = low_mask(lanes_here) & !low_mask(values.len());
-                    for plane in 0..planes {
-                        let bits = plane_word(form, values, plane);
-                        packed[(plane * chunks + chunk) * chunk_words + word] = bits | tail & fill;
-                    }
-                }
-            }
-        }
         BitPlanes {
             planes,
             chunks,
             chunk_words,
-            words,
+            words: vec![0; vectors * planes * chunks * chunk_words],
+        }
+    }
+
+    /// Packs the word at `at` of every plane from `first` on, up to eight of them: bits of up to 64 `codes`,
+    /// and `fill` after them.
+    #[inline(always)]
+    fn pack_word(&mut self, at: usize, first: usize, codes: &[u8], fill: u64) {
+        let stride = self.chunks * self.chunk_words;
+        let mut padded = [0; 64];
+        let codes = codes.try_into().unwrap_or_else(|_| {
+            padded[..codes.len()].copy_from_slice(codes);
+            &padded
+        });
+        for plane in first..self.planes.min(first + 8) {
+            self.words[at + plane * stride] = gather_plane(codes, plane - first) | fill;
         }
     }
 
@@ -234,11 +260,53 @@ impl TapMask {
     }
 }
 
-/// One word of one plane: bit i is bit `plane` of the code of `values[i]`.
-fn plane_word(form: &StoredForm, values: &[i32], plane: usize) -> u64 {
-    values.iter().enumerate().fold(0, |word, (i, value)| {
-        word | u64::from(form.code(*value) >> plane & 1) << i
-    })
+dispatched! {
+    fn pack_dispatched(
+        packed: &mut BitPlanes,
+        values: &[i32],
+        elements: usize,
+        form: &StoredForm,
+        lanes: usize,
+        padding: Padding,
+    ) {
+        let coder = form.coder();
+        let ones = if padding == Padding::Ones { u64::MAX } else { 0 };
+        let vector_words = packed.planes * packed.chunks * packed.chunk_words;
+        let mut codes = vec![0; elements];
+        for (v, vector) in values.chunks_exact(elements).enumerate() {
+            for first in (0..packed.planes).step_by(8) {
+                for (code, value) in codes.iter_mut().zip(vector) {
+                    *code = (coder.code(*value) >> first) as u8;
+                }
+                for (chunk, codes) in codes.chunks(lanes).enumerate() {
+                    let at = v * vector_words + chunk * packed.chunk_words;
+                    for word in 0..packed.chunk_words {
+                        let from = (word * 64).min(codes.len());
+                        let codes = &codes[from..(from + 64).min(codes.len())];
+                        let lanes_here = (lanes - word * 64).min(64);
+                        let tail = low_mask(lanes_here) & !low_mask(codes.len());
+                        packed.pack_word(at + word, first, codes, tail & ones);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One plane of 64 codes of eight bits: bit i is bit `plane` of code i.
+///
+/// Of eight codes in a word, one bit each is kept, at bits 0, 8, .., 56; the product moves bit 8 * b to
+/// 56 + b, and no two of its terms meet.
+#[inline(always)]
+fn gather_plane(codes: &[u8; 64], plane: usize) -> u64 {
+    const KEPT: u64 = 0x0101_0101_0101_0101;
+    const MOVES: u64 = 0x0102_0408_1020_4080;
+    let mut word = 0;
+    for (i, eight) in codes.as_chunks().0.iter().enumerate() {
+        let bits = u64::from_le_bytes(*eight) >> plane & KEPT;
+        word |= bits.wrapping_mul(MOVES) >> 56 << (8 * i);
+    }
+    word
 }
 
 /// The lowest `bits` bits set; `bits` is at most 64.

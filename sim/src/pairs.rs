@@ -1,10 +1,10 @@
 //! Lanes in pairs: how an operand word is split so that pair bits can be counted 64 at a time.
 //!
 //! Lane i is paired with lane H + i. With `a1, a2` and `w1, w2` the bits of a pair, the pair bit is
-//! `B = majority(x1, x2, a1 ^ a2)`, x = xnor(a, w). Since `x1 ^ x2 = (a1 ^ a2) ^ (w1 ^ w2)`, that is x1 where
-//! `a1 ^ a2 == w1 ^ w2` and `a1 ^ a2` elsewhere, so each operand is split once into its first half and its
-//! differences, and a pair bit costs one xor and one three-input function.
+//! `B = majority(x1, x2, a1 ^ a2)`, x = xnor(a, w). Each operand is split once, into its two halves and their
+//! differences; [`crate::kernel::pair_bits`] does the rest.
 
+use crate::kernel::ActivationPair;
 use crate::packed::low_mask;
 
 /// The split of words of `lanes` lanes.
@@ -14,52 +14,75 @@ pub(crate) struct PairSplit {
     pub half: usize,
     /// Words of one half.
     pub words: usize,
-    has_padding_lane: bool,
+    /// Pairs in the last word.
+    last_mask: u64,
+    /// The padding lane of an odd number of lanes, as a bit of the last word of the second half.
+    padding: u64,
 }
 
 impl PairSplit {
     pub fn new(lanes: usize) -> Self {
         let half = lanes.div_ceil(2);
+        let last_pair = (half - 1) % 64;
         PairSplit {
             half,
             words: half.div_ceil(64),
-            has_padding_lane: lanes % 2 == 1,
+            last_mask: low_mask(last_pair + 1),
+            padding: if lanes % 2 == 1 { 1 << last_pair } else { 0 },
         }
     }
 
-    /// Word `j` of an activation: (a1, a1 ^ a2); 0 past the last pair.
+    /// Splits the words of an activation: a1, a2 and a1 ^ a2; 0 past the last pair.
     #[inline(always)]
-    pub fn activation(&self, word: &[u64], j: usize) -> [u64; 2] {
-        let a1 = word[j] & self.mask(j);
-        [a1, a1 ^ self.second(word, j)]
+    pub fn activation(&self, word: &[u64], mut put: impl FnMut(usize, ActivationPair)) {
+        self.halves(word, |j, a1, a2| put(j, [a1, a2, a1 ^ a2]));
     }
 
-    /// Word `j` of a weight: (w1, w1 ^ w2). Past the last pair w1 is 1, so that with activations of 0 the
-    /// pair bits there are 0.
+    /// Splits the words of a weight: not w1 and w1 ^ w2; 0 past the last pair, so that with activations of 0
+    /// the pair bits there are 0.
     #[inline(always)]
-    pub fn weight(&self, word: &[u64], j: usize) -> [u64; 2] {
-        let w1 = word[j] & self.mask(j);
-        let mut w2 = self.second(word, j);
-        if self.has_padding_lane && j + 1 == self.words {
-            w2 |= 1 << ((self.half - 1) % 64);
+    pub fn weight(&self, word: &[u64], mut put: impl FnMut(usize, [u64; 2])) {
+        self.halves(word, |j, w1, w2| {
+            let (mask, padding) = self.edges(j);
+            put(j, [!w1 & mask, w1 ^ (w2 | padding)]);
+        });
+    }
+
+    /// Calls `put` with the words of both halves.
+    #[inline(always)]
+    fn halves(&self, word: &[u64], mut put: impl FnMut(usize, u64, u64)) {
+        if self.half.is_multiple_of(64) {
+            let (first, second) = word.split_at(self.words);
+            for (j, (first, second)) in first.iter().zip(second).enumerate() {
+                put(j, *first, *second);
+            }
+        } else {
+            for (j, first) in word[..self.words].iter().enumerate() {
+                put(j, first & self.edges(j).0, self.second(word, j));
+            }
         }
-        [w1 | !self.mask(j), w1 ^ w2]
     }
 
     /// Lanes H.. of a word; lanes past the last one, and so the padding lane, are 0.
     #[inline(always)]
     fn second(&self, word: &[u64], j: usize) -> u64 {
         let (index, shift) = (self.half / 64 + j, self.half % 64);
-        let low = word.get(index).map_or(0, |w| w >> shift);
-        if shift == 0 {
-            return low;
+        let low = word[index] >> shift;
+        match word.get(index + 1) {
+            // In two steps: a shift by 64 is none.
+            Some(next) => low | next << 1 << (63 - shift),
+            None => low,
         }
-        low | word.get(index + 1).map_or(0, |w| w << (64 - shift))
     }
 
+    /// The pairs of word `j` and its padding lane.
     #[inline(always)]
-    fn mask(&self, j: usize) -> u64 {
-        low_mask((self.half - 64 * j).min(64))
+    fn edges(&self, j: usize) -> (u64, u64) {
+        if j + 1 == self.words {
+            (self.last_mask, self.padding)
+        } else {
+            (u64::MAX, 0)
+        }
     }
 }
 
@@ -94,11 +117,13 @@ mod tests {
                     u64::from(x1 + x2 + (a1 ^ a2) >= 2)
                 })
                 .sum();
-            let counted: u32 = (0..split.words)
-                .map(|j| {
-                    let ([a1, oa], [w1, ow]) = (split.activation(&a, j), split.weight(&w, j));
-                    crate::kernel::pair_bits(a1, oa, w1, ow).count_ones()
-                })
+            let (mut a_pairs, mut w_pairs) = (Vec::new(), Vec::new());
+            split.activation(&a, |_, pair| a_pairs.push(pair));
+            split.weight(&w, |_, pair| w_pairs.push(pair));
+            assert_eq!((a_pairs.len(), w_pairs.len()), (split.words, split.words));
+            let pairs = a_pairs.into_iter().zip(w_pairs);
+            let counted: u32 = pairs
+                .map(|(a, [not_w1, ow])| crate::kernel::pair_bits(a, not_w1, ow).count_ones())
                 .sum();
             assert_eq!(u64::from(counted), expected, "{lanes} lanes");
         }

@@ -14,10 +14,11 @@
 
 use crate::cycles::CycleReport;
 use crate::gemm::{Gemm, Operand};
-use crate::kernel::{ActivationPair, BLOCK, WeightPair, count_pairs};
+use crate::kernel::{
+    ActivationGroup, BLOCK, GROUP, Significances, WeightPair, dispatched, sum_pairs,
+};
 use crate::lower::{LowerError, Plan};
 use crate::packed::{BitPlanes, Padding, StoredForm, TapMask};
-use multiversion::multiversion;
 use rayon::prelude::*;
 use xnorforge_hdl::Design;
 
@@ -108,7 +109,7 @@ impl PackedWeights {
                 let halves = planes.plane(column, plane).chunks_exact(2);
                 let mut differing = 0;
                 for (pair, half) in pairs[start..start + words].iter_mut().zip(halves) {
-                    pair[0][column % BLOCK] = half[0];
+                    pair[0][column % BLOCK] = !half[0];
                     pair[1][column % BLOCK] = half[0] ^ half[1];
                     differing += i64::from((half[0] ^ half[1]).count_ones());
                 }
@@ -125,10 +126,10 @@ impl PackedWeights {
         }
     }
 
-    /// The words of one plane of one block of columns.
-    fn plane(&self, block: usize, plane: usize) -> &[WeightPair] {
-        let planes = self.form.planes() as usize;
-        &self.pairs[(block * planes + plane) * self.words..][..self.words]
+    /// The words of one block of columns, plane by plane.
+    fn block(&self, block: usize) -> &[WeightPair] {
+        let words = self.form.planes() as usize * self.words;
+        &self.pairs[block * words..][..words]
     }
 }
 
@@ -146,7 +147,8 @@ fn column_terms(
     let divisor = activation.divisor_log2() + weight.divisor_log2();
     let term = |q: usize, valid: Option<&[bool]>| {
         let values = w.vector(q);
-        let sum: i64 = values.iter().map(|value| i64::from(*value)).sum();
+        // At most 2^20 numbers of at most 8 bits: the sum fits.
+        let sum = i64::from(values.iter().sum::<i32>());
         let stored = (sum << weight.divisor_log2()) - n * zw;
         // Invalid taps are fed as -Fx.
         let invalid: i64 = valid.map_or(0, |valid| {
@@ -174,8 +176,8 @@ fn column_terms(
 struct PackedRows {
     planes: usize,
     words: usize,
-    /// `[row][plane][word]`.
-    pairs: Vec<ActivationPair>,
+    /// `[group of rows][plane][word]`; rows past the last one are 0.
+    pairs: Vec<ActivationGroup>,
     /// The row's bracket.
     terms: Vec<i64>,
     /// Border class of each row.
@@ -191,90 +193,93 @@ impl PackedRows {
         classes: Vec<u32>,
     ) -> Self {
         let (count, words) = (planes.planes(), planes.chunks());
-        let mut pairs = Vec::with_capacity(classes.len() * count * words);
-        let mut terms = Vec::with_capacity(classes.len());
-        for row in 0..classes.len() {
-            let (mut ones, mut odd) = (0, 0);
-            for plane in 0..count {
-                let significance = form.significance(plane as u32);
-                for half in planes.plane(row, plane).chunks_exact(2) {
-                    let differ = half[0] ^ half[1];
-                    pairs.push([half[0], differ]);
-                    let ones_here = half[0].count_ones() + half[1].count_ones();
-                    ones += i64::from(ones_here) << significance;
-                    odd += i64::from(differ.count_ones()) << significance;
-                }
-            }
-            let stored = 2 * ones - form.total() * elements as i64;
-            terms.push(weights.form.offset() * stored - 2 * weights.form.total() * odd);
-        }
-        PackedRows {
+        let mut rows = PackedRows {
             planes: count,
             words,
-            pairs,
-            terms,
+            pairs: vec![[[0; 3]; GROUP]; classes.len().div_ceil(GROUP) * count * words],
+            terms: vec![0; classes.len()],
             classes,
+        };
+        for row in 0..rows.classes.len() {
+            let (mut ones, mut odd) = (0, 0);
+            for plane in 0..count {
+                let pairs = &mut rows.pairs[(row / GROUP * count + plane) * words..][..words];
+                let counts = split_plane(planes.plane(row, plane), pairs, row % GROUP);
+                ones += (counts[0] as i64) << form.significance(plane as u32);
+                odd += (counts[1] as i64) << form.significance(plane as u32);
+            }
+            let stored = 2 * ones - form.total() * elements as i64;
+            rows.terms[row] = weights.form.offset() * stored - 2 * weights.form.total() * odd;
         }
+        rows
     }
 
-    fn plane(&self, row: usize, plane: usize) -> &[ActivationPair] {
-        &self.pairs[(row * self.planes + plane) * self.words..][..self.words]
+    /// The words of one group of rows, plane by plane.
+    fn group(&self, group: usize) -> &[ActivationGroup] {
+        &self.pairs[group * self.planes * self.words..][..self.planes * self.words]
+    }
+}
+
+dispatched! {
+    /// Pairs each word of a row's plane with the next one; gives how many bits are 1 and how many pairs differ.
+    fn split_plane(plane: &[u64], pairs: &mut [ActivationGroup], row: usize) -> [u64; 2] {
+        let (mut ones, mut odd) = (0, 0);
+        for (pair, [first, second]) in pairs.iter_mut().zip(plane.as_chunks().0) {
+            let differ = first ^ second;
+            pair[row] = [*first, *second, differ];
+            ones += u64::from(first.count_ones() + second.count_ones());
+            odd += u64::from(differ.count_ones());
+        }
+        [ones, odd]
     }
 }
 
 /// Multiplies a panel of rows by all columns.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx512vpopcntdq+bmi1+bmi2+popcnt",
-    "x86_64+avx2+bmi1+bmi2+popcnt",
-    "x86_64+popcnt",
-))]
 fn multiply_panel(panel: &PackedRows, weights: &PackedWeights, results: &mut [i64]) {
-    const TALL: usize = 4;
-    let rows = panel.classes.len();
-    let tall = rows / TALL * TALL;
+    let significances = |form: &StoredForm| -> Vec<u32> {
+        (0..form.planes()).map(|i| form.significance(i)).collect()
+    };
+    let (activation, weight) = (
+        significances(&weights.activation),
+        significances(&weights.form),
+    );
+    let significances = Significances {
+        activation: &activation,
+        weight: &weight,
+    };
+    let mut sums = [[0; BLOCK]; GROUP];
     for block in 0..weights.columns.div_ceil(BLOCK) {
-        for row in (0..tall).step_by(TALL) {
-            multiply_block::<TALL>(panel, weights, results, row, block);
-        }
-        for row in tall..rows {
-            multiply_block::<1>(panel, weights, results, row, block);
+        for group in 0..panel.classes.len().div_ceil(GROUP) {
+            sum_pairs(
+                panel.group(group),
+                weights.block(block),
+                significances,
+                &mut sums,
+            );
+            let rows = panel.classes.len().min((group + 1) * GROUP);
+            for (row, sums) in (group * GROUP..rows).zip(&sums) {
+                store_row(panel, weights, results, row, block, sums);
+            }
         }
     }
 }
 
-/// Multiplies `ROWS` rows by one block of columns.
-#[inline(always)]
-fn multiply_block<const ROWS: usize>(
+/// Makes results of one row's sums: the brackets of row and column, and the division.
+fn store_row(
     panel: &PackedRows,
     weights: &PackedWeights,
     results: &mut [i64],
     row: usize,
     block: usize,
+    sums: &[u64; BLOCK],
 ) {
-    let mut sums = [[0; BLOCK]; ROWS];
-    for m in 0..panel.planes {
-        let rows: [&[ActivationPair]; ROWS] = std::array::from_fn(|r| panel.plane(row + r, m));
-        for k in 0..weights.form.planes() {
-            let significance =
-                weights.activation.significance(m as u32) + weights.form.significance(k);
-            let counts = count_pairs(rows, weights.plane(block, k as usize));
-            for (sums, counts) in sums.iter_mut().zip(&counts) {
-                for (sum, count) in sums.iter_mut().zip(counts) {
-                    *sum += count << significance;
-                }
-            }
-        }
-    }
     let divisor = weights.activation.divisor_log2() + weights.form.divisor_log2();
     let first = block * BLOCK;
     let count = BLOCK.min(weights.columns - first);
-    for (r, sums) in sums.iter().enumerate() {
-        let row = row + r;
-        let terms =
-            &weights.terms[panel.classes[row] as usize * weights.columns + first..][..count];
-        let results = &mut results[row * weights.columns + first..][..count];
-        for ((result, sum), term) in results.iter_mut().zip(sums).zip(terms) {
-            *result = (4 * *sum as i64 + panel.terms[row] + term) >> divisor;
-        }
+    let class = panel.classes[row] as usize;
+    let terms = &weights.terms[class * weights.columns + first..][..count];
+    let results = &mut results[row * weights.columns + first..][..count];
+    for ((result, sum), term) in results.iter_mut().zip(sums).zip(terms) {
+        *result = (4 * *sum as i64 + panel.terms[row] + term) >> divisor;
     }
 }

@@ -25,6 +25,8 @@ mod module;
 pub mod names;
 mod print;
 
+pub(crate) use module::{loop_bounds, substitute_block};
+
 use crate::config::{ArrayConfig, Design};
 use crate::hardware::StreamArray;
 use collect::{Collector, Scope};

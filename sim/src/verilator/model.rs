@@ -2,7 +2,7 @@
 //! bridge is here.
 #![allow(unsafe_code)] // the foreign-function edge: a shared library that the bridge itself has built
 
-use super::source::Port;
+use super::source::{Direction, Port};
 use super::tools::ToolError;
 use crate::SimulatorError;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -100,18 +100,18 @@ impl Library {
         // SAFETY: `reason` is writable for the length given, and the shim ends what it writes there with a zero.
         let instance =
             unsafe { (self.0.functions.new)(seed, reason.as_mut_ptr().cast(), REASON_BYTES) };
-        match NonNull::new(instance) {
-            Some(instance) => Ok(Model {
-                instance,
-                library: self.0.clone(),
-                stopped: None,
-            }),
-            None => {
-                let end = reason.iter().position(|b| *b == 0).unwrap_or(0);
-                let reason = String::from_utf8_lossy(&reason[..end]).into_owned();
-                Err(SimulatorError::Rtl(reason))
-            }
-        }
+        let Some(instance) = NonNull::new(instance) else {
+            let end = reason.iter().position(|b| *b == 0).unwrap_or(0);
+            let reason = String::from_utf8_lossy(&reason[..end]).into_owned();
+            return Err(SimulatorError::Rtl(reason));
+        };
+        let mut model = Model {
+            instance,
+            library: self.0.clone(),
+            stopped: None,
+        };
+        model.clear_inputs();
+        Ok(model)
     }
 }
 
@@ -146,6 +146,16 @@ impl Model {
     /// The number of a port.
     pub fn port(&self, name: &str) -> Option<usize> {
         self.library.ports.iter().position(|p| p.name == name)
+    }
+
+    /// Drives every input to 0. Newer versions of Verilator give inputs random values too.
+    fn clear_inputs(&mut self) {
+        for port in 0..self.ports().len() {
+            if self.ports()[port].direction == Direction::Input {
+                let zeros = vec![0; self.ports()[port].words()];
+                self.set(port, &zeros);
+            }
+        }
     }
 
     /// Drives an input: bit 0 of the port in bit 0 of the first word. Bits past the port's width are ignored.

@@ -87,6 +87,7 @@ void stopped(const char* what, const char* file, int line) {
     inside->message = what;
     if (file && file[0]) inside->message += std::string{" at "} + file + ":" + std::to_string(line);
     if (!inside->printed.empty()) inside->message += "; it printed: " + inside->printed;
+    while (inside->message.back() == '\n') inside->message.pop_back();
     throw Stopped{};
 }
 

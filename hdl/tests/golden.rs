@@ -1,0 +1,74 @@
+//! The emitted Verilog of the presets, word for word. A change here belongs into the CHANGELOG.
+
+use std::time::Instant;
+use xnorforge_hdl::{ArrayConfig, Package, generate};
+
+fn package(name: &str) -> Package {
+    let config = ArrayConfig::preset(name).unwrap();
+    generate(&config.validate().unwrap()).unwrap()
+}
+
+/// All files, each under its name.
+fn text(package: &Package) -> String {
+    let files = package.files.iter();
+    files
+        .map(|f| format!("==> {} <==\n{}\n", f.name, f.text))
+        .collect()
+}
+
+#[test]
+fn tiny() {
+    insta::assert_snapshot!(text(&package("tiny")));
+}
+
+#[test]
+fn default() {
+    insta::assert_snapshot!(text(&package("default")));
+}
+
+#[test]
+fn large() {
+    insta::assert_snapshot!(text(&package("large")));
+}
+
+#[test]
+fn the_same_design_gives_the_same_bytes() {
+    assert_eq!(package("default"), package("default"));
+}
+
+#[test]
+fn files_come_after_what_they_use() {
+    let package = package("large");
+    for (i, file) in package.files.iter().enumerate() {
+        for later in &package.files[i + 1..] {
+            let module = later.name.trim_end_matches(".v");
+            let uses = file.text.lines().any(|line| {
+                let mut words = line.split_whitespace();
+                words.next() == Some(module) && words.next().is_some_and(|w| w.starts_with("u_"))
+            });
+            assert!(!uses, "{} uses {module}, which comes later", file.name);
+        }
+    }
+    assert_eq!(
+        package.files.last().unwrap().name,
+        format!("{}.v", package.top)
+    );
+}
+
+/// Size, not time, is what a test can hold; the time is printed (and measured in the benchmarks).
+#[test]
+fn a_large_array_is_a_small_text() {
+    let config = ArrayConfig {
+        rows: 64,
+        columns: 64,
+        lanes: 256,
+        activation_bits: 8,
+        weight_bits: 8,
+        ..ArrayConfig::default()
+    };
+    let start = Instant::now();
+    let package = generate(&config.validate().unwrap()).unwrap();
+    let bytes: usize = package.files.iter().map(|f| f.text.len()).sum();
+    println!("64 x 64 x 256: {bytes} bytes in {:?}", start.elapsed());
+    assert!(bytes < 64 * 1024, "{bytes} bytes");
+}

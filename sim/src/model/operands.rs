@@ -1,0 +1,203 @@
+//! The operands inside the model: the popcount's pipeline registers, and the shapes that all parts share.
+
+use crate::kernel::{ActivationGroup, BLOCK, GROUP, WeightPair};
+use crate::packed::low_mask;
+use crate::pairs::PairSplit;
+use crate::simulator::{Beat, RowMode};
+use xnorforge_hdl::Design;
+
+/// Sizes and widths that never change.
+#[derive(Clone, Debug)]
+pub(super) struct Geometry {
+    pub rows: usize,
+    pub columns: usize,
+    /// Groups of four rows.
+    pub groups: usize,
+    /// Blocks of eight columns.
+    pub blocks: usize,
+    pub activation_branches: usize,
+    pub weight_branches: usize,
+    /// Words of one branch of one operand on the port.
+    port_words: usize,
+    pub split: PairSplit,
+    shift_amounts: Vec<u32>,
+    pub low_width: u32,
+    pub sum_mask: u64,
+    pub row_sum_mask: u64,
+    align_mask: u32,
+    pub entry_mask: u32,
+    result_width: u32,
+}
+
+impl Geometry {
+    pub fn new(design: &Design) -> Self {
+        let c = design.config();
+        Geometry {
+            rows: c.rows as usize,
+            columns: c.columns as usize,
+            groups: (c.rows as usize).div_ceil(GROUP),
+            blocks: (c.columns as usize).div_ceil(BLOCK),
+            activation_branches: c.activation_branches as usize,
+            weight_branches: c.weight_branches as usize,
+            port_words: c.lanes.div_ceil(64) as usize,
+            split: PairSplit::new(c.lanes as usize),
+            shift_amounts: design.shift_amounts.clone(),
+            low_width: design.accumulator_low_width,
+            sum_mask: low_mask(design.sum_width() as usize),
+            row_sum_mask: low_mask(design.row_sum_width() as usize),
+            align_mask: low_mask(design.align_width as usize) as u32,
+            entry_mask: low_mask(design.entry_width as usize) as u32,
+            result_width: design.result_width,
+        }
+    }
+
+    /// The lowest `result_width` bits of a number, as two's complement.
+    #[inline(always)]
+    pub fn wrap(&self, value: i64) -> i64 {
+        let unused = 64 - self.result_width;
+        value << unused >> unused
+    }
+}
+
+/// One register of the popcount's pipeline, with the operands still uncounted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stage {
+    pub valid: bool,
+    pub first: bool,
+    pub last: bool,
+    pub shift: u32,
+    pub row_mode: RowMode,
+    pub align: u32,
+    pub result_shift: u32,
+    pub entry: Vec<u32>,
+    /// `[group of rows][branch][word]`; rows past the last one are 0.
+    activation: Vec<ActivationGroup>,
+    /// `[block of columns][branch][word]`; columns past the last one are 0.
+    weight: Vec<WeightPair>,
+}
+
+impl Stage {
+    fn new(g: &Geometry) -> Self {
+        let words = g.split.words;
+        Stage {
+            entry: vec![0; g.rows],
+            activation: vec![[[0; 3]; GROUP]; g.groups * g.activation_branches * words],
+            weight: vec![[[0; BLOCK]; 2]; g.blocks * g.weight_branches * words],
+            ..Stage::default()
+        }
+    }
+
+    /// The words of one branch of a group of rows.
+    #[inline(always)]
+    pub fn activation(&self, g: &Geometry, group: usize, branch: usize) -> &[ActivationGroup] {
+        let index = group * g.activation_branches + branch;
+        &self.activation[index * g.split.words..][..g.split.words]
+    }
+
+    /// The words of one branch of a block of columns.
+    #[inline(always)]
+    pub fn weight(&self, g: &Geometry, block: usize, branch: usize) -> &[WeightPair] {
+        let index = block * g.weight_branches + branch;
+        &self.weight[index * g.split.words..][..g.split.words]
+    }
+
+    /// Takes what stands at the operand port.
+    #[inline(always)]
+    fn take(&mut self, operand: Option<&Beat>, g: &Geometry) {
+        self.valid = operand.is_some();
+        let Some(beat) = operand else { return };
+        self.first = beat.first;
+        self.last = beat.last;
+        let shift = beat.shift.map(|index| g.shift_amounts[index as usize]);
+        self.shift = shift.unwrap_or(0);
+        self.row_mode = beat.row_mode;
+        if beat.last {
+            self.align = beat.align & g.align_mask;
+            self.result_shift = beat.result_shift;
+            self.entry.copy_from_slice(&beat.entry);
+        }
+        self.take_activation(&beat.activation, g);
+        self.take_weight(&beat.weight, g);
+    }
+
+    #[inline(always)]
+    fn take_activation(&mut self, port: &[u64], g: &Geometry) {
+        let branches = g.activation_branches;
+        let expected = g.rows * branches * g.port_words;
+        assert_eq!(port.len(), expected, "words of the activation port");
+        for row in 0..g.rows {
+            for m in 0..branches {
+                let word = &port[(row * branches + m) * g.port_words..][..g.port_words];
+                let at = (row / GROUP * branches + m) * g.split.words;
+                let pairs = &mut self.activation[at..][..g.split.words];
+                let put = |j: usize, pair| pairs[j][row % GROUP] = pair;
+                g.split.activation(word, put);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn take_weight(&mut self, port: &[u64], g: &Geometry) {
+        let branches = g.weight_branches;
+        let expected = g.columns * branches * g.port_words;
+        assert_eq!(port.len(), expected, "words of the weight port");
+        for column in 0..g.columns {
+            for k in 0..branches {
+                let word = &port[(column * branches + k) * g.port_words..][..g.port_words];
+                let at = (column / BLOCK * branches + k) * g.split.words;
+                let pairs = &mut self.weight[at..][..g.split.words];
+                g.split.weight(word, |j, [not_w1, differ]| {
+                    pairs[j][0][column % BLOCK] = not_w1;
+                    pairs[j][1][column % BLOCK] = differ;
+                });
+            }
+        }
+    }
+}
+
+/// The D stages, as a ring.
+#[derive(Clone, Debug)]
+pub(super) struct Pipe {
+    stages: Vec<Stage>,
+    /// Where stage D is; stage 1 follows it.
+    oldest: usize,
+}
+
+impl Pipe {
+    pub fn new(depth: usize, g: &Geometry) -> Self {
+        Pipe {
+            stages: vec![Stage::new(g); depth],
+            oldest: 0,
+        }
+    }
+
+    /// Stage D.
+    #[inline(always)]
+    pub fn oldest(&self) -> &Stage {
+        &self.stages[self.oldest]
+    }
+
+    /// Every stage moves on; the buffers of stage D become those of stage 1.
+    #[inline(always)]
+    pub fn advance(&mut self, operand: Option<&Beat>, g: &Geometry) {
+        self.stages[self.oldest].take(operand, g);
+        self.oldest += 1;
+        if self.oldest == self.stages.len() {
+            self.oldest = 0;
+        }
+    }
+
+    /// Makes every stage invalid.
+    pub fn reset(&mut self) {
+        for stage in &mut self.stages {
+            stage.valid = false;
+        }
+    }
+
+    /// Bit d is the valid bit of stage d + 1.
+    pub fn valid_mask(&self) -> u64 {
+        let (after, before) = self.stages.split_at(self.oldest);
+        let oldest_first = before.iter().chain(after);
+        oldest_first.fold(0, |mask, stage| mask << 1 | u64::from(stage.valid))
+    }
+}

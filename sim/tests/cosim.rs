@@ -1,0 +1,255 @@
+//! The emitted RTL, Verilated, in lockstep with the cycle-accurate model: random configurations, the presets, and
+//! RTL that was broken on purpose.
+//!
+//! Every case prints its seed. `XNORFORGE_COSIM_CASES` raises the number of random cases (default 40),
+//! `XNORFORGE_COSIM_SEED` the first seed.
+
+mod common;
+
+use common::{Case, random_case};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::error::Error;
+use std::path::PathBuf;
+use xnorforge_hdl::{ArrayConfig, Design};
+use xnorforge_sim::verilator::{ArrayOptions, Toolchain, TraceWindow, VerilatedArray, Verilator};
+use xnorforge_sim::{
+    Divergence, DriveError, Gemm, Lockstep, Lowered, Model, SimulatorError, StallPlan, drive,
+    encoder, run, wave,
+};
+
+type Files = Vec<(String, String)>;
+
+/// The tests' cache of Verilated models lies in the build folder.
+fn verilator() -> Verilator {
+    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("verilated");
+    Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
+}
+
+fn emit(design: &Design) -> Files {
+    let package = xnorforge_hdl::generate(design).expect("every valid design can be emitted");
+    package
+        .files
+        .into_iter()
+        .map(|f| (f.name, f.text))
+        .collect()
+}
+
+fn lockstep(
+    verilator: &Verilator,
+    case: &Case,
+    files: &Files,
+    stalls: &StallPlan,
+    trace: Option<TraceWindow>,
+) -> Result<xnorforge_sim::Driven, Box<dyn Error>> {
+    let options = ArrayOptions {
+        seed: stalls.seed as u32,
+        trace,
+    };
+    let rtl = VerilatedArray::new(verilator, &case.design, files, &options)?;
+    let mut pair = Lockstep::new(Model::new(&case.design), rtl);
+    let lowered = Lowered::new(&case.design, &case.gemm)?;
+    Ok(drive(&mut pair, &lowered, stalls)?)
+}
+
+fn random_stalls(seed: u64) -> StallPlan {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x57a11);
+    let mut level = || [0.0, 0.1, 0.5, 0.9][rng.random_range(0..4)];
+    StallPlan {
+        operand: level(),
+        constant: level(),
+        result: level(),
+        seed,
+    }
+}
+
+/// Lockstep without and with stalls; results and cycles against the encoder and `run()`.
+fn check(verilator: &Verilator, case: &Case, seed: u64) {
+    let context = format!(
+        "seed {seed}: {:?}, {:?}",
+        case.design.config(),
+        case.gemm.shape()
+    );
+    let files = emit(&case.design);
+    let expected = encoder::gemm(&case.gemm);
+    let report = run(&case.design, &case.gemm).unwrap();
+    for stalls in [
+        StallPlan {
+            seed,
+            ..StallPlan::NONE
+        },
+        random_stalls(seed),
+    ] {
+        let driven = lockstep(verilator, case, &files, &stalls, None)
+            .unwrap_or_else(|e| panic!("{e}; {context}, {stalls:?}"));
+        assert_eq!(driven.results, expected, "{context}");
+        if stalls.operand + stalls.constant + stalls.result == 0.0 {
+            assert_eq!(driven.cycles(), report.cycles.cycles, "{context}");
+        }
+    }
+}
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} = {text} is not a number"))
+    })
+}
+
+#[test]
+fn rtl_equals_the_model_on_random_configurations() {
+    let first = variable("XNORFORGE_COSIM_SEED", 1000);
+    let cases = variable("XNORFORGE_COSIM_CASES", 40);
+    let verilator = verilator();
+    println!("seeds {first}..{}", first + cases);
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let verilator = &verilator;
+            scope.spawn(move || {
+                for seed in (first..first + cases).filter(|s| s % workers == worker) {
+                    check(verilator, &random_case(seed), seed);
+                }
+            });
+        }
+    });
+}
+
+/// A product with full tiles, a ragged edge and a chunk's tail at the preset's full precision.
+fn preset_case(name: &str, seed: u64) -> Case {
+    let design = ArrayConfig::preset(name).unwrap().validate().unwrap();
+    let c = design.config();
+    let shape = xnorforge_sim::GemmShape {
+        rows: u64::from(c.rows) + 1,
+        columns: u64::from(c.columns) + 1,
+        elements: u64::from((2 * c.lanes + 3).min(c.reduction_max)),
+        activation: xnorforge_sim::Precision::new(encoder::Encoding::Unsigned, c.activation_bits),
+        weight: xnorforge_sim::Precision::new(encoder::Encoding::Signed, c.weight_bits),
+        classes: 1,
+    };
+    let gemm = Gemm::random(&shape, seed).unwrap();
+    Case { design, gemm }
+}
+
+#[test]
+fn rtl_equals_the_model_on_the_presets() {
+    let verilator = verilator();
+    for name in ["tiny", "default", "large"] {
+        println!("preset {name}, seed 7");
+        check(&verilator, &preset_case(name, 7), 7);
+    }
+}
+
+/// One fault: in which module, what text, what instead.
+const FAULTS: [(&str, &str, &str, &str); 8] = [
+    (
+        "a flipped bit in the popcount",
+        "pair_bits",
+        "activation ^ ~weight",
+        "activation ^ weight",
+    ),
+    (
+        "a carry lost in the popcount",
+        "popcount",
+        " 1'd1}",
+        " 1'd0}",
+    ),
+    (
+        "a wrong shift",
+        "accumulator",
+        "shift ? {1'd0, state[",
+        "shift ? {1'd1, state[",
+    ),
+    (
+        "sums that are cleared in every beat",
+        "accumulator",
+        "first ?",
+        "1'd1 ?",
+    ),
+    (
+        "a lost stall",
+        "drain_control",
+        "assign advance = ~done | can_load;",
+        "assign advance = 1'd1;",
+    ),
+    (
+        "a row of the drain lost",
+        "drain_control",
+        "remaining == ",
+        "remaining <= 1 + ",
+    ),
+    (
+        "a spilled result lost",
+        "skid_buffer",
+        "spill_valid <= ",
+        "spill_valid <= 1'd0 & ",
+    ),
+    (
+        "a constant of the wrong entry",
+        "constant_memory",
+        "memory[read_entry]",
+        "memory[~read_entry]",
+    ),
+];
+
+#[test]
+fn broken_rtl_is_caught_with_a_waveform() {
+    let verilator = verilator();
+    let case = preset_case("tiny", 3);
+    // The tiny preset's popcount has full adders only; ten pairs give it adders, one with a carry-in.
+    let case = Case {
+        design: ArrayConfig {
+            lanes: 20,
+            ..case.design.config().clone()
+        }
+        .validate()
+        .unwrap(),
+        gemm: case.gemm,
+    };
+    let good = emit(&case.design);
+    for (fault, module, from, to) in FAULTS {
+        let mut files = good.clone();
+        let file = files
+            .iter_mut()
+            .find(|(name, text)| name.starts_with(&format!("xnf_{module}")) && text.contains(from))
+            .unwrap_or_else(|| panic!("{fault}: `{from}` is not in {module}"));
+        file.1 = file.1.replacen(from, to, 1);
+        let stalls = StallPlan {
+            operand: 0.2,
+            constant: 0.0,
+            result: 0.5,
+            seed: 11,
+        };
+        let drive_once =
+            |trace: Option<TraceWindow>| -> Result<Option<Divergence>, SimulatorError> {
+                match lockstep(&verilator, &case, &files, &stalls, trace) {
+                    Ok(driven) => {
+                        assert_eq!(
+                            driven.results,
+                            encoder::gemm(&case.gemm),
+                            "{fault}: undetected"
+                        );
+                        Ok(None)
+                    }
+                    Err(error) => match error.downcast::<DriveError>().map(|e| *e) {
+                        Ok(DriveError::Simulator(SimulatorError::Divergence(d))) => Ok(Some(*d)),
+                        other => panic!("{fault}: {other:?}"),
+                    },
+                }
+            };
+        let divergence = drive_once(None)
+            .unwrap()
+            .unwrap_or_else(|| panic!("{fault} was not caught"));
+        println!("{fault}: {divergence}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fault.vcd");
+        let window = wave::divergence_waveform(&divergence, 20, &path, |w| drive_once(Some(w)))
+            .unwrap_or_else(|e| panic!("{fault}: {e}"));
+        assert!(window.last_cycle - window.first_cycle <= 20);
+        let wave = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            wave.contains("operand_valid") && wave.contains("$enddefinitions"),
+            "{fault}"
+        );
+    }
+}
