@@ -6,6 +6,7 @@ if {![info exists ::env(LIBERTY)]} {
     error "set LIBERTY to the path of the standard cells' Liberty file"
 }
 set liberty $::env(LIBERTY)
+read_liberty -lib -ignore_miss_func $liberty
 foreach file [list {{verilog_list}}] {
     read_verilog $file
 }

@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(&cli);
     let terminal = Terminal::new(cli.quiet, cli.color);
-    match run(cli.command, &terminal) {
+    match run(cli.command, &terminal).and_then(|()| terminal.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report(&failure, cli.color);

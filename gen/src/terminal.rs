@@ -1,11 +1,12 @@
 //! What the user sees: results on standard output, progress and notes on standard error.
 
+use crate::failure::Failure;
 use comfy_table::{
     Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::cell::Cell as Flag;
-use std::io::{IsTerminal, Write};
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// When to use colour.
@@ -36,8 +37,9 @@ impl Color {
 pub struct Terminal {
     quiet: bool,
     color: Color,
-    /// The reader of standard output went away (`| head`): print nothing more, finish the work.
-    closed: Flag<bool>,
+    /// Why nothing more is printed to standard output. A reader that went away (`| head`) is no failure: the work
+    /// goes on without it.
+    stopped: RefCell<Option<io::Error>>,
 }
 
 impl Terminal {
@@ -46,21 +48,31 @@ impl Terminal {
         Terminal {
             quiet,
             color,
-            closed: Flag::new(false),
+            stopped: RefCell::new(None),
         }
     }
 
     /// Prints one line of results to standard output.
     pub fn line(&self, text: impl std::fmt::Display) {
-        if self.closed.get() {
-            return;
+        let mut stopped = self.stopped.borrow_mut();
+        if stopped.is_none() {
+            let mut stdout = io::stdout().lock();
+            *stopped = writeln!(stdout, "{text}")
+                .and_then(|()| stdout.flush())
+                .err();
         }
-        let mut stdout = std::io::stdout().lock();
-        if writeln!(stdout, "{text}")
-            .and_then(|()| stdout.flush())
-            .is_err()
-        {
-            self.closed.set(true);
+    }
+
+    /// Fails if results could not be printed, other than for want of a reader.
+    ///
+    /// # Errors
+    /// A standard output that cannot be written, a full disk for example.
+    pub fn finish(&self) -> Result<(), Failure> {
+        match self.stopped.take() {
+            Some(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::input(format!(
+                "cannot write to standard output: {e}"
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -68,13 +80,13 @@ impl Terminal {
     pub fn note(&self, text: impl std::fmt::Display) {
         if !self.quiet {
             // Nobody reads standard error any more: nothing is lost with the note.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }
 
     /// Prints a table to standard output. `columns` are the headings; one that begins with `>` is right-aligned.
     pub fn table(&self, columns: &[&str], rows: &[Vec<String>]) {
-        let styled = self.color.enabled(std::io::stdout().is_terminal());
+        let styled = self.color.enabled(io::stdout().is_terminal());
         self.line(render_table(columns, rows, styled));
     }
 

@@ -283,6 +283,19 @@ fn a_closed_pipe_is_no_failure() {
     assert!(folder.path("out.json").exists());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_a_failure() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let folder = Folder::new();
+    let output = folder.command("doctor").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("cannot write to standard output"));
+}
+
 #[test]
 fn help_has_an_example_for_every_command() {
     let folder = Folder::new();

@@ -119,7 +119,9 @@ impl Session<'_> {
         });
         drop(progress);
         let columns = ["layer", "PxNxQ", ">cycles", "model and RTL"];
-        self.terminal.table(&columns, &rows);
+        if !rows.is_empty() {
+            self.terminal.table(&columns, &rows);
+        }
         match ended {
             Err(Stop::Failure(failure)) => return Err(failure),
             Err(Stop::CyclesReached) => {

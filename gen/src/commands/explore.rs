@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::path::PathBuf;
 use sweep::{Axes, SweepArgs};
+use xnorforge_hdl::config::{BITS_MAX, DIMENSION_MAX};
 use xnorforge_hdl::popcount::PopcountPlan;
 use xnorforge_hdl::{ArrayConfig, Design};
 use xnorforge_sim::{Bound, CycleReport, GemmShape};
@@ -212,8 +213,10 @@ fn point(config: ArrayConfig, layers: &[(String, GemmShape)]) -> Result<Point, S
 
 /// A small popcount has fewer ranks of adders than the base configuration may have pipeline registers.
 fn fit_stages(config: ArrayConfig) -> ArrayConfig {
-    let is_legal = config.lanes > 0 && config.activation_branches > 0 && config.weight_branches > 0;
-    if !is_legal || config.activation_branches > 8 || config.weight_branches > 8 {
+    let branches = [config.activation_branches, config.weight_branches];
+    let is_legal = (1..=DIMENSION_MAX).contains(&config.lanes)
+        && branches.iter().all(|b| (1..=BITS_MAX).contains(b));
+    if !is_legal {
         return config;
     }
     let pairs = config.lanes.div_ceil(2);

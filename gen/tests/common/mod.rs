@@ -41,6 +41,11 @@ impl Folder {
         command
             .args(arguments.split_whitespace())
             .current_dir(self.0.path())
+            // Not the user's own; kept from run to run, since building a Verilated model takes seconds.
+            .env(
+                "XNORFORGE_CACHE",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+            )
             .env_remove("COLUMNS");
         command
     }
@@ -111,7 +116,7 @@ pub fn text(bytes: &[u8]) -> String {
 /// A `.npy` with this header text, padded as NumPy does, and this data.
 pub fn npy_with_header(header: &str, data: &[u8]) -> Vec<u8> {
     let mut header = header.to_owned();
-    while (10 + header.len() + 1) % 64 != 0 {
+    while !(10 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
     }
     header.push('\n');
