@@ -1,9 +1,32 @@
-//! The parts of the `xnorforge` command that other programs and its own tests use.
+//! The parts of the `xnorforge` command, for its tests and for other programs.
 //!
 //! | module | what |
 //! |---|---|
+//! | [`cli`] | the command line: parse, run, exit code |
+//! | [`commands`] | one file for each subcommand |
+//! | [`config`] | the array configuration as every command takes it |
+//! | [`failure`] | how a command fails, and its exit code |
+//! | [`io`] | `.npy` and `.npz` files, with limits |
+//! | [`network`], [`workload`] | networks, products and their data |
+//! | [`scripts`], [`manifest`] | what `generate` writes |
+//! | [`output`], [`terminal`] | files, folders and text out |
+//! | [`engine`] | runs work on a design, reports cycles, checks integers |
+//! | [`lockstep`] | the model and the Verilated RTL side by side |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 
 pub mod area;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod engine;
+pub mod failure;
+pub mod io;
+pub mod lockstep;
+pub mod manifest;
+pub mod network;
+pub mod output;
+pub mod scripts;
+pub mod terminal;
 pub mod tools;
+pub mod workload;

@@ -1,2 +1,7 @@
-//! The command.
-fn main() {}
+//! The `xnorforge` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xnorforge::cli::main()
+}

@@ -1,0 +1,281 @@
+//! `xnorforge cosim`: the model and the Verilated RTL in lockstep, and both against the reference encoder.
+
+use crate::config::{ConfigArgs, read_text};
+use crate::engine::{self, Check};
+use crate::failure::Failure;
+use crate::lockstep::{Ending, Rig, Schedule, verilog_files};
+use crate::terminal::{Terminal, thousands};
+use crate::workload::{DataArgs, Loaded, Work, WorkArgs};
+use std::path::{Path, PathBuf};
+use xnorforge_hdl::Design;
+use xnorforge_sim::{Divergence, Gemm, StallPlan, encoder};
+
+/// Shown below the help.
+pub const EXAMPLE: &str = "\
+Examples:
+  xnorforge cosim --config tiny --gemm 5x23x7 --bits 2x2 --stall 0.3
+  xnorforge cosim --config default --model testbenches/cases/a_mlp_odd_w2a2/model.npz \\
+      --input testbenches/cases/a_mlp_odd_w2a2/test.npz --inputs 20
+
+Every output is compared in every cycle, and every result with the reference encoder. The first difference ends the run
+with exit code 1, and the one command that repeats it is printed. Needs verilator and g++.";
+
+/// Longest Verilog file that --rtl reads, in bytes.
+const VERILOG_BYTES_MAX: u64 = 64 << 20;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Probability of a stall at each port in each cycle (0 up to, not including, 1)
+    #[arg(long, value_name = "P", default_value_t = 0.2)]
+    stall: f64,
+    /// Stop each layer after so many cycles
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    cycles: Option<u64>,
+    /// Where the waveform (VCD) of the cycles before a divergence goes
+    #[arg(long, value_name = "FILE")]
+    wave: Option<PathBuf>,
+    /// Simulate the Verilog of a folder that `generate` wrote, instead of fresh Verilog
+    #[arg(long, value_name = "DIR")]
+    rtl: Option<PathBuf>,
+}
+
+/// Why the layers stopped early.
+enum Stop {
+    Failure(Failure),
+    CyclesReached,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failure(failure)
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong input, a missing tool, a divergence.
+pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    terminal.line(format!("seed {}", args.data.seed));
+    if !(0.0..1.0).contains(&args.stall) {
+        return Err(Failure::input(format!(
+            "--stall {} is out of range: 0 up to, not including, 1; choose a probability in that range",
+            args.stall
+        )));
+    }
+    let design = args.config.design()?;
+    let loaded = Work::load(&args.work, design.config())?.with_data(&args.data)?;
+    let files = match &args.rtl {
+        Some(folder) => read_rtl(folder)?,
+        None => verilog_files(&super::generate::emit(&design)?),
+    };
+    let rig = Rig::new(&design, files)?;
+    terminal.note("building the Verilated RTL (it is kept in the cache folder)");
+    rig.build()?;
+    let session = Session {
+        args,
+        terminal,
+        design: &design,
+        rig,
+    };
+    session.run(&loaded)
+}
+
+/// One run of the command.
+struct Session<'a> {
+    args: &'a Args,
+    terminal: &'a Terminal,
+    design: &'a Design,
+    rig: Rig,
+}
+
+impl Session<'_> {
+    fn run(&self, loaded: &Loaded) -> Result<(), Failure> {
+        let mut rows = Vec::new();
+        let mut checks = Vec::new();
+        let progress = self
+            .terminal
+            .progress(loaded.shapes().len() as u64, "layers in lockstep");
+        let ended = loaded.forward(|name, gemm| {
+            let (results, row) = self.layer(name, gemm, rows.len() as u64)?;
+            rows.push(row);
+            let reference = encoder::gemm(gemm);
+            let columns = gemm.weights().vectors();
+            checks.push(Check::new(
+                &format!("{name}_acc"),
+                columns,
+                &results,
+                &reference,
+            ));
+            progress.advance(1);
+            Ok(results)
+        });
+        drop(progress);
+        let columns = ["layer", "PxNxQ", ">cycles", "model and RTL"];
+        self.terminal.table(&columns, &rows);
+        match ended {
+            Err(Stop::Failure(failure)) => return Err(failure),
+            Err(Stop::CyclesReached) => {
+                self.terminal.line(format!(
+                    "stopped after {} cycles as --cycles says: no difference so far, results not complete",
+                    thousands(self.args.cycles.unwrap_or_default().into())
+                ));
+            }
+            Ok(_) => {}
+        }
+        engine::require_equal(&checks, "the reference encoder")?;
+        let compared: u64 = checks.iter().map(|check| check.compared).sum();
+        self.terminal.line(format!(
+            "{} results equal to the reference encoder's",
+            thousands(compared.into())
+        ));
+        Ok(())
+    }
+
+    fn layer(&self, name: &str, gemm: &Gemm, index: u64) -> Result<(Vec<i64>, Vec<String>), Stop> {
+        let stall = self.args.stall;
+        let schedule = Schedule {
+            stalls: StallPlan {
+                operand: stall,
+                constant: stall,
+                result: stall,
+                seed: self.args.data.seed.wrapping_add(index),
+            },
+            cycles_max: self.args.cycles,
+        };
+        match self.rig.run(name, gemm, &schedule)? {
+            Ending::CyclesReached => Err(Stop::CyclesReached),
+            Ending::Diverged(divergence) => {
+                Err(self.divergence(name, gemm, &schedule, &divergence).into())
+            }
+            Ending::Done(driven) => {
+                let shape = gemm.shape();
+                let row = vec![
+                    name.to_owned(),
+                    format!("{}x{}x{}", shape.rows, shape.elements, shape.columns),
+                    thousands(driven.cycles().into()),
+                    "equal in every cycle".to_owned(),
+                ];
+                Ok((driven.results, row))
+            }
+        }
+    }
+
+    /// All that a divergence needs to be looked into.
+    fn divergence(
+        &self,
+        layer: &str,
+        gemm: &Gemm,
+        schedule: &Schedule,
+        divergence: &Divergence,
+    ) -> Failure {
+        let wave = match &self.args.wave {
+            None => "none; add --wave FILE for the cycles before it".to_owned(),
+            Some(path) => {
+                let written = self.rig.write_wave(layer, gemm, schedule, divergence, path);
+                match written {
+                    Ok(window) => format!(
+                        "{} (cycles {} to {})",
+                        path.display(),
+                        window.first_cycle,
+                        window.last_cycle
+                    ),
+                    Err(failure) => format!("none: {failure}"),
+                }
+            }
+        };
+        Failure::Check(format!(
+            "layer `{layer}`: {divergence}\n  configuration: {}\n  seed: {}\n  waveform: {wave}\n  repeat: {}",
+            self.design.config().command_flags(),
+            self.args.data.seed,
+            self.repeat_command()
+        ))
+    }
+
+    /// The command that repeats this run, from any folder that its relative paths start in.
+    fn repeat_command(&self) -> String {
+        let (args, work, data) = (self.args, &self.args.work, &self.args.data);
+        let mut words = vec![
+            "xnorforge cosim".to_owned(),
+            self.design.config().command_flags(),
+        ];
+        let mut path = |flag: &str, path: &Option<PathBuf>| {
+            if let Some(path) = path {
+                words.push(format!("{flag} {}", quoted(&path.display().to_string())));
+            }
+        };
+        path("--model", &work.model);
+        path("--input", &data.input);
+        path("--rtl", &args.rtl);
+        path("--wave", &args.wave);
+        if let Some(size) = work.gemm {
+            words.push(format!(
+                "--gemm {}x{}x{} --activation-encoding {} --weight-encoding {}",
+                size.p, size.n, size.q, work.activation_encoding, work.weight_encoding
+            ));
+        }
+        if let Some(bits) = work.bits {
+            words.push(format!("--bits {}x{}", bits.activation, bits.weight));
+        }
+        if let Some(key) = &data.input_key {
+            words.push(format!("--input-key {}", quoted(key)));
+        }
+        if let Some(inputs) = data.inputs {
+            words.push(format!("--inputs {inputs}"));
+        }
+        if let Some(cycles) = args.cycles {
+            words.push(format!("--cycles {cycles}"));
+        }
+        words.push(format!("--seed {} --stall {}", data.seed, args.stall));
+        words.join(" ")
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The Verilog files of a generated folder, in the order of its `rtl/files.f`.
+fn read_rtl(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let rtl = folder.join("rtl");
+    read_text(&rtl.join("files.f"), VERILOG_BYTES_MAX)?
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|name| {
+            // A name with a folder in it could lead anywhere.
+            if Path::new(name).components().count() != 1 || name.contains("..") {
+                return Err(Failure::input(format!(
+                    "`{}` names \"{name}\", which is no plain file name; generate the folder again",
+                    rtl.join("files.f").display()
+                )));
+            }
+            let text = read_text(&rtl.join(name), VERILOG_BYTES_MAX)?;
+            Ok((name.to_owned(), text))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("a/b-1.npz"), "a/b-1.npz");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,418 @@
+//! `xnorforge explore`: array shapes and branch parallelism compared for a workload.
+//!
+//! Cycles come from the closed formulas that `simulate` reports too; no point is estimated.
+
+mod report;
+mod sweep;
+
+use crate::config::ConfigArgs;
+use crate::engine::{self, LayerReport, Total};
+use crate::failure::Failure;
+use crate::output;
+use crate::terminal::{Terminal, percent, thousands};
+use crate::workload::{INPUTS_DEFAULT, Work, WorkArgs};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::PathBuf;
+use sweep::{Axes, SweepArgs};
+use xnorforge_hdl::popcount::PopcountPlan;
+use xnorforge_hdl::{ArrayConfig, Design};
+use xnorforge_sim::{Bound, CycleReport, GemmShape};
+
+/// Shown below the help.
+pub const EXAMPLE: &str = "\
+Examples:
+  xnorforge explore --gemm 3136x576x64 --bits 2x2 --sweep-rows 4..32x2 --sweep-columns 4..32x2 --sweep-lanes 32,64,128
+  xnorforge explore --model testbenches/cases/a_mlp_odd_w2a2/model.npz --inputs 200 --sweep sweep.toml --out build/explore
+
+A range is a list of numbers (4,8,16), of steps (8..64+8 adds 8, 8..64x2 doubles, 1..4 counts), or a mix. In --sweep FILE
+(TOML), the keys are rows, columns, lanes, activation_branches and weight_branches, each with a list or such a text.
+A point on the front is one that no other beats in both cycles and binary operation pairs per cycle (xnor and add: 2
+operations each). DIR gets report.html, points.csv and points.json.";
+
+/// Most points of one exploration.
+pub const POINTS_MAX: u64 = 100_000;
+/// Points of the table on the terminal.
+const TABLE_ROWS_MAX: usize = 40;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+    /// Inputs that a network runs on at a time: rows of its products
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    inputs: Option<u32>,
+    #[command(flatten)]
+    sweep: SweepArgs,
+    /// What the table is sorted by
+    #[arg(long, value_enum, default_value_t)]
+    objective: Objective,
+    /// Folder for report.html, points.csv and points.json
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace DIR even if it is empty, or if files in it were changed; never a folder of something else
+    #[arg(long)]
+    force: bool,
+}
+
+/// What is best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Objective {
+    /// Fewest cycles.
+    #[default]
+    Cycles,
+    /// Highest utilization.
+    Utilization,
+    /// Fewest cycles times binary operation pairs per cycle.
+    Product,
+}
+
+/// One point: a design and what the work takes on it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Point {
+    /// Rows.
+    pub rows: u32,
+    /// Columns.
+    pub columns: u32,
+    /// Lanes.
+    pub lanes: u32,
+    /// Activation branches in one cycle.
+    pub activation_branches: u32,
+    /// Weight branches in one cycle.
+    pub weight_branches: u32,
+    /// Binary operation pairs in one cycle: the size of the array.
+    pub binary_operation_pairs_per_cycle: u64,
+    /// Clock cycles of all layers.
+    pub cycles: u64,
+    /// Share of the array's binary operation pairs that the work needs, 0 to 1.
+    pub utilization: f64,
+    /// Binary operation pairs of the work per cycle.
+    pub effective_pairs_per_cycle: f64,
+    /// What bounds most of the cycles.
+    pub bound: Bound,
+    /// Cycles of each layer.
+    pub layer_cycles: Vec<u64>,
+    /// Whether no other point beats this one in both cycles and binary operation pairs per cycle.
+    pub is_pareto: bool,
+    /// The configuration's hash.
+    pub configuration_sha256: String,
+    /// The command that generates this point's Verilog.
+    pub command: String,
+}
+
+/// What an exploration found.
+#[derive(Clone, Debug)]
+pub struct Exploration {
+    /// Name and shape of each layer.
+    pub layers: Vec<(String, GemmShape)>,
+    /// The points, smallest arrays first.
+    pub points: Vec<Point>,
+    /// Points left out because the array cannot be built, and why the first of them.
+    pub left_out: Option<(u64, String)>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong input; no point that can be built.
+pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    let base = args.config.resolve()?;
+    if let Some(folder) = &args.out {
+        output::check_folder(folder, args.force)?;
+    }
+    let work = load_work(args, &base)?;
+    let rows = args.inputs.map_or(INPUTS_DEFAULT as u64, u64::from);
+    let layers = work.shapes(rows);
+    let axes = args.sweep.axes(&base, &layers)?;
+    let exploration = explore(&base, &axes, layers, terminal)?;
+    print(&exploration, args.objective, terminal);
+    if let Some(folder) = &args.out {
+        output::write_folder(folder, &report::files(&base, &exploration)?, args.force)?;
+        terminal.line(format!(
+            "{} points in {}",
+            thousands(exploration.points.len() as u128),
+            folder.join("report.html").display()
+        ));
+    }
+    Ok(())
+}
+
+fn load_work(args: &Args, base: &ArrayConfig) -> Result<Work, Failure> {
+    if let Some(path) = args.work.model.as_ref().filter(|path| !path.exists())
+        && path.extension().is_none()
+        && path.components().count() == 1
+    {
+        return Err(Failure::input(format!(
+            "--model {}: there is no such file, and built-in networks are not supported yet; give a model file (.npz) or --gemm PxNxQ",
+            path.display()
+        )));
+    }
+    Work::load(&args.work, base)
+}
+
+/// Computes every point of the sweep. The result does not depend on the number of threads.
+///
+/// # Errors
+/// No point that can be built.
+pub fn explore(
+    base: &ArrayConfig,
+    axes: &Axes,
+    layers: Vec<(String, GemmShape)>,
+    terminal: &Terminal,
+) -> Result<Exploration, Failure> {
+    let configs = axes.configs(base);
+    let progress = terminal.progress(configs.len() as u64, "points");
+    let results: Vec<Result<Point, String>> = configs
+        .into_par_iter()
+        .map(|config| {
+            let point = point(config, &layers);
+            progress.advance(1);
+            point
+        })
+        .collect();
+    drop(progress);
+    let (mut points, mut left_out) = (Vec::new(), None);
+    for result in results {
+        match result {
+            Ok(point) => points.push(point),
+            Err(reason) => left_out.get_or_insert((0u64, reason)).0 += 1,
+        }
+    }
+    if let (true, Some((count, reason))) = (points.is_empty(), &left_out) {
+        return Err(Failure::input(format!(
+            "none of the {count} points can be built; the first: {reason}"
+        )));
+    }
+    points.sort_by_key(|p| (p.binary_operation_pairs_per_cycle, p.cycles));
+    mark_front(&mut points);
+    Ok(Exploration {
+        layers,
+        points,
+        left_out,
+    })
+}
+
+/// One point, or why it cannot be built.
+fn point(config: ArrayConfig, layers: &[(String, GemmShape)]) -> Result<Point, String> {
+    let design = fit_stages(config).validate().map_err(|e| e.to_string())?;
+    let reports: Vec<LayerReport> = layers
+        .iter()
+        .map(|(name, shape)| {
+            CycleReport::of_shape(&design, shape)
+                .map(|report| LayerReport::new(name, shape, &report))
+                .map_err(|e| engine::lower_error(name, &e).to_string())
+        })
+        .collect::<Result<_, _>>()?;
+    let total = Total::of(&design, &reports);
+    Ok(Point::new(&design, &reports, &total))
+}
+
+/// A small popcount has fewer ranks of adders than the base configuration may have pipeline registers.
+fn fit_stages(config: ArrayConfig) -> ArrayConfig {
+    let is_legal = config.lanes > 0 && config.activation_branches > 0 && config.weight_branches > 0;
+    if !is_legal || config.activation_branches > 8 || config.weight_branches > 8 {
+        return config;
+    }
+    let pairs = config.lanes.div_ceil(2);
+    let ranks =
+        PopcountPlan::new(pairs, config.weight_branches, config.activation_branches).ranks();
+    ArrayConfig {
+        popcount_stages: config.popcount_stages.min(ranks),
+        ..config
+    }
+}
+
+impl Point {
+    fn new(design: &Design, layers: &[LayerReport], total: &Total) -> Self {
+        let config = design.config();
+        let drained: u64 = layers
+            .iter()
+            .filter(|layer| layer.bound == Bound::Drain)
+            .map(|layer| layer.cycles)
+            .sum();
+        Point {
+            rows: config.rows,
+            columns: config.columns,
+            lanes: config.lanes,
+            activation_branches: config.activation_branches,
+            weight_branches: config.weight_branches,
+            binary_operation_pairs_per_cycle: engine::pairs_per_cycle(design),
+            cycles: total.cycles,
+            utilization: total.utilization,
+            effective_pairs_per_cycle: total.operations as f64 / 2.0 / total.cycles as f64,
+            bound: if 2 * drained > total.cycles {
+                Bound::Drain
+            } else {
+                Bound::Compute
+            },
+            layer_cycles: layers.iter().map(|layer| layer.cycles).collect(),
+            is_pareto: false,
+            configuration_sha256: config.hash(),
+            command: format!("xnorforge generate {} --out DIR", config.command_flags()),
+        }
+    }
+}
+
+/// Marks the points that no other beats. `points` are sorted by size, then cycles.
+fn mark_front(points: &mut [Point]) {
+    let mut fewest = u64::MAX;
+    let mut size = 0;
+    for point in points {
+        let is_tie = point.cycles == fewest && point.binary_operation_pairs_per_cycle == size;
+        point.is_pareto = point.cycles < fewest || is_tie;
+        if point.cycles < fewest {
+            fewest = point.cycles;
+            size = point.binary_operation_pairs_per_cycle;
+        }
+    }
+}
+
+fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
+    let mut points: Vec<&Point> = exploration.points.iter().collect();
+    let size = |p: &Point| p.binary_operation_pairs_per_cycle;
+    match objective {
+        Objective::Cycles => points.sort_by_key(|p| (p.cycles, size(p))),
+        Objective::Utilization => points.sort_by(|a, b| b.utilization.total_cmp(&a.utilization)),
+        Objective::Product => {
+            points.sort_by_key(|p| u128::from(p.cycles) * u128::from(size(p)));
+        }
+    }
+    // The front first: it is what the sweep is for.
+    points.sort_by_key(|p| !p.is_pareto);
+    let rows: Vec<Vec<String>> = points.iter().take(TABLE_ROWS_MAX).map(|p| row(p)).collect();
+    terminal.table(
+        &[
+            "front",
+            ">rows",
+            ">columns",
+            ">lanes",
+            ">branches",
+            ">pairs/cycle",
+            ">cycles",
+            ">utilization",
+            "bound",
+        ],
+        &rows,
+    );
+    if points.len() > TABLE_ROWS_MAX {
+        terminal.line(format!(
+            "{} more points; --out DIR writes all of them",
+            points.len() - TABLE_ROWS_MAX
+        ));
+    }
+    if let Some((count, reason)) = &exploration.left_out {
+        terminal.line(format!(
+            "{} points left out because the array cannot be built; the first: {reason}",
+            thousands((*count).into())
+        ));
+    }
+}
+
+fn row(point: &Point) -> Vec<String> {
+    vec![
+        if point.is_pareto { "*" } else { "" }.to_owned(),
+        point.rows.to_string(),
+        point.columns.to_string(),
+        point.lanes.to_string(),
+        format!("{}x{}", point.activation_branches, point.weight_branches),
+        thousands(point.binary_operation_pairs_per_cycle.into()),
+        thousands(point.cycles.into()),
+        percent(point.utilization),
+        point.bound.to_string(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::Color;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use xnorforge_sim::{Encoding, Gemm, Precision};
+
+    fn shape(rows: u64, elements: u64, columns: u64) -> GemmShape {
+        GemmShape {
+            rows,
+            columns,
+            elements,
+            activation: Precision::new(Encoding::Bipolar, 2),
+            weight: Precision::new(Encoding::Signed, 3),
+            classes: 1,
+        }
+    }
+
+    fn small_axes() -> Axes {
+        Axes {
+            rows: vec![1, 2, 5],
+            columns: vec![1, 3],
+            lanes: vec![1, 7, 64],
+            activation_branches: vec![1, 2],
+            weight_branches: vec![1, 3],
+        }
+    }
+
+    #[test]
+    fn cycles_are_those_of_a_run() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let terminal = Terminal::new(true, Color::Never);
+        let layer = shape(11, 50, 6);
+        let found = explore(
+            &ArrayConfig::default(),
+            &small_axes(),
+            vec![("gemm".into(), layer)],
+            &terminal,
+        )
+        .unwrap();
+        for _ in 0..12 {
+            let point = &found.points[rng.random_range(0..found.points.len())];
+            let config = fit_stages(ArrayConfig {
+                rows: point.rows,
+                columns: point.columns,
+                lanes: point.lanes,
+                activation_branches: point.activation_branches,
+                weight_branches: point.weight_branches,
+                ..ArrayConfig::default()
+            });
+            let design = config.validate().unwrap();
+            let gemm = Gemm::random(&layer, 7).unwrap();
+            let run = xnorforge_sim::run(&design, &gemm).unwrap();
+            assert_eq!(point.cycles, run.cycles.cycles, "seed 7: {}", point.command);
+        }
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let found = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(|| {
+                let terminal = Terminal::new(true, Color::Never);
+                let layers = vec![("a".into(), shape(9, 9, 9)), ("b".into(), shape(3, 70, 2))];
+                explore(&ArrayConfig::default(), &small_axes(), layers, &terminal)
+                    .unwrap()
+                    .points
+                    .iter()
+                    .map(|p| p.command.clone())
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(found(1), found(3));
+    }
+
+    #[test]
+    fn the_front_holds_what_nothing_beats() {
+        let terminal = Terminal::new(true, Color::Never);
+        let layers = vec![("a".into(), shape(64, 64, 64))];
+        let found = explore(&ArrayConfig::default(), &small_axes(), layers, &terminal).unwrap();
+        for point in &found.points {
+            let beaten = found.points.iter().any(|other| {
+                let size = |p: &Point| p.binary_operation_pairs_per_cycle;
+                let no_worse = other.cycles <= point.cycles && size(other) <= size(point);
+                no_worse && (other.cycles < point.cycles || size(other) < size(point))
+            });
+            assert_eq!(point.is_pareto, !beaten, "{}", point.command);
+        }
+    }
+}

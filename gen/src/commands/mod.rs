@@ -1,0 +1,11 @@
+//! One file for each subcommand: its arguments, an example for its help, and what it does.
+
+pub mod area;
+pub mod cosim;
+pub mod demo;
+pub mod doctor;
+pub mod encode;
+pub mod explore;
+pub mod generate;
+pub mod inspect;
+pub mod simulate;

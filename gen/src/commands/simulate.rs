@@ -1,0 +1,187 @@
+//! `xnorforge simulate`: a network or a product on the cycle-accurate model.
+
+use crate::config::ConfigArgs;
+use crate::engine::{self, Check, LayerReport, Mode, Total};
+use crate::failure::Failure;
+use crate::io::ArrayFile;
+use crate::manifest::{GENERATOR, Generator, json_bytes};
+use crate::output;
+use crate::terminal::{Terminal, thousands};
+use crate::workload::{self, DataArgs, LayerIntegers, Loaded, Work, WorkArgs};
+use serde::Serialize;
+use std::path::PathBuf;
+use xnorforge_hdl::ArrayConfig;
+
+/// Shown below the help.
+pub const EXAMPLE: &str = "\
+Examples:
+  xnorforge simulate --gemm 64x512x128 --bits 2x2
+  xnorforge simulate --config default --model testbenches/cases/a_mlp_odd_w2a2/model.npz \\
+      --input testbenches/cases/a_mlp_odd_w2a2/test.npz --labels testbenches/cases/a_mlp_odd_w2a2/test.npz \\
+      --expected testbenches/cases/a_mlp_odd_w2a2/test.npz --json build/report.json
+
+Cycles run from the first column constant to the last result of each layer. One binary operation pair (xnor and add)
+counts as 2 operations; utilization is the share of the array's that the product needs.";
+
+/// Name of the JSON report.
+const SCHEMA: &str = "xnorforge-simulate";
+/// Raised when a field changes its meaning or goes away.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    work: WorkArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Step every register through every cycle, instead of whole products with the same results and cycles
+    #[arg(long)]
+    step: bool,
+    /// Class labels: .npy, or .npz with an array `labels`; gives the accuracy
+    #[arg(long, value_name = "FILE", requires = "model")]
+    labels: Option<PathBuf>,
+    /// Exit code 1 if the accuracy (0 to 1) is lower
+    #[arg(long, value_name = "SHARE", requires = "labels")]
+    accuracy_min: Option<f64>,
+    /// Integers that must come out: .npz with l1_acc, l1_act, l2_acc, ...; exit code 1 if one differs
+    #[arg(long, value_name = "FILE")]
+    expected: Option<PathBuf>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Put the integers of every layer into --json
+    #[arg(long, requires = "json")]
+    dump: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    schema_version: u32,
+    generator: Generator,
+    configuration: &'a ArrayConfig,
+    configuration_sha256: String,
+    mode: Mode,
+    inputs: usize,
+    seed: u64,
+    operations_per_binary_operation_pair: u32,
+    layers: Vec<Layer<'a>>,
+    total: Total,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<&'a [Check]>,
+}
+
+#[derive(Serialize)]
+struct Layer<'a> {
+    #[serde(flatten)]
+    report: &'a LayerReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accumulators: Option<Vec<&'a [i64]>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codes: Option<Vec<&'a [i64]>>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong input; integers or an accuracy that are not as asked.
+pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    let design = args.config.design()?;
+    let loaded = Work::load(&args.work, design.config())?.with_data(&args.data)?;
+    let labels = args
+        .labels
+        .as_ref()
+        .map(|path| workload::read_labels(path, loaded.rows()))
+        .transpose()?;
+    let expected = args.expected.as_deref().map(ArrayFile::open).transpose()?;
+    let mode = if args.step { Mode::Step } else { Mode::Run };
+    let (integers, reports) = engine::run(&design, &loaded, mode, terminal)?;
+    let checks = expected
+        .map(|file| engine::check_expected(&file, &integers))
+        .transpose()?;
+    let accuracy = labels.map(|labels| workload::accuracy(&integers[integers.len() - 1], &labels));
+    let total = Total::of(&design, &reports);
+
+    engine::print_layers(terminal, &reports, &total);
+    print_summary(terminal, &loaded, accuracy, checks.as_deref());
+    if let Some(path) = &args.json {
+        let report = Report {
+            schema: SCHEMA,
+            schema_version: SCHEMA_VERSION,
+            generator: GENERATOR,
+            configuration: design.config(),
+            configuration_sha256: design.config().hash(),
+            mode,
+            inputs: loaded.rows(),
+            seed: args.data.seed,
+            operations_per_binary_operation_pair: 2,
+            layers: layers(&reports, &integers, args.dump),
+            total,
+            accuracy,
+            checks: checks.as_deref(),
+        };
+        output::write_file(path, &json_bytes(&report))?;
+    }
+    engine::require_equal(checks.as_deref().unwrap_or_default(), "--expected")?;
+    require_accuracy(accuracy, args.accuracy_min)
+}
+
+fn layers<'a>(
+    reports: &'a [LayerReport],
+    integers: &'a [LayerIntegers],
+    dump: bool,
+) -> Vec<Layer<'a>> {
+    reports
+        .iter()
+        .zip(integers)
+        .map(|(report, integers)| {
+            let rows = |values: &'a Vec<i64>| -> Vec<&'a [i64]> {
+                values.chunks(integers.shape.columns as usize).collect()
+            };
+            Layer {
+                report,
+                accumulators: dump.then(|| rows(&integers.accumulators)),
+                codes: integers.codes.as_ref().filter(|_| dump).map(rows),
+            }
+        })
+        .collect()
+}
+
+fn print_summary(
+    terminal: &Terminal,
+    loaded: &Loaded,
+    accuracy: Option<f64>,
+    checks: Option<&[Check]>,
+) {
+    if let Some(accuracy) = accuracy {
+        terminal.line(format!(
+            "accuracy {accuracy:.4} on {} inputs",
+            loaded.rows()
+        ));
+    }
+    for check in checks.unwrap_or_default() {
+        let verdict = match check.different {
+            0 => "all equal".to_owned(),
+            different => format!("{} DIFFER", thousands(different.into())),
+        };
+        terminal.line(format!(
+            "{}: {} integers checked, {verdict}",
+            check.array,
+            thousands(check.compared.into())
+        ));
+    }
+}
+
+fn require_accuracy(accuracy: Option<f64>, minimum: Option<f64>) -> Result<(), Failure> {
+    match (accuracy, minimum) {
+        (Some(accuracy), Some(minimum)) if accuracy < minimum => Err(Failure::Check(format!(
+            "the accuracy is {accuracy:.4}, below the {minimum:.4} that --accuracy-min asks for"
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,191 @@
+//! Model and Verilated RTL in lockstep through the driver, with what a user needs when they differ: where, and
+//! a waveform.
+
+use crate::engine::lower_error;
+use crate::failure::Failure;
+use std::path::Path;
+use xnorforge_hdl::{Design, Package};
+use xnorforge_sim::verilator::{ArrayOptions, ToolError, TraceWindow, VerilatedArrayError};
+use xnorforge_sim::wave::{CYCLES_BEFORE_DEFAULT, divergence_waveform};
+use xnorforge_sim::{
+    Divergence, DriveError, Driven, Gemm, Inputs, Lockstep, Lowered, Model, Outputs, Simulator,
+    SimulatorError, StallPlan, VerilatedArray, Verilator, drive,
+};
+
+/// The RTL of a design, ready to be stepped beside the model.
+#[derive(Debug)]
+pub struct Rig {
+    design: Design,
+    verilator: Verilator,
+    files: Vec<(String, String)>,
+}
+
+/// How a run goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// Stalls of the ports, and their seed.
+    pub stalls: StallPlan,
+    /// Stops after so many cycles.
+    pub cycles_max: Option<u64>,
+}
+
+/// How a run in lockstep ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// All results came, and model and RTL agreed in every cycle.
+    Done(Driven),
+    /// So many cycles were stepped as the schedule allows, without a difference.
+    CyclesReached,
+    /// They differ.
+    Diverged(Divergence),
+}
+
+impl Rig {
+    /// Finds Verilator.
+    ///
+    /// # Errors
+    /// A missing tool.
+    pub fn new(design: &Design, files: Vec<(String, String)>) -> Result<Self, Failure> {
+        Ok(Rig {
+            design: design.clone(),
+            verilator: Verilator::find().map_err(Failure::tool)?,
+            files,
+        })
+    }
+
+    /// Builds the Verilated RTL, unless it is in the cache; the first run does so otherwise.
+    ///
+    /// # Errors
+    /// A failing tool; Verilog that is not what the configuration says.
+    pub fn build(&self) -> Result<(), Failure> {
+        VerilatedArray::new(
+            &self.verilator,
+            &self.design,
+            &self.files,
+            &ArrayOptions::default(),
+        )
+        .map(drop)
+        .map_err(|e| RigError::from(e).failure("none"))
+    }
+
+    /// Drives a product through both.
+    ///
+    /// # Errors
+    /// A product that does not fit, a failing tool, a hang.
+    pub fn run(&self, layer: &str, gemm: &Gemm, schedule: &Schedule) -> Result<Ending, Failure> {
+        let lowered = Lowered::new(&self.design, gemm).map_err(|e| lower_error(layer, &e))?;
+        self.drive(&lowered, schedule, None)
+            .map_err(|e| e.failure(layer))
+    }
+
+    /// Repeats a run that diverged and writes a waveform of the cycles before the divergence.
+    ///
+    /// # Errors
+    /// A failing tool, or a run that cannot be repeated.
+    pub fn write_wave(
+        &self,
+        layer: &str,
+        gemm: &Gemm,
+        schedule: &Schedule,
+        divergence: &Divergence,
+        path: &Path,
+    ) -> Result<TraceWindow, Failure> {
+        let lowered = Lowered::new(&self.design, gemm).map_err(|e| lower_error(layer, &e))?;
+        divergence_waveform(divergence, CYCLES_BEFORE_DEFAULT, path, |window| {
+            Ok::<_, RigError>(match self.drive(&lowered, schedule, Some(window))? {
+                Ending::Diverged(divergence) => Some(divergence),
+                Ending::Done(_) | Ending::CyclesReached => None,
+            })
+        })
+        .map_err(Failure::tool)
+    }
+
+    fn drive(
+        &self,
+        lowered: &Lowered,
+        schedule: &Schedule,
+        trace: Option<TraceWindow>,
+    ) -> Result<Ending, RigError> {
+        let options = ArrayOptions {
+            // The low 32 bits will do: correct RTL behaves the same for every seed.
+            seed: schedule.stalls.seed as u32,
+            trace,
+        };
+        let rtl = VerilatedArray::new(&self.verilator, &self.design, &self.files, &options)?;
+        let mut pair = Bounded {
+            inner: Lockstep::new(Model::new(&self.design), rtl),
+            cycles_max: schedule.cycles_max.unwrap_or(u64::MAX),
+            reached: false,
+        };
+        match drive(&mut pair, lowered, &schedule.stalls) {
+            Ok(driven) => Ok(Ending::Done(driven)),
+            Err(_) if pair.reached => Ok(Ending::CyclesReached),
+            Err(DriveError::Simulator(SimulatorError::Divergence(divergence))) => {
+                Ok(Ending::Diverged(*divergence))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Files of a package, as the Verilator bridge takes them.
+pub fn verilog_files(rtl: &Package) -> Vec<(String, String)> {
+    rtl.files
+        .iter()
+        .map(|file| (file.name.clone(), file.text.clone()))
+        .collect()
+}
+
+/// Why a run in lockstep failed, other than by a divergence.
+#[derive(Debug, thiserror::Error)]
+enum RigError {
+    #[error(transparent)]
+    Array(#[from] VerilatedArrayError),
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+}
+
+impl RigError {
+    fn failure(self, layer: &str) -> Failure {
+        match self {
+            // The Verilog is not what the configuration says: wrong input, no fault of the tool.
+            RigError::Array(VerilatedArrayError::Tool(
+                e @ (ToolError::Source(_) | ToolError::Port { .. }),
+            )) => Failure::input(e),
+            RigError::Array(VerilatedArrayError::Tool(e)) => Failure::tool(e),
+            RigError::Drive(e @ DriveError::Probability { .. }) => Failure::input(e),
+            RigError::Array(VerilatedArrayError::Simulator(e)) => {
+                Failure::Check(format!("layer `{layer}`: {e}"))
+            }
+            RigError::Drive(e) => Failure::Check(format!("layer `{layer}`: {e}")),
+        }
+    }
+}
+
+/// A simulator that stops after a number of cycles.
+struct Bounded<S> {
+    inner: S,
+    cycles_max: u64,
+    reached: bool,
+}
+
+impl<S: Simulator> Simulator for Bounded<S> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
+        if self.inner.cycle() >= self.cycles_max {
+            self.reached = true;
+            // Ends the drive; `reached` tells it from a real hang.
+            return Err(SimulatorError::Hang {
+                cycles: self.cycles_max,
+            });
+        }
+        self.inner.step(inputs)
+    }
+
+    fn cycle(&self) -> u64 {
+        self.inner.cycle()
+    }
+}

@@ -1,0 +1,194 @@
+//! `manifest.json`: what `generate` wrote, for which configuration, and the command that writes it again.
+
+use crate::output::{Files, sha256};
+use serde::Serialize;
+use serde_json::Value;
+use std::path::Path;
+use xnorforge_hdl::emit::{ModuleInfo, Port};
+use xnorforge_hdl::{ArrayConfig, Design, Package, timing};
+
+/// Name of the manifest in a generated folder.
+pub const FILE_NAME: &str = "manifest.json";
+/// What marks a folder as written by this program.
+pub const SCHEMA: &str = "xnorforge-manifest";
+/// Raised when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+/// Largest manifest that is read, in bytes.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// The manifest.
+#[derive(Debug, Serialize)]
+pub struct Manifest<'a> {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Name and version of this program.
+    pub generator: Generator,
+    /// The command that writes the same folder.
+    pub command: String,
+    /// Every field of the configuration.
+    pub configuration: &'a ArrayConfig,
+    /// [`ArrayConfig::hash`].
+    pub configuration_sha256: String,
+    /// Clock frequency of the constraints in MHz.
+    pub clock_mhz: f64,
+    /// The top module's name.
+    pub top: &'a str,
+    /// Every module, each after those that it uses.
+    pub modules: &'a [ModuleInfo],
+    /// Ports of the top module.
+    pub ports: &'a [Port],
+    /// Derived widths, in bits.
+    pub widths_bits: Widths,
+    /// Latencies, in cycles.
+    pub latencies_cycles: Latencies,
+    /// Binary operation pairs (xnor and add: 2 operations each) in one cycle.
+    pub binary_operation_pairs_per_cycle: u64,
+    /// Every other file of the folder.
+    pub files: Vec<FileEntry>,
+}
+
+/// This program.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Generator {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// This program, as reports name it.
+pub const GENERATOR: Generator = Generator {
+    name: "xnorforge",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// Derived widths.
+#[derive(Debug, Serialize)]
+pub struct Widths {
+    count: u32,
+    accumulator: u32,
+    row_accumulator: u32,
+    result: u32,
+    constant_entry: u32,
+}
+
+/// Latencies from `timing.rs`.
+#[derive(Debug, Serialize)]
+pub struct Latencies {
+    /// From the acceptance of a tile's last beat to its complete sums.
+    compute: u64,
+    /// From complete sums to the first row at the result port.
+    drain: u64,
+    /// Rows of results per tile; one leaves per cycle.
+    rows: u64,
+    /// From the first beat to the last result of a tile of one beat, both included.
+    shortest_tile: u64,
+}
+
+/// One file.
+#[derive(Debug, Serialize)]
+pub struct FileEntry {
+    /// Relative path, with `/`.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the content.
+    pub sha256: String,
+}
+
+impl<'a> Manifest<'a> {
+    /// The manifest of `files`, generated for `design`.
+    pub fn new(design: &'a Design, rtl: &'a Package, clock_mhz: f64, files: &Files) -> Self {
+        let config = design.config();
+        let product = [
+            config.rows,
+            config.columns,
+            config.lanes,
+            config.activation_branches,
+            config.weight_branches,
+        ];
+        Manifest {
+            schema: SCHEMA,
+            schema_version: SCHEMA_VERSION,
+            generator: GENERATOR,
+            command: regenerate_command(config, clock_mhz),
+            configuration: config,
+            configuration_sha256: config.hash(),
+            clock_mhz,
+            top: &rtl.top,
+            modules: &rtl.modules,
+            ports: &rtl.ports,
+            widths_bits: Widths {
+                count: design.count_width,
+                accumulator: design.sum_width(),
+                row_accumulator: design.row_sum_width(),
+                result: design.result_width,
+                constant_entry: design.entry_width,
+            },
+            latencies_cycles: Latencies {
+                compute: timing::compute_latency(design),
+                drain: timing::DRAIN_LATENCY,
+                rows: config.rows.into(),
+                shortest_tile: timing::total_cycles(design, 1, 1),
+            },
+            binary_operation_pairs_per_cycle: product.iter().map(|v| u64::from(*v)).product(),
+            files: file_entries(files),
+        }
+    }
+
+    /// The bytes of the file: indented JSON with a newline at its end.
+    pub fn bytes(&self) -> Vec<u8> {
+        json_bytes(self)
+    }
+}
+
+/// Any report as indented JSON with a newline at its end.
+pub fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes =
+        serde_json::to_vec_pretty(value).expect("reports are structures with text keys");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The command that generates the same folder again.
+pub fn regenerate_command(config: &ArrayConfig, clock_mhz: f64) -> String {
+    format!(
+        "xnorforge generate {} --clock-mhz {clock_mhz} --out DIR",
+        config.command_flags()
+    )
+}
+
+/// Entries for files, in the order of their paths.
+pub fn file_entries(files: &Files) -> Vec<FileEntry> {
+    files
+        .iter()
+        .map(|(path, bytes)| FileEntry {
+            path: path.clone(),
+            bytes: bytes.len() as u64,
+            sha256: sha256(bytes),
+        })
+        .collect()
+}
+
+/// Path and hash of each file that the manifest in `folder` lists; none if there is no manifest of ours.
+pub fn listed_files(folder: &Path) -> Option<Vec<(String, String)>> {
+    let path = folder.join(FILE_NAME);
+    if std::fs::metadata(&path).ok()?.len() > BYTES_MAX {
+        return None;
+    }
+    let manifest: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    if manifest.get("schema")?.as_str()? != SCHEMA {
+        return None;
+    }
+    manifest
+        .get("files")?
+        .as_array()?
+        .iter()
+        .map(|entry| {
+            let text = |key| Some(entry.get(key)?.as_str()?.to_owned());
+            Some((text("path")?, text("sha256")?))
+        })
+        .collect()
+}

@@ -1,0 +1,234 @@
+//! Files and folders out, all or nothing: everything is made in memory, written beside its destination, and
+//! renamed into place.
+
+use crate::failure::Failure;
+use crate::manifest;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Files to write: relative path with `/`, content.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+/// What may be replaced at the destination of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Existing {
+    Nothing,
+    Empty,
+    /// Ours, with exactly the files that its manifest lists.
+    Untouched,
+    /// Ours, but files were changed, added or removed since; one of them.
+    Changed,
+    Foreign,
+}
+
+/// Checks, before any long work, that [`write_folder`] may write `folder`.
+///
+/// # Errors
+/// A destination that is not a folder or that must not be replaced; what to do is in the message.
+pub fn check_folder(folder: &Path, force: bool) -> Result<(), Failure> {
+    let name = folder.display();
+    match existing(folder)? {
+        Existing::Nothing | Existing::Untouched => Ok(()),
+        Existing::Empty | Existing::Changed if force => Ok(()),
+        Existing::Empty => Err(Failure::input(format!(
+            "`{name}` exists (an empty folder that this program did not write); remove it, choose another --out, or add --force"
+        ))),
+        Existing::Changed => Err(Failure::input(format!(
+            "`{name}` was written by this program, but files in it were changed or added since; save them, then add --force to replace the whole folder"
+        ))),
+        Existing::Foreign => Err(Failure::input(format!(
+            "`{name}` exists and holds no {} of this program, so it is not replaced (not even with --force); choose another --out or remove it yourself",
+            manifest::FILE_NAME
+        ))),
+    }
+}
+
+fn existing(folder: &Path) -> Result<Existing, Failure> {
+    let cannot = |e: std::io::Error| {
+        Failure::input(format!("cannot use `{}` as --out: {e}", folder.display()))
+    };
+    match std::fs::symlink_metadata(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Existing::Nothing),
+        Err(e) => return Err(cannot(e)),
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(Failure::input(format!(
+                "`{}` exists and is not a folder; choose another --out",
+                folder.display()
+            )));
+        }
+        Ok(_) => {}
+    }
+    let present = list_files(folder).map_err(cannot)?;
+    if present.is_empty() {
+        return Ok(Existing::Empty);
+    }
+    let Some(listed) = manifest::listed_files(folder) else {
+        return Ok(Existing::Foreign);
+    };
+    let untouched = present.len() == listed.len() + 1
+        && listed.iter().all(|(path, hash)| {
+            present.contains(path)
+                && std::fs::read(folder.join(path)).is_ok_and(|bytes| sha256(&bytes) == *hash)
+        });
+    Ok(if untouched {
+        Existing::Untouched
+    } else {
+        Existing::Changed
+    })
+}
+
+/// Every file below `folder`, relative, with `/`; folders without files count as a name ending in `/`.
+fn list_files(folder: &Path) -> std::io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    let mut waiting = vec![(folder.to_path_buf(), String::new())];
+    while let Some((path, prefix)) = waiting.pop() {
+        let mut empty = true;
+        for entry in std::fs::read_dir(&path)? {
+            let entry = entry?;
+            empty = false;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type()?.is_dir() {
+                waiting.push((entry.path(), format!("{name}/")));
+            } else {
+                files.push(name);
+            }
+        }
+        if empty && !prefix.is_empty() {
+            files.push(prefix);
+        }
+    }
+    Ok(files)
+}
+
+/// Writes a folder all at once: into a temporary sibling first, then renamed. Replaces what
+/// [`check_folder`] allows.
+///
+/// # Errors
+/// As [`check_folder`], and any failure to write; the destination is then as it was.
+pub fn write_folder(folder: &Path, files: &Files, force: bool) -> Result<(), Failure> {
+    check_folder(folder, force)?;
+    let cannot =
+        |e: std::io::Error| Failure::input(format!("cannot write `{}`: {e}", folder.display()));
+    let parent = parent_of(folder);
+    std::fs::create_dir_all(&parent).map_err(cannot)?;
+    let aside = tempfile::Builder::new()
+        .prefix(".xnorforge-")
+        .tempdir_in(&parent)
+        .map_err(cannot)?;
+    let new = aside.path().join("new");
+    std::fs::create_dir(&new).map_err(cannot)?;
+    for (name, bytes) in files {
+        let path = new.join(name);
+        std::fs::create_dir_all(parent_of(&path)).map_err(cannot)?;
+        std::fs::write(&path, bytes).map_err(cannot)?;
+    }
+    swap_in(&new, folder, &aside.path().join("old")).map_err(cannot)
+}
+
+/// Puts `new` in the place of `folder`; what stood there goes to `old`, and comes back if the swap fails.
+fn swap_in(new: &Path, folder: &Path, old: &Path) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(folder).is_err() {
+        return std::fs::rename(new, folder);
+    }
+    std::fs::rename(folder, old)?;
+    std::fs::rename(new, folder).inspect_err(|_| {
+        // Best effort on a path that was writable a moment ago; the error that matters is the first.
+        let _ = std::fs::rename(old, folder);
+    })
+}
+
+/// Writes one file all at once.
+///
+/// # Errors
+/// Any failure to write; the destination is then as it was.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let cannot =
+        |e: std::io::Error| Failure::input(format!("cannot write `{}`: {e}", path.display()));
+    if path.is_dir() {
+        return Err(Failure::input(format!(
+            "cannot write `{}`: it is a folder; name a file in it",
+            path.display()
+        )));
+    }
+    let parent = parent_of(path);
+    std::fs::create_dir_all(&parent).map_err(cannot)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".xnorforge-")
+        .tempfile_in(&parent)
+        .map_err(cannot)?;
+    file.write_all(bytes).map_err(cannot)?;
+    share(file.as_file()).map_err(cannot)?;
+    file.persist(path).map_err(|e| cannot(e.error))?;
+    Ok(())
+}
+
+/// Temporary files are private to their owner; results are not.
+#[cfg(unix)]
+fn share(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn share(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}
+
+fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(text: &str) -> Files {
+        let content = text.as_bytes().to_vec();
+        let mut files = Files::from([("rtl/a.v".to_owned(), content)]);
+        let entries = manifest::file_entries(&files);
+        let manifest = serde_json::json!({ "schema": manifest::SCHEMA, "files": entries });
+        files.insert(
+            manifest::FILE_NAME.to_owned(),
+            manifest.to_string().into_bytes(),
+        );
+        files
+    }
+
+    #[test]
+    fn untouched_folders_are_replaced_and_others_are_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("out");
+        write_folder(&folder, &files("one"), false).unwrap();
+        write_folder(&folder, &files("two"), false).unwrap();
+        assert_eq!(std::fs::read(folder.join("rtl/a.v")).unwrap(), b"two");
+
+        std::fs::write(folder.join("mine.txt"), "mine").unwrap();
+        assert!(write_folder(&folder, &files("three"), false).is_err());
+        assert_eq!(std::fs::read(folder.join("rtl/a.v")).unwrap(), b"two");
+        write_folder(&folder, &files("three"), true).unwrap();
+        assert!(!folder.join("mine.txt").exists());
+
+        std::fs::remove_file(folder.join(manifest::FILE_NAME)).unwrap();
+        assert!(write_folder(&folder, &files("four"), true).is_err());
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn empty_folders_need_force() {
+        let parent = tempfile::tempdir().unwrap();
+        assert!(write_folder(parent.path(), &files("one"), false).is_err());
+    }
+}

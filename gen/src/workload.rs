@@ -1,0 +1,450 @@
+//! What `simulate`, `cosim`, `explore` and `demo` run: one GEMM or a network with its inputs.
+
+use crate::failure::Failure;
+use crate::io::{Array, ArrayFile};
+use crate::network::{self, Bits, Network};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::path::{Path, PathBuf};
+use xnorforge_hdl::ArrayConfig;
+use xnorforge_sim::Encoding;
+use xnorforge_sim::gemm::{Gemm, GemmShape, Operand, Precision};
+
+/// Inputs of a network when neither a file nor a number is given.
+pub const INPUTS_DEFAULT: usize = 16;
+
+/// Flags that choose the work.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Work")]
+#[group(skip)]
+pub struct WorkArgs {
+    /// A network: .npz with l1.weight_codes, l1.thresholds, l1.sign, l2.weight_codes, ... and meta.json beside it
+    #[arg(long, value_name = "FILE", conflicts_with = "gemm")]
+    pub model: Option<PathBuf>,
+    /// One product of P x N activations and N x Q weights
+    #[arg(long, value_name = "PxNxQ")]
+    pub gemm: Option<GemmSize>,
+    /// Encoding of the activations of --gemm
+    #[arg(long, value_parser = encoding_parser(), default_value = "bipolar", value_name = "ENCODING")]
+    pub activation_encoding: Encoding,
+    /// Encoding of the weights of --gemm
+    #[arg(long, value_parser = encoding_parser(), default_value = "bipolar", value_name = "ENCODING")]
+    pub weight_encoding: Encoding,
+    /// Bits of activations and weights, 2x3 for example; of every layer, if --model has no meta.json
+    #[arg(long, value_name = "MxK")]
+    pub bits: Option<Bits>,
+}
+
+/// Flags that choose the data.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Inputs (integer codes, one row each): .npy, or .npz with the array named by --input-key; random without it
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Array of --input; without it `x`, else `x_codes`, else the only array that fits
+    #[arg(long, value_name = "NAME", requires = "input")]
+    pub input_key: Option<String>,
+    /// How many inputs to run, from the first; all of --input, or 16 random ones, without it
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub inputs: Option<u32>,
+    /// Seed of all that is random
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Parses the name of an encoding.
+pub fn encoding_parser() -> impl TypedValueParser<Value = Encoding> {
+    PossibleValuesParser::new(Encoding::ALL.map(Encoding::name))
+        .try_map(|name| name.parse::<Encoding>())
+}
+
+/// P, N and Q of `--gemm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GemmSize {
+    /// Rows of the result.
+    pub p: u64,
+    /// Elements of the reduction.
+    pub n: u64,
+    /// Columns of the result.
+    pub q: u64,
+}
+
+impl std::str::FromStr for GemmSize {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Option<Vec<u64>> = text.split(['x', 'X']).map(|n| n.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[p, n, q]) => Ok(GemmSize { p, n, q }),
+            _ => Err(format!(
+                "\"{text}\" is not PxNxQ (rows x reduction x columns), such as 64x512x128"
+            )),
+        }
+    }
+}
+
+/// The work without its data.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// One product.
+    Gemm(GemmShape),
+    /// A network.
+    Network(Network),
+}
+
+impl Work {
+    /// Reads what the flags name. A GEMM without `--bits` has the array's own.
+    ///
+    /// # Errors
+    /// A model that cannot be read; a shape or precision that does not exist.
+    pub fn load(args: &WorkArgs, config: &ArrayConfig) -> Result<Self, Failure> {
+        if let Some(path) = &args.model {
+            return Ok(Work::Network(network::load(path, args.bits)?));
+        }
+        let Some(GemmSize { p, n, q }) = args.gemm else {
+            return Err(Failure::input(
+                "there is no work: give --model FILE (a network) or --gemm PxNxQ (one product)",
+            ));
+        };
+        let bits = |encoding, configured| match encoding {
+            Encoding::Ternary => 2,
+            _ => configured,
+        };
+        let bits = args.bits.unwrap_or(Bits {
+            activation: bits(args.activation_encoding, config.activation_bits),
+            weight: bits(args.weight_encoding, config.weight_bits),
+        });
+        let shape = GemmShape {
+            rows: p,
+            columns: q,
+            elements: n,
+            activation: Precision::new(args.activation_encoding, bits.activation),
+            weight: Precision::new(args.weight_encoding, bits.weight),
+            classes: 1,
+        };
+        shape
+            .check()
+            .map_err(|e| Failure::input(format!("--gemm {p}x{n}x{q}: {e}")))?;
+        Ok(Work::Gemm(shape))
+    }
+
+    /// Name and shape of every layer, for `rows` inputs of a network.
+    pub fn shapes(&self, rows: u64) -> Vec<(String, GemmShape)> {
+        match self {
+            Work::Gemm(shape) => vec![("gemm".to_owned(), *shape)],
+            Work::Network(network) => network.shapes(rows),
+        }
+    }
+
+    /// Adds the data: from files, or random from the seed.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not fit; sizes past the limits of a product with data.
+    pub fn with_data(self, args: &DataArgs) -> Result<Loaded, Failure> {
+        let wanted = args.inputs.map(|n| n as usize);
+        match self {
+            Work::Gemm(mut shape) => {
+                if let Some(rows) = wanted {
+                    shape.rows = shape.rows.min(rows as u64);
+                }
+                let random = Gemm::random(&shape, args.seed).map_err(Failure::input)?;
+                let Some(path) = &args.input else {
+                    return Ok(Loaded::Gemm(random));
+                };
+                let array = read_inputs(
+                    path,
+                    args.input_key.as_deref(),
+                    random.activations().elements(),
+                )?;
+                let rows = shape.rows as usize;
+                let activations = input_operand(
+                    &array,
+                    shape.activation,
+                    random.activations().elements(),
+                    Some(rows),
+                )?;
+                if activations.vectors() < rows {
+                    return Err(array
+                        .shape_error(format!("[{rows}, {}], as --gemm says", shape.elements))
+                        .into());
+                }
+                let gemm =
+                    Gemm::new(activations, random.weights().clone()).map_err(Failure::input)?;
+                Ok(Loaded::Gemm(gemm))
+            }
+            Work::Network(network) => {
+                let precision = network.input_precision();
+                let inputs = match &args.input {
+                    Some(path) => {
+                        let array = read_inputs(path, args.input_key.as_deref(), network.inputs())?;
+                        input_operand(&array, precision, network.inputs(), wanted)?
+                    }
+                    None => Operand::random(
+                        "activations",
+                        precision,
+                        wanted.unwrap_or(INPUTS_DEFAULT),
+                        network.inputs(),
+                        &mut ChaCha8Rng::seed_from_u64(args.seed),
+                    )
+                    .map_err(Failure::input)?,
+                };
+                Ok(Loaded::Network { network, inputs })
+            }
+        }
+    }
+}
+
+/// Work with its data.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// One product.
+    Gemm(Gemm),
+    /// A network and its inputs.
+    Network {
+        /// The network.
+        network: Network,
+        /// One vector for each input.
+        inputs: Operand,
+    },
+}
+
+/// The integers of one layer.
+#[derive(Clone, Debug)]
+pub struct LayerIntegers {
+    /// The layer's name.
+    pub name: String,
+    /// The layer's GEMM.
+    pub shape: GemmShape,
+    /// `P x Q` accumulators, row by row.
+    pub accumulators: Vec<i64>,
+    /// `P x Q` codes after the thresholds, if the layer has any.
+    pub codes: Option<Vec<i64>>,
+}
+
+impl Loaded {
+    /// Rows of the (first) product: inputs of a network.
+    pub fn rows(&self) -> usize {
+        match self {
+            Loaded::Gemm(gemm) => gemm.activations().vectors(),
+            Loaded::Network { inputs, .. } => inputs.vectors(),
+        }
+    }
+
+    /// Name and shape of every layer.
+    pub fn shapes(&self) -> Vec<(String, GemmShape)> {
+        match self {
+            Loaded::Gemm(gemm) => vec![("gemm".to_owned(), gemm.shape())],
+            Loaded::Network { network, inputs } => network.shapes(inputs.vectors() as u64),
+        }
+    }
+
+    /// Runs every layer: `product` computes the accumulators of a GEMM, thresholds are applied here, as a host
+    /// does.
+    ///
+    /// # Errors
+    /// Those of `product`.
+    pub fn forward<E: From<Failure>>(
+        &self,
+        mut product: impl FnMut(&str, &Gemm) -> Result<Vec<i64>, E>,
+    ) -> Result<Vec<LayerIntegers>, E> {
+        let (network, inputs) = match self {
+            Loaded::Gemm(gemm) => {
+                let accumulators = product("gemm", gemm)?;
+                return Ok(vec![LayerIntegers {
+                    name: "gemm".to_owned(),
+                    shape: gemm.shape(),
+                    accumulators,
+                    codes: None,
+                }]);
+            }
+            Loaded::Network { network, inputs } => (network, inputs),
+        };
+        let mut layers = Vec::with_capacity(network.layers.len());
+        let mut activations = inputs.clone();
+        for layer in &network.layers {
+            let rows = activations.vectors();
+            let gemm = Gemm::new(activations, layer.weights.clone()).map_err(Failure::input)?;
+            let accumulators = product(&layer.name, &gemm)?;
+            let outputs = layer.outputs();
+            let codes: Option<Vec<i64>> = layer.requantize.as_ref().map(|requantize| {
+                accumulators
+                    .iter()
+                    .enumerate()
+                    .map(|(flat, accumulator)| requantize.apply(flat % outputs, *accumulator))
+                    .collect()
+            });
+            activations = match (&codes, &layer.requantize) {
+                (Some(codes), Some(requantize)) => Operand::new(
+                    "activations",
+                    Precision::new(Encoding::Bipolar, requantize.bits),
+                    rows,
+                    outputs,
+                    codes.iter().map(|code| *code as i32).collect(),
+                )
+                .map_err(Failure::input)?,
+                // Only the last layer has no thresholds.
+                _ => inputs.clone(),
+            };
+            layers.push(LayerIntegers {
+                name: layer.name.clone(),
+                shape: gemm.shape(),
+                accumulators,
+                codes,
+            });
+        }
+        Ok(layers)
+    }
+}
+
+/// Reads `--input` by the rules of `--input-key`.
+///
+/// # Errors
+/// A file that cannot be read; no array, or several, that could be meant.
+pub fn read_inputs(path: &Path, key: Option<&str>, elements: usize) -> Result<Array, Failure> {
+    let file = ArrayFile::open(path)?;
+    Ok(file.read(&input_name(&file, key, elements)?)?)
+}
+
+/// The array that `--input` means: the one named, else `x`, else `x_codes`, else the only one that fits.
+///
+/// # Errors
+/// None, or several, that fit.
+pub fn input_name(file: &ArrayFile, key: Option<&str>, elements: usize) -> Result<String, Failure> {
+    if let Some(key) = key {
+        return Ok(key.to_owned());
+    }
+    let names = file.names();
+    if let Some(name) = ["", "x", "x_codes"].into_iter().find(|n| names.contains(n)) {
+        return Ok(name.to_owned());
+    }
+    let fitting: Vec<&str> = names
+        .into_iter()
+        .filter(|name| {
+            file.shape(name)
+                .is_ok_and(|shape| rows_of(&shape, elements).is_some())
+        })
+        .collect();
+    match fitting.as_slice() {
+        [name] => Ok((*name).to_owned()),
+        [] => Err(Failure::input(format!(
+            "`{}` holds no array of {elements} elements per input; name one with --input-key",
+            file.name()
+        ))),
+        several => Err(Failure::input(format!(
+            "`{}` holds several arrays that could be the input ({}); name one with --input-key",
+            file.name(),
+            several.join(", ")
+        ))),
+    }
+}
+
+/// Inputs in an array of this shape: the first dimension, if the others make up one input; 1 for a single one.
+fn rows_of(shape: &[usize], elements: usize) -> Option<usize> {
+    let (first, rest) = shape.split_first()?;
+    if *first > 0 && !rest.is_empty() && rest.iter().product::<usize>() == elements {
+        return Some(*first);
+    }
+    (shape.iter().product::<usize>() == elements).then_some(1)
+}
+
+/// Input codes as an operand, the first `limit` of them.
+///
+/// # Errors
+/// A wrong shape or type; a value without a code.
+pub fn input_operand(
+    array: &Array,
+    precision: Precision,
+    elements: usize,
+    limit: Option<usize>,
+) -> Result<Operand, Failure> {
+    let rows = rows_of(&array.shape, elements).ok_or_else(|| {
+        array.shape_error(format!(
+            "[inputs, {elements}] ({elements} elements per input)"
+        ))
+    })?;
+    let operand = network::operand(array, "activations", precision, rows, elements)?;
+    match limit {
+        Some(limit) if limit < rows => Operand::new(
+            "activations",
+            precision,
+            limit,
+            elements,
+            operand.values()[..limit * elements].to_vec(),
+        )
+        .map_err(Failure::input),
+        _ => Ok(operand),
+    }
+}
+
+/// Integer class labels, one for each input.
+///
+/// # Errors
+/// A file that cannot be read, fewer labels than inputs, no integers.
+pub fn read_labels(path: &Path, inputs: usize) -> Result<Vec<i64>, Failure> {
+    let file = ArrayFile::open(path)?;
+    labels_from(&file, inputs)
+}
+
+/// As [`read_labels`], from an open file.
+///
+/// # Errors
+/// As [`read_labels`].
+pub fn labels_from(file: &ArrayFile, inputs: usize) -> Result<Vec<i64>, Failure> {
+    let name = if file.has("") { "" } else { "labels" };
+    let array = file.read(name)?;
+    match array.shape.as_slice() {
+        [count] if *count >= inputs => Ok(array.ints()?[..inputs].to_vec()),
+        _ => Err(array
+            .shape_error(format!("[{inputs}] (one label for each input)"))
+            .into()),
+    }
+}
+
+/// The share of inputs whose largest output (the first of equals) is the label.
+pub fn accuracy(layer: &LayerIntegers, labels: &[i64]) -> f64 {
+    let outputs = layer.shape.columns as usize;
+    let right = layer
+        .accumulators
+        .chunks(outputs)
+        .zip(labels)
+        .filter(|(row, label)| first_largest(row) as i64 == **label)
+        .count();
+    right as f64 / labels.len() as f64
+}
+
+fn first_largest(row: &[i64]) -> usize {
+    let largest = row.iter().max();
+    row.iter()
+        .position(|value| Some(value) == largest)
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gemm_sizes() {
+        let size = GemmSize { p: 1, n: 2, q: 3 };
+        assert_eq!("1x2x3".parse(), Ok(size));
+        for wrong in ["", "1x2", "1x2x3x4", "-1x2x3", "1*2*3"] {
+            assert!(wrong.parse::<GemmSize>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_input_is_all_dimensions_but_the_first() {
+        assert_eq!(rows_of(&[200, 8, 8], 64), Some(200));
+        assert_eq!(rows_of(&[64], 64), Some(1));
+        assert_eq!(rows_of(&[1, 64], 64), Some(1));
+        assert_eq!(rows_of(&[0, 64], 64), None);
+        assert_eq!(rows_of(&[200], 64), None);
+        assert_eq!(rows_of(&[], 1), None);
+    }
+
+    #[test]
+    fn the_first_of_equal_outputs_wins() {
+        assert_eq!(first_largest(&[1, 5, 5]), 1);
+    }
+}

@@ -1,0 +1,335 @@
+//! The commands doing what they are for.
+
+mod common;
+
+use common::{CASE, Folder, copy_folder, npy_f64, npy_i8, npz, text};
+use serde_json::Value;
+use std::process::Stdio;
+use xnorforge::io::{ArrayFile, Elements};
+
+fn json(folder: &Folder, name: &str) -> Value {
+    serde_json::from_str(&folder.read(name)).unwrap()
+}
+
+#[test]
+fn generate_writes_what_its_manifest_says_and_the_same_bytes_again() {
+    let folder = Folder::new();
+    folder.succeed("generate --config tiny --clock-mhz 50 --out a");
+    folder.succeed("generate --config tiny --clock-mhz 50 --out new/folder/b");
+    let manifest = json(&folder, "a/manifest.json");
+    assert_eq!(
+        folder.read("a/manifest.json"),
+        folder.read("new/folder/b/manifest.json")
+    );
+    let files = manifest["files"].as_array().unwrap();
+    for file in files {
+        let path = file["path"].as_str().unwrap();
+        let bytes = std::fs::read(folder.path(&format!("a/{path}"))).unwrap();
+        assert_eq!(file["sha256"], xnorforge::output::sha256(&bytes), "{path}");
+        assert_eq!(
+            bytes,
+            std::fs::read(folder.path(&format!("new/folder/b/{path}"))).unwrap()
+        );
+    }
+    let top = manifest["top"].as_str().unwrap();
+    let list = folder.read("a/rtl/files.f");
+    assert_eq!(list.lines().last().unwrap(), format!("{top}.v"));
+    assert!(
+        folder
+            .read(&format!("a/rtl/{top}.v"))
+            .contains(&format!("module {top}"))
+    );
+    assert!(
+        folder
+            .read(&format!("a/constraints/{top}.sdc"))
+            .contains("-period 20.000")
+    );
+    assert!(
+        !folder
+            .listing()
+            .iter()
+            .any(|name| name.contains(".xnorforge"))
+    );
+}
+
+#[test]
+fn the_regenerate_command_gives_the_same_folder() {
+    let folder = Folder::new();
+    folder.succeed("generate --config tiny --target ecp5 --accumulator-width 30 --out a");
+    let manifest = json(&folder, "a/manifest.json");
+    let command = manifest["command"].as_str().unwrap();
+    let arguments = command
+        .strip_prefix("xnorforge ")
+        .unwrap()
+        .replace("DIR", "b");
+    folder.succeed(&arguments);
+    assert_eq!(
+        folder.read("a/manifest.json"),
+        folder.read("b/manifest.json")
+    );
+}
+
+#[test]
+fn generate_replaces_its_own_folder_and_force_one_that_was_changed() {
+    let folder = Folder::new();
+    folder.succeed("generate --config tiny --out a");
+    folder.succeed("generate --config tiny --lanes 6 --out a");
+    assert_eq!(
+        json(&folder, "a/manifest.json")["configuration"]["lanes"],
+        6
+    );
+    folder.write("a/mine.txt", "mine");
+    folder.succeed("generate --config tiny --out a --force");
+    assert!(!folder.path("a/mine.txt").exists());
+    std::fs::create_dir(folder.path("empty")).unwrap();
+    folder.succeed("generate --config tiny --out empty --force");
+}
+
+#[test]
+fn simulate_gives_the_stored_integers_and_accuracy_in_both_modes() {
+    let folder = Folder::new();
+    let command = format!(
+        "simulate --config default --model {CASE}/model.npz --input {CASE}/test.npz --labels {CASE}/test.npz --expected {CASE}/test.npz"
+    );
+    folder.succeed(&format!("{command} --json run.json --dump"));
+    folder.succeed(&format!("{command} --step --json step.json --dump"));
+    let (run, mut step) = (json(&folder, "run.json"), json(&folder, "step.json"));
+    assert_eq!(run["accuracy"], 0.985);
+    assert_eq!(run["schema_version"], 1);
+    assert_eq!(run["layers"].as_array().unwrap().len(), 3);
+    assert_eq!(run["layers"][1]["shape"], serde_json::json!([200, 128, 64]));
+    assert_eq!(run["checks"].as_array().unwrap().len(), 5);
+    assert_eq!(step["mode"], "step");
+    step["mode"] = "run".into();
+    assert!(run == step, "run and step differ");
+}
+
+#[test]
+fn simulate_dumps_what_the_products_say() {
+    let folder = Folder::new();
+    folder.write("x.npy", npy_i8(&[2, 3], &[1, -1, 3, -3, 1, 1]));
+    folder.write("model.npz", npz(&common::model()));
+    folder.write(
+        "meta.json",
+        r#"{"layers": [{"weight_bits": 2, "act_in_bits": 2}, {"weight_bits": 2, "act_in_bits": 2}]}"#,
+    );
+    folder.succeed("simulate --config tiny --model model.npz --input x.npy --json out.json --dump");
+    let report = json(&folder, "out.json");
+    // By hand: rows (1, -1, 3) and (-3, 1, 1) with weights (1, -1, 3) and (-3, 1, 1).
+    assert_eq!(
+        report["layers"][0]["accumulators"],
+        serde_json::json!([[11, -1], [-1, 11]])
+    );
+    // Thresholds -4, 0, 4 upwards; -2, 0, 2 downwards.
+    assert_eq!(
+        report["layers"][0]["codes"],
+        serde_json::json!([[3, 1], [-1, -3]])
+    );
+    assert_eq!(
+        report["layers"][1]["accumulators"],
+        serde_json::json!([[0, 8], [8, 0]])
+    );
+}
+
+#[test]
+fn every_encoding_runs_in_both_modes() {
+    let folder = Folder::new();
+    for encoding in ["bipolar", "unsigned", "signed", "ternary"] {
+        let command = format!(
+            "simulate --config tiny --gemm 5x23x7 --bits 2x2 --activation-encoding {encoding} --weight-encoding signed --seed 9"
+        );
+        folder.succeed(&format!("{command} --json run.json --dump"));
+        folder.succeed(&format!("{command} --json step.json --dump --step"));
+        let (run, step) = (json(&folder, "run.json"), json(&folder, "step.json"));
+        assert_eq!(run["layers"], step["layers"], "{encoding}");
+    }
+}
+
+#[test]
+fn explore_agrees_with_simulate_at_every_point_that_is_looked_at() {
+    let folder = Folder::new();
+    let work = "--gemm 13x70x9 --bits 2x3 --weight-encoding signed";
+    folder.write(
+        "sweep.toml",
+        "rows = [2, 5]\ncolumns = \"3..6x2\"\nlanes = \"16..48+16\"\nactivation_branches = [1, 2]\n",
+    );
+    folder.succeed(&format!(
+        "explore {work} --sweep sweep.toml --sweep-weight-branches 1,3 --out out"
+    ));
+    let report = json(&folder, "out/points.json");
+    let points = report["points"].as_array().unwrap();
+    assert_eq!(points.len(), 48);
+    assert_eq!(folder.read("out/points.csv").lines().count(), 49);
+    for point in points.iter().step_by(7) {
+        let command = point["command"].as_str().unwrap();
+        let flags = command.strip_prefix("xnorforge generate ").unwrap();
+        let flags = flags.strip_suffix(" --out DIR").unwrap();
+        folder.succeed(&format!("simulate {flags} {work} --json one.json"));
+        let one = json(&folder, "one.json");
+        assert_eq!(one["total"]["cycles"], point["cycles"], "{command}");
+        assert_eq!(one["configuration_sha256"], point["configuration_sha256"]);
+    }
+    // One offline page: the only address in it is the name of the SVG format.
+    let page = folder.read("out/report.html");
+    assert!(page.contains("<svg") && !page.contains("{{"));
+    assert!(
+        !page
+            .replace("http://www.w3.org/2000/svg", "")
+            .contains("http")
+    );
+    folder.succeed(&format!("explore {work} --sweep sweep.toml --out out"));
+}
+
+#[test]
+fn encode_splits_into_branches_that_add_up() {
+    let folder = Folder::new();
+    folder.write("x.npy", npy_i8(&[2, 2], &[-3, -1, 1, 3]));
+    folder.succeed("encode x.npy --bits 2 --out out.npz");
+    let file = ArrayFile::open(&folder.path("out.npz")).unwrap();
+    let ints = |name: &str| file.read(name).unwrap().ints().unwrap().to_vec();
+    assert_eq!(file.names(), ["branches", "codes", "values"]);
+    assert_eq!(file.shape("branches").unwrap(), [2, 2, 2]);
+    assert_eq!(ints("branches"), [0, 1, 0, 1, 0, 0, 1, 1]);
+    assert_eq!(ints("codes"), [0, 1, 2, 3]);
+    assert_eq!(ints("values"), [-3, -1, 1, 3]);
+}
+
+#[test]
+fn encode_quantizes_floats_as_the_paper_does() {
+    let folder = Folder::new();
+    folder.write(
+        "x.npz",
+        npz(&[("w", npy_f64(&[4], &[-4.0, -0.5, 0.6, 2.0]))]),
+    );
+    folder.succeed("encode x.npz --bits 2 --range max --out out.npz");
+    let file = ArrayFile::open(&folder.path("out.npz")).unwrap();
+    // -1, -0.125, 0.15, 0.5 among -1, -1/3, 1/3, 1.
+    assert_eq!(file.read("values").unwrap().ints().unwrap(), [-3, -1, 1, 1]);
+    let scale = file.read("scale").unwrap();
+    assert_eq!(scale.elements, Elements::Float(vec![4.0 / 3.0]));
+    folder.succeed("encode x.npz --bits 2 --out clipped.npz");
+    let file = ArrayFile::open(&folder.path("clipped.npz")).unwrap();
+    assert_eq!(file.read("values").unwrap().ints().unwrap(), [-3, -1, 1, 3]);
+}
+
+#[test]
+fn inspect_shows_the_layers() {
+    let output = Folder::new().succeed(&format!("inspect {CASE}/model.npz"));
+    insta::assert_snapshot!(output);
+}
+
+#[test]
+fn doctor_lists_every_tool_and_succeeds() {
+    let output = Folder::new().succeed("doctor");
+    for tool in ["yosys", "verilator", "g++", "iverilog", "nextpnr-ice40"] {
+        assert!(output.contains(tool), "{output}");
+    }
+}
+
+#[test]
+fn demo_without_rtl_needs_no_tool() {
+    let folder = Folder::new();
+    let output = folder
+        .command("demo --no-rtl --inputs 24")
+        .env("PATH", "")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    assert!(
+        stdout.contains("on 24 images") && stdout.contains("not run"),
+        "{stdout}"
+    );
+    assert!(folder.path("build/demo/manifest.json").exists());
+}
+
+#[test]
+fn quiet_runs_say_nothing_on_standard_error() {
+    let output = Folder::new().run("demo --no-rtl --inputs 1 --quiet");
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let folder = Folder::new();
+    let mut child = folder
+        .command("simulate --gemm 4x4x4 --json out.json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+    assert!(folder.path("out.json").exists());
+}
+
+#[test]
+fn help_has_an_example_for_every_command() {
+    let folder = Folder::new();
+    for name in [
+        "demo", "generate", "simulate", "cosim", "explore", "encode", "inspect", "doctor",
+    ] {
+        let help = folder.succeed(&format!("{name} --help"));
+        assert!(help.contains(&format!("  xnorforge {name}")), "{name}");
+    }
+}
+
+/// Whether co-simulation is possible here.
+fn has_verilator(folder: &Folder) -> bool {
+    let found = folder
+        .run("doctor --require verilator --require g++")
+        .status
+        .success();
+    if !found {
+        eprintln!("verilator or g++ is missing: co-simulation is not tested here");
+    }
+    found
+}
+
+#[test]
+fn cosim_agrees_and_finds_a_fault_that_it_can_repeat() {
+    let folder = Folder::new();
+    if !has_verilator(&folder) {
+        return;
+    }
+    let work = "--config tiny --gemm 5x23x7 --bits 2x2 --weight-encoding signed";
+    let output = folder.succeed(&format!("cosim {work} --seed 5 --stall 0.3"));
+    assert!(output.starts_with("seed 5\n"), "{output}");
+    assert!(output.contains("35 results equal"), "{output}");
+
+    let output = folder.succeed(&format!("cosim {work} --cycles 20"));
+    assert!(output.contains("stopped after 20 cycles"), "{output}");
+
+    folder.succeed("generate --config tiny --out good");
+    copy_folder(&folder.path("good"), &folder.path("bad"));
+    let epilogue = "bad/rtl/xnf_drain_control_r2.v";
+    let faulty = folder
+        .read(epilogue)
+        .replacen("assign last_row = ", "assign last_row = !", 1);
+    assert_ne!(
+        faulty,
+        folder.read(epilogue),
+        "the fault is not in the Verilog"
+    );
+    folder.write(epilogue, faulty);
+    folder.succeed(&format!("cosim {work} --rtl good"));
+    let found = folder.run(&format!("cosim {work} --rtl bad --seed 5 --wave fault.vcd"));
+    let message = text(&found.stderr);
+    assert_eq!(found.status.code(), Some(1), "{message}");
+    for part in [
+        "divergence in cycle",
+        "configuration: --rows 2",
+        "seed: 5",
+        "waveform: fault.vcd",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(folder.read("fault.vcd").starts_with("$"));
+    let repeat = message
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("repeat: xnorforge "));
+    let again = folder.run(repeat.unwrap());
+    assert_eq!(text(&again.stderr), message);
+}
