@@ -3,11 +3,13 @@
 use crate::failure::Failure;
 use crate::io::{ArrayFile, index_text};
 use crate::terminal::{Terminal, percent, thousands};
+use crate::wave::{Recorded, Wave};
 use crate::workload::{LayerIntegers, Loaded};
 use serde::Serialize;
 use xnorforge_hdl::Design;
 use xnorforge_sim::{
-    Bound, CycleReport, Gemm, GemmShape, LowerError, Lowered, Model, Precision, StallPlan, drive,
+    Bound, CycleReport, Gemm, GemmShape, LowerError, Lowered, Model, Precision, Simulator,
+    StallPlan, drive,
 };
 
 /// How the model runs.
@@ -122,7 +124,7 @@ pub fn lower_error(layer: &str, error: &LowerError) -> Failure {
     Failure::input(format!("layer `{layer}`: {error}"))
 }
 
-/// Runs every layer on the model.
+/// Runs every layer on the model. `wave` gets the cycles of [`Mode::Step`].
 ///
 /// # Errors
 /// A layer that does not fit the design; a model that disagrees with the closed formulas.
@@ -130,6 +132,7 @@ pub fn run(
     design: &Design,
     work: &Loaded,
     mode: Mode,
+    mut wave: Option<&mut Wave>,
     terminal: &Terminal,
 ) -> Result<(Vec<LayerIntegers>, Vec<LayerReport>), Failure> {
     let mut reports = Vec::new();
@@ -144,7 +147,7 @@ pub fn run(
                 let run = xnorforge_sim::run(design, gemm).map_err(|e| lower_error(name, &e))?;
                 run.results
             }
-            Mode::Step => step(design, name, gemm, report.cycles)?,
+            Mode::Step => step(design, name, gemm, report.cycles, wave.as_deref_mut())?,
         };
         progress.advance(1);
         Ok::<_, Failure>(results)
@@ -153,9 +156,19 @@ pub fn run(
 }
 
 /// Steps the model through a product and holds its cycles to the closed formula.
-fn step(design: &Design, name: &str, gemm: &Gemm, expected: u64) -> Result<Vec<i64>, Failure> {
+fn step(
+    design: &Design,
+    name: &str,
+    gemm: &Gemm,
+    expected: u64,
+    wave: Option<&mut Wave>,
+) -> Result<Vec<i64>, Failure> {
     let lowered = Lowered::new(design, gemm).map_err(|e| lower_error(name, &e))?;
-    let driven = drive(&mut Model::new(design), &lowered, &StallPlan::NONE)
+    let mut model: Box<dyn Simulator + '_> = match wave {
+        Some(wave) => Box::new(Recorded::new(design, wave)),
+        None => Box::new(Model::new(design)),
+    };
+    let driven = drive(model.as_mut(), &lowered, &StallPlan::NONE)
         .map_err(|e| Failure::Check(format!("layer `{name}`: {e}")))?;
     if driven.cycles() != expected {
         return Err(Failure::Check(format!(

@@ -12,6 +12,7 @@
 //! | [`output`], [`terminal`] | files, folders and text out |
 //! | [`engine`] | runs work on a design, reports cycles, checks integers |
 //! | [`lockstep`] | the model and the Verilated RTL side by side |
+//! | [`wave`] | waveforms of the model |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 
@@ -29,4 +30,5 @@ pub mod output;
 pub mod scripts;
 pub mod terminal;
 pub mod tools;
+pub mod wave;
 pub mod workload;

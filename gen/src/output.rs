@@ -117,8 +117,7 @@ fn list_files(folder: &Path) -> std::io::Result<Vec<String>> {
 /// As [`check_folder`], and any failure to write; the destination is then as it was.
 pub fn write_folder(folder: &Path, files: &Files, force: bool) -> Result<(), Failure> {
     check_folder(folder, force)?;
-    let cannot =
-        |e: std::io::Error| Failure::input(format!("cannot write `{}`: {e}", folder.display()));
+    let cannot = |e: std::io::Error| cannot_write(folder, &e);
     let parent = parent_of(folder);
     std::fs::create_dir_all(&parent).map_err(cannot)?;
     let aside = tempfile::Builder::new()
@@ -147,29 +146,73 @@ fn swap_in(new: &Path, folder: &Path, old: &Path) -> std::io::Result<()> {
     })
 }
 
+/// A file that is being written beside its destination.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl NewFile {
+    /// Begins a file; nothing appears at `path` yet.
+    ///
+    /// # Errors
+    /// A destination that is a folder or cannot be written.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
+        if path.is_dir() {
+            return Err(Failure::input(format!(
+                "cannot write `{}`: it is a folder; name a file in it",
+                path.display()
+            )));
+        }
+        let parent = parent_of(path);
+        let make = || {
+            std::fs::create_dir_all(&parent)?;
+            tempfile::Builder::new()
+                .prefix(".xnorforge-")
+                .tempfile_in(&parent)
+        };
+        Ok(NewFile {
+            file: make().map_err(|e| cannot_write(path, &e))?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Puts the file in its place if all was `written`; leaves nothing behind otherwise.
+    ///
+    /// # Errors
+    /// The error in `written`, or one of putting it in place.
+    pub fn finish(self, written: std::io::Result<()>) -> Result<(), Failure> {
+        written
+            .and_then(|()| share(self.file.as_file()))
+            .and_then(|()| self.file.persist(&self.path).map_err(|e| e.error))
+            .map(drop)
+            .map_err(|e| cannot_write(&self.path, &e))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::input(format!("cannot write `{}`: {error}", path.display()))
+}
+
 /// Writes one file all at once.
 ///
 /// # Errors
 /// Any failure to write; the destination is then as it was.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let cannot =
-        |e: std::io::Error| Failure::input(format!("cannot write `{}`: {e}", path.display()));
-    if path.is_dir() {
-        return Err(Failure::input(format!(
-            "cannot write `{}`: it is a folder; name a file in it",
-            path.display()
-        )));
-    }
-    let parent = parent_of(path);
-    std::fs::create_dir_all(&parent).map_err(cannot)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".xnorforge-")
-        .tempfile_in(&parent)
-        .map_err(cannot)?;
-    file.write_all(bytes).map_err(cannot)?;
-    share(file.as_file()).map_err(cannot)?;
-    file.persist(path).map_err(|e| cannot(e.error))?;
-    Ok(())
+    let mut file = NewFile::create(path)?;
+    let written = file.write_all(bytes);
+    file.finish(written)
 }
 
 /// Temporary files are private to their owner; results are not.

@@ -146,6 +146,24 @@ fn every_encoding_runs_in_both_modes() {
 }
 
 #[test]
+fn simulate_writes_a_waveform_of_every_cycle() {
+    let folder = Folder::new();
+    folder.succeed(
+        "simulate --config tiny --gemm 2x5x3 --bits 1x1 --step --wave one.vcd --json one.json",
+    );
+    let wave = folder.read("one.vcd");
+    let cycles = json(&folder, "one.json")["total"]["cycles"]
+        .as_u64()
+        .unwrap();
+    // One cycle of reset goes before.
+    assert_eq!(
+        wave.lines().last(),
+        Some(format!("#{}", 2 * (cycles + 1)).as_str())
+    );
+    insta::assert_snapshot!(wave);
+}
+
+#[test]
 fn explore_agrees_with_simulate_at_every_point_that_is_looked_at() {
     let folder = Folder::new();
     let work = "--gemm 13x70x9 --bits 2x3 --weight-encoding signed";

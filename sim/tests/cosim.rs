@@ -161,10 +161,10 @@ const FAULTS: [(&str, &str, &str, &str); 8] = [
         "shift ? {1'd1, state[",
     ),
     (
-        "a tile that is not cleared",
+        "sums that are cleared in every beat",
         "accumulator",
         "first ?",
-        "1'd0 & first ?",
+        "1'd1 ?",
     ),
     (
         "a lost stall",

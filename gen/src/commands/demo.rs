@@ -59,7 +59,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let demo = Demo::load(design, args.inputs as usize)?;
 
     terminal.note("running on the fast model");
-    let (integers, reports) = engine::run(&demo.design, &demo.work, Mode::Run, terminal)?;
+    let (integers, reports) = engine::run(&demo.design, &demo.work, Mode::Run, None, terminal)?;
     let mut rows = vec![demo.row("fast model against the stored integers", {
         engine::check_expected(&demo.stored, &integers)?
     })?];
@@ -71,7 +71,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         &reference,
     )?);
     terminal.note("stepping the cycle-accurate model");
-    let (stepped, _) = engine::run(&demo.design, &demo.work, Mode::Step, terminal)?;
+    let (stepped, _) = engine::run(&demo.design, &demo.work, Mode::Step, None, terminal)?;
     rows.push(demo.compare(
         "cycle-accurate model against the reference encoder",
         &stepped,

@@ -7,6 +7,7 @@ use crate::io::ArrayFile;
 use crate::manifest::{GENERATOR, Generator, json_bytes};
 use crate::output;
 use crate::terminal::{Terminal, thousands};
+use crate::wave::Wave;
 use crate::workload::{self, DataArgs, LayerIntegers, Loaded, Work, WorkArgs};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ pub struct Args {
     /// Step every register through every cycle, instead of whole products with the same results and cycles
     #[arg(long)]
     step: bool,
+    /// Waveform (VCD) of the ports and control registers, the first 100,000 cycles
+    #[arg(long, value_name = "FILE", requires = "step")]
+    wave: Option<PathBuf>,
     /// Class labels: .npy, or .npz with an array `labels`; gives the accuracy
     #[arg(long, value_name = "FILE", requires = "model")]
     labels: Option<PathBuf>,
@@ -100,7 +104,19 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         .transpose()?;
     let expected = args.expected.as_deref().map(ArrayFile::open).transpose()?;
     let mode = if args.step { Mode::Step } else { Mode::Run };
-    let (integers, reports) = engine::run(&design, &loaded, mode, terminal)?;
+    let mut wave = match &args.wave {
+        Some(path) => Some(Wave::create(path, &design)?),
+        None => None,
+    };
+    let (integers, reports) = engine::run(&design, &loaded, mode, wave.as_mut(), terminal)?;
+    if let (Some(wave), Some(path)) = (wave, &args.wave) {
+        let cycles = wave.finish()?;
+        terminal.note(format!(
+            "{} cycles in {}",
+            thousands(cycles.into()),
+            path.display()
+        ));
+    }
     let checks = expected
         .map(|file| engine::check_expected(&file, &integers))
         .transpose()?;

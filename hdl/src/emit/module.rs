@@ -53,6 +53,8 @@ pub(super) struct Loop {
 
 #[derive(Clone, Debug)]
 pub(super) struct Assign {
+    /// When the kernel comes to it: assignments are printed in the kernel's order.
+    pub order: u32,
     pub loops: Vec<Loop>,
     pub target: Bits,
     pub value: Expr,
@@ -87,7 +89,8 @@ pub(super) struct Module<'a> {
     pub assigns: Vec<Assign>,
     pub registers: Vec<Register>,
     pub instances: Vec<Instance<'a>>,
-    pub comments: Vec<(usize, String)>,
+    /// The kernel's comments, with the order of what follows them.
+    pub comments: Vec<(u32, String)>,
 }
 
 /// A vector of atoms or blocks that are alike, or a single one.
@@ -183,8 +186,10 @@ struct Builder<'a> {
     constants: HashMap<String, (u32, Vec<u64>)>,
     children: Vec<ChildInfo<'a>>,
     assigns: Vec<Assign>,
-    comments: Vec<(usize, String)>,
+    comments: Vec<(u32, String)>,
     loops: Vec<Loop>,
+    /// Statements seen so far.
+    order: u32,
 }
 
 fn strides(dims: &[u32]) -> Vec<u32> {
@@ -206,6 +211,7 @@ pub(super) fn build(scope: &Scope) -> Result<Module<'_>, EmitError> {
         assigns: Vec::new(),
         comments: Vec::new(),
         loops: Vec::new(),
+        order: 0,
     };
     builder.atoms();
     builder.child_nets();
@@ -487,13 +493,15 @@ impl<'a> Builder<'a> {
         let mut scope = Env::default();
         self.block(block, &mut scope)?;
         self.commit(scope);
+        self.assigns.sort_by_key(|a| a.order);
         Ok(())
     }
 
     /// Turns what a scope has assigned into assignments.
     fn commit(&mut self, env: Env) {
-        for (target, value) in env.values {
+        for (target, value, order) in env.values {
             self.assigns.push(Assign {
+                order,
                 loops: self.loops.clone(),
                 target,
                 value,
@@ -509,6 +517,8 @@ impl<'a> Builder<'a> {
     }
 
     fn statement(&mut self, statement: &Statement, env: &mut Env) -> Result<(), EmitError> {
+        self.order += 1;
+        env.order = self.order;
         match statement {
             Statement::Assignment(Ast::Signal(path), value) => {
                 let (target, value) = (self.bits(path)?, self.expression(value)?);
@@ -530,8 +540,7 @@ impl<'a> Builder<'a> {
             Statement::Loop(l) => self.loop_statement(l, env),
             Statement::Macro(block) => self.block(block, env),
             Statement::Comment(text) => {
-                self.comments
-                    .push((self.assigns.len() + env.values.len(), text.clone()));
+                self.comments.push((self.order, text.clone()));
                 Ok(())
             }
             other => Err(self.error(format!("statement {other:?}"))),
@@ -575,7 +584,7 @@ impl<'a> Builder<'a> {
             .values
             .iter()
             .chain(&otherwise.values)
-            .map(|(t, _)| t.clone())
+            .map(|(t, _, _)| t.clone())
             .collect();
         for target in targets {
             let before = env.get(&target).cloned();
@@ -621,7 +630,7 @@ impl<'a> Builder<'a> {
             let variable = &l.index;
             body.values
                 .iter()
-                .all(|(target, _)| target.offset.terms.contains_key(variable))
+                .all(|(target, ..)| target.offset.terms.contains_key(variable))
         };
         if kept {
             self.commit(body);
@@ -765,11 +774,6 @@ impl<'a> Builder<'a> {
                 });
                 if let Some(index) = found {
                     let target = self.assigns.remove(index).target.net;
-                    for comment in &mut self.comments {
-                        if comment.0 > index {
-                            comment.0 -= 1;
-                        }
-                    }
                     self.children[c].ports[p].net = target;
                 }
             }
@@ -798,12 +802,6 @@ impl<'a> Builder<'a> {
                         .any(|c| c.ports.iter().any(|p| p.net == net))
             };
             let dead: Vec<bool> = self.assigns.iter().map(is_dead).collect();
-            for comment in &mut self.comments {
-                comment.0 -= dead[..comment.0.min(dead.len())]
-                    .iter()
-                    .filter(|d| **d)
-                    .count();
-            }
             let mut keep = dead.iter().map(|d| !d);
             self.assigns.retain(|_| keep.next().unwrap_or(true));
             if self.assigns.len() == before {
@@ -827,11 +825,6 @@ impl<'a> Builder<'a> {
     }
 
     fn remove_assign(&mut self, index: usize) -> Assign {
-        for comment in &mut self.comments {
-            if comment.0 > index {
-                comment.0 -= 1;
-            }
-        }
         self.assigns.remove(index)
     }
 
@@ -1015,7 +1008,10 @@ fn instance_variables(child: &ChildInfo<'_>, assigns: &[Assign]) -> Vec<String> 
 /// What one run through a block has assigned so far.
 #[derive(Clone, Debug, Default)]
 struct Env {
-    values: Vec<(Bits, Expr)>,
+    /// Target, value, and the order of its first assignment.
+    values: Vec<(Bits, Expr, u32)>,
+    /// The order of the statement at hand.
+    order: u32,
     /// Nets read since their last assignment here.
     read: BTreeMap<NetId, ()>,
 }
@@ -1024,8 +1020,8 @@ impl Env {
     fn get(&self, target: &Bits) -> Option<&Expr> {
         self.values
             .iter()
-            .find(|(t, _)| t == target)
-            .map(|(_, v)| v)
+            .find(|(t, ..)| t == target)
+            .map(|(_, v, _)| v)
     }
 
     /// A branch sees nothing assigned, so that what it assigns can be told; reads are checked by the caller's.
@@ -1051,9 +1047,9 @@ impl Env {
 
     fn force(&mut self, target: Bits, value: Expr) {
         self.note_reads(&value);
-        match self.values.iter_mut().find(|(t, _)| *t == target) {
-            Some((_, old)) => *old = value,
-            None => self.values.push((target, value)),
+        match self.values.iter_mut().find(|(t, ..)| *t == target) {
+            Some((_, old, _)) => *old = value,
+            None => self.values.push((target, value, self.order)),
         }
     }
 }

@@ -145,6 +145,7 @@ impl Printer<'_, '_> {
     fn declarations(&mut self) {
         let module = self.module;
         let mut text = String::new();
+        let mut waiver = None;
         for (i, net) in module.nets.iter().enumerate() {
             let keyword = match net.kind {
                 NetKind::Wire => "wire",
@@ -154,17 +155,22 @@ impl Printer<'_, '_> {
             if !self.used.contains(&NetId(i)) {
                 continue;
             }
-            let declaration = format!("    {keyword} {:<9} {};", range(net), self.names[i]);
-            match &net.waiver {
-                None => text.push_str(&declaration),
-                Some(reason) => {
-                    let _ = write!(
+            if net.waiver != waiver {
+                if waiver.is_some() {
+                    text.push_str("    /* verilator lint_on UNUSEDSIGNAL */\n");
+                }
+                if let Some(reason) = &net.waiver {
+                    let _ = writeln!(
                         text,
-                        "    /* verilator lint_off UNUSEDSIGNAL */ // {reason}\n{declaration}\n    /* verilator lint_on UNUSEDSIGNAL */"
+                        "    /* verilator lint_off UNUSEDSIGNAL */ // {reason}"
                     );
                 }
+                waiver.clone_from(&net.waiver);
             }
-            text.push('\n');
+            let _ = writeln!(text, "    {keyword} {:<9} {};", range(net), self.names[i]);
+        }
+        if waiver.is_some() {
+            text.push_str("    /* verilator lint_on UNUSEDSIGNAL */\n");
         }
         let variables: BTreeSet<&String> = module
             .assigns
@@ -197,15 +203,17 @@ impl Printer<'_, '_> {
         let mut comments = module.comments.iter().peekable();
         let mut block = 0;
         while printed < module.assigns.len() {
-            while let Some((_, text)) = comments.next_if(|(at, _)| *at <= printed) {
+            let order = module.assigns[printed].order;
+            while let Some((_, text)) = comments.next_if(|(at, _)| *at <= order) {
                 let text = format!("    // {text}");
                 self.line(&text);
             }
             let loops = &module.assigns[printed].loops;
-            let next_comment = comments.peek().map_or(usize::MAX, |(at, _)| *at);
+            let next_comment = comments.peek().map_or(u32::MAX, |(at, _)| *at);
             let end = (printed..module.assigns.len())
                 .find(|i| {
-                    module.assigns[*i].loops != *loops || (*i > printed && *i >= next_comment)
+                    let assign = &module.assigns[*i];
+                    assign.loops != *loops || assign.order >= next_comment
                 })
                 .unwrap_or(module.assigns.len());
             let group = &module.assigns[printed..end];
