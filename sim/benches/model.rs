@@ -1,5 +1,5 @@
 //! How fast the array is simulated: cycles per second of `step()`, of the driver and of `run()`, beside the
-//! limit that counting bits sets on this machine.
+//! Verilated RTL on the same stimulus and the limit that counting bits sets on this machine.
 //!
 //! `cargo bench -p xnorforge-sim --bench model`; the last lines are ratios measured in one run, interleaved.
 
@@ -8,6 +8,7 @@ use multiversion::multiversion;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use xnorforge_hdl::{ArrayConfig, Design};
+use xnorforge_sim::verilator::{ArrayOptions, VerilatedArray, Verilator};
 use xnorforge_sim::{
     Beat, Encoding, Gemm, GemmShape, Inputs, Lowered, Model, Precision, Simulator, StallPlan,
     drive, encoder, run,
@@ -37,15 +38,23 @@ fn gemm(rows: u64, columns: u64, elements: u64) -> Gemm {
     Gemm::random(&shape, 1).expect("the shape is legal")
 }
 
-/// A model in the middle of an endless stream of tiles.
-struct Stream {
-    model: Model,
+/// The Verilated RTL of a design, as it ships, with the flags that run fastest.
+fn rtl(design: &Design) -> VerilatedArray {
+    let package = xnorforge_hdl::generate(design).expect("presets can be emitted");
+    let verilator = Verilator::find().expect("Verilator and g++ are installed (make setup)");
+    VerilatedArray::new(&verilator, design, &package.files, &ArrayOptions::default())
+        .expect("the RTL builds")
+}
+
+/// A simulator in the middle of an endless stream of tiles.
+struct Stream<S> {
+    simulator: S,
     beats: Vec<Beat>,
     next: usize,
 }
 
-impl Stream {
-    fn new(design: &Design) -> Self {
+impl<S: Simulator> Stream<S> {
+    fn new(design: &Design, simulator: S) -> Self {
         let c = design.config();
         let gemm = gemm(
             2 * u64::from(c.rows),
@@ -54,7 +63,7 @@ impl Stream {
         );
         let lowered = Lowered::new(design, &gemm).expect("the product fits the presets");
         Stream {
-            model: Model::new(design),
+            simulator,
             beats: lowered.beats(&lowered.plan().pass(0)).collect(),
             next: 0,
         }
@@ -67,7 +76,7 @@ impl Stream {
                 result_ready: true,
                 ..Inputs::default()
             };
-            let outputs = self.model.step(&inputs).expect("the model never fails");
+            let outputs = self.simulator.step(&inputs).expect("it never stops");
             if outputs.operand_ready {
                 self.next += 1;
                 if self.next == self.beats.len() {
@@ -121,9 +130,11 @@ fn bench_model(criterion: &mut Criterion) {
     for preset in ["default", "large"] {
         let design = design(preset);
         let mut group = criterion.benchmark_group(preset);
-        let mut stream = Stream::new(&design);
+        let mut stream = Stream::new(&design, Model::new(&design));
         group.throughput(Throughput::Elements(STEPS));
         group.bench_function("step", |b| b.iter(|| stream.steps(STEPS)));
+        let mut verilated = Stream::new(&design, rtl(&design));
+        group.bench_function("Verilated RTL", |b| b.iter(|| verilated.steps(STEPS)));
 
         let c = design.config();
         let small = gemm(8 * u64::from(c.rows), 2 * u64::from(c.columns), 1024);
@@ -184,7 +195,8 @@ fn print_ratios() {
         let design = design(preset);
         let c = design.config();
         let pairs_per_cycle = f64::from(c.rows * c.columns * c.lanes);
-        let mut stream = Stream::new(&design);
+        let mut stream = Stream::new(&design, Model::new(&design));
+        let mut verilated = Stream::new(&design, rtl(&design));
         let (product, cycles) = run_product(&design);
         let times = shortest_times(&mut [
             &mut || stream.steps(STEPS),
@@ -196,14 +208,21 @@ fn print_ratios() {
                     black_box(count_bits(black_box(&words)));
                 }
             },
+            &mut || verilated.steps(STEPS),
         ]);
         let rate = |count: u64, time: Duration| count as f64 / time.as_secs_f64();
         let limit = rate(LIMIT_REPEATS * 64 * LIMIT_WORDS as u64, times[2]);
         println!("{preset}: popcount limit {:.3e} bits/s", limit);
-        for (name, cycles, time) in [("step", STEPS, times[0]), ("run", cycles, times[1])] {
+        let rtl_rate = rate(STEPS, times[3]);
+        for (name, cycles, time) in [
+            ("Verilated RTL", STEPS, times[3]),
+            ("step", STEPS, times[0]),
+            ("run", cycles, times[1]),
+        ] {
             let rate = rate(cycles, time);
             println!(
-                "{preset}: {name} {rate:.3e} cycles/s, {:.3e} binary operation pairs/s = {:.2} of the popcount limit",
+                "{preset}: {name} {rate:.3e} cycles/s = {:.0} times the RTL, {:.3e} binary operation pairs/s = {:.3} of the popcount limit",
+                rate / rtl_rate,
                 rate * pairs_per_cycle,
                 rate * pairs_per_cycle / limit
             );
