@@ -2,7 +2,7 @@
 //!
 //! Numbers of synthesis, before place and route. [`measure`] runs one design for one target;
 //! [`run_area_report`] runs many and writes them as a Markdown table. [`standard_units`] are those of
-//! `docs/area.md`: generated processing elements, each beside the one that most people write.
+//! `docs/area.md`: generated processing elements and row units, beside the elements that most people write.
 //!
 //! ```no_run
 //! use xnorforge::area::{self, Verilog};
@@ -30,7 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xnorforge_hdl::config::bits_for;
-use xnorforge_hdl::hardware::ProcessingElement;
+use xnorforge_hdl::hardware::{ProcessingElement, RowSum};
 use xnorforge_hdl::{ArrayConfig, ConfigError, Design, EmitError, Package, Target, emit};
 
 /// Time limit of one synthesis.
@@ -61,6 +61,15 @@ impl Verilog {
     pub fn new(files: impl IntoIterator<Item = PathBuf>, top: impl Into<String>) -> Self {
         Self {
             sources: files.into_iter().map(Source::File).collect(),
+            top: top.into(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// One source's text and its top module, without parameters.
+    pub fn from_text(text: impl Into<String>, top: impl Into<String>) -> Self {
+        Self {
+            sources: vec![Source::Text(text.into())],
             top: top.into(),
             parameters: Vec::new(),
         }
@@ -440,8 +449,11 @@ const LEGEND: &str = "
 legal beside carry chains); ecp5, LUT4s and two for each CCU2C; ice40, LUT4s; generic and asic, gates.
 *At most*: xilinx, also a site for each carry position that no LUT drives; ice40, logic cells when carries and
 flip-flops share none. *Carry*: CARRY4, CCU2C or SB_CARRY cells. *Per operation*: sites divided by binary
-operation pairs (an XNOR and its share of the sum) per cycle, lanes times branch pairs. The naive elements hold
-operand registers of their own (2 flip-flops per lane and bit), which the array has once for each row and column.
+operation pairs (an XNOR and its share of the sum) per cycle, lanes times branch pairs.
+
+A generated element counts pair bits, and the row unit, one for each row of the array whatever its columns, counts
+what completes them. The naive elements hold operand registers of their own (a flip-flop for each operand bit);
+the array has them elsewhere. This touches the columns FF and, on ice40, *at most*.
 ";
 
 const RESTRICTED: &str = "
@@ -484,12 +496,17 @@ fn ratio(sites: u64, operations: u64) -> String {
     format!("{:.2}", sites as f64 / operations as f64)
 }
 
-/// The rows of `docs/area.md`: generated processing elements, each followed by the naive one (from the Verilog
-/// in `folder`, `testbenches/naive/`) that adds numbers of the same bits over dot products of the same length.
+/// The naive elements (`testbenches/naive/`), part of the program so that it measures them from any folder.
+const NAIVE_SERIAL: &str = include_str!("../../testbenches/naive/naive_bit_serial_pe.v");
+const NAIVE_PARALLEL: &str = include_str!("../../testbenches/naive/naive_multibit_pe.v");
+
+/// The rows of `docs/area.md`, three by three: a generated processing element, the row unit that completes the sums
+/// of all elements in its row, and the naive element that adds numbers of the same bits over dot products of the
+/// same length.
 ///
 /// # Errors
 /// [`AreaError::Config`] and [`AreaError::Emit`]; both would be bugs.
-pub fn standard_units(folder: &Path) -> Result<Vec<Unit>, AreaError> {
+pub fn standard_units() -> Result<Vec<Unit>, AreaError> {
     let serial = [
         (Target::Xilinx, 64),
         (Target::Xilinx, 128),
@@ -507,15 +524,13 @@ pub fn standard_units(folder: &Path) -> Result<Vec<Unit>, AreaError> {
     let mut units = Vec::new();
     for (target, lanes) in serial {
         let design = design(target, lanes, 4, 1)?;
-        units.push(generated_unit(&design)?);
-        let width = naive_width(&design);
-        units.push(naive_serial_unit(folder, target, lanes, width));
+        units.extend([element_unit(&design)?, row_unit(&design)?]);
+        units.push(naive_serial_unit(target, lanes, naive_width(&design)));
     }
     for (target, bits) in parallel {
         let design = design(target, 64, bits, bits)?;
-        units.push(generated_unit(&design)?);
-        let width = naive_width(&design);
-        units.push(naive_parallel_unit(folder, target, 64, bits, width));
+        units.extend([element_unit(&design)?, row_unit(&design)?]);
+        units.push(naive_parallel_unit(target, 64, bits, naive_width(&design)));
     }
     Ok(units)
 }
@@ -546,60 +561,62 @@ fn naive_width(design: &Design) -> u32 {
 ///
 /// # Errors
 /// [`EmitError`]; this would be a bug.
-pub fn generated_unit(design: &Design) -> Result<Unit, EmitError> {
+pub fn element_unit(design: &Design) -> Result<Unit, EmitError> {
     let config = design.config();
     let (pm, pk) = (config.activation_branches, config.weight_branches);
-    let package = emit::emit(&ProcessingElement::new(design), "")?;
+    let width = design.sum_width();
     Ok(Unit {
-        structure: format!(
-            "generated, {pm} x {pk} branch pairs, {}-bit accumulator",
-            design.sum_width()
-        ),
+        structure: format!("generated element, {pm} x {pk} branch pairs, {width}-bit accumulator"),
         target: config.target,
         lanes: config.lanes,
         operations: u64::from(config.lanes) * u64::from(pm) * u64::from(pk),
-        verilog: Verilog::from_package(package),
+        verilog: Verilog::from_package(emit::emit(&ProcessingElement::new(design), "")?),
+    })
+}
+
+/// The generated row unit of a design: one for each row of the array, whatever the number of columns.
+///
+/// # Errors
+/// [`EmitError`]; this would be a bug.
+pub fn row_unit(design: &Design) -> Result<Unit, EmitError> {
+    let config = design.config();
+    let (pm, width) = (config.activation_branches, design.row_sum_width());
+    Ok(Unit {
+        structure: format!("its row unit, {pm} activation branches, {width}-bit accumulator"),
+        target: config.target,
+        lanes: config.lanes,
+        operations: 0,
+        verilog: Verilog::from_package(emit::emit(&RowSum::new(design), "")?),
     })
 }
 
 /// A bit-serial element: the sum of the matches in a loop, and an accumulator of `width` bits that shifts and
 /// clears.
-pub fn naive_serial_unit(folder: &Path, target: Target, lanes: u32, width: u32) -> Unit {
-    let verilog = Verilog::new(
-        [folder.join("naive_bit_serial_pe.v")],
-        "naive_bit_serial_pe",
-    )
-    .with_parameter("LANES", lanes.into())
-    .with_parameter("ACCUMULATOR_WIDTH", width.into());
+pub fn naive_serial_unit(target: Target, lanes: u32, width: u32) -> Unit {
     Unit {
-        structure: format!("sum of xnor bits in a loop, {width}-bit accumulator"),
+        structure: format!("naive: sum of xnor bits in a loop, {width}-bit accumulator"),
         target,
         lanes,
         operations: lanes.into(),
-        verilog,
+        verilog: Verilog::from_text(NAIVE_SERIAL, "naive_bit_serial_pe")
+            .with_parameter("LANES", lanes.into())
+            .with_parameter("ACCUMULATOR_WIDTH", width.into()),
     }
 }
 
 /// A multi-bit element: products of `bits` x `bits` with `*`, summed in a loop, without DSP blocks, and an
 /// accumulator of `width` bits that clears.
-pub fn naive_parallel_unit(
-    folder: &Path,
-    target: Target,
-    lanes: u32,
-    bits: u32,
-    width: u32,
-) -> Unit {
-    let verilog = Verilog::new([folder.join("naive_multibit_pe.v")], "naive_multibit_pe")
-        .with_parameter("LANES", lanes.into())
-        .with_parameter("ACTIVATION_BITS", bits.into())
-        .with_parameter("WEIGHT_BITS", bits.into())
-        .with_parameter("ACCUMULATOR_WIDTH", width.into());
+pub fn naive_parallel_unit(target: Target, lanes: u32, bits: u32, width: u32) -> Unit {
     Unit {
-        structure: format!("`*` of {bits} x {bits} bits and a sum, {width}-bit accumulator"),
+        structure: format!("naive: `*` of {bits} x {bits} bits and a sum, {width}-bit accumulator"),
         target,
         lanes,
         operations: u64::from(lanes) * u64::from(bits) * u64::from(bits),
-        verilog,
+        verilog: Verilog::from_text(NAIVE_PARALLEL, "naive_multibit_pe")
+            .with_parameter("LANES", lanes.into())
+            .with_parameter("ACTIVATION_BITS", bits.into())
+            .with_parameter("WEIGHT_BITS", bits.into())
+            .with_parameter("ACCUMULATOR_WIDTH", width.into()),
     }
 }
 

@@ -5,27 +5,15 @@ use crate::failure::Failure;
 use crate::output;
 use crate::terminal::Terminal;
 use crate::tools::{Search, YOSYS};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
 Example:
   xnorforge area --out docs/area.md
 
-Synthesizes generated processing elements and the usual ones for each target, some minutes in all, and writes a Markdown
-table. Needs yosys.";
-
-/// The processing elements to compare with, as most people write them.
-const NAIVE: [(&str, &str); 2] = [
-    (
-        "naive_bit_serial_pe.v",
-        include_str!("../../../testbenches/naive/naive_bit_serial_pe.v"),
-    ),
-    (
-        "naive_multibit_pe.v",
-        include_str!("../../../testbenches/naive/naive_multibit_pe.v"),
-    ),
-];
+Synthesizes generated processing elements and naive ones for each target, some minutes in all, and writes a
+Markdown table. Needs yosys.";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -43,12 +31,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let yosys = Search::from_environment()
         .find(&YOSYS)
         .map_err(Failure::tool)?;
-    let folder = tempfile::tempdir()
-        .map_err(|e| Failure::input(format!("cannot make a temporary folder: {e}")))?;
-    for (name, text) in NAIVE {
-        write(&folder.path().join(name), text)?;
-    }
-    let units = standard_units(folder.path()).map_err(failure)?;
+    let units = standard_units().map_err(failure)?;
     terminal.note(format!(
         "synthesizing {} structures with {} {}; this takes some minutes",
         units.len(),
@@ -71,9 +54,4 @@ fn failure(error: AreaError) -> Failure {
         3 => Failure::tool(error),
         _ => Failure::input(error),
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text)
-        .map_err(|e| Failure::input(format!("cannot write `{}`: {e}", path.display())))
 }
