@@ -544,7 +544,10 @@ fn weighted_odd(split: &PairSplit, form: &StoredForm, weights: &BitPlanes, colum
             let mut odd = 0;
             for chunk in 0..weights.chunks() {
                 let word = weights.chunk(column, plane as usize, chunk);
-                split.weight(word, |_, [_, differ]| odd += u64::from(differ.count_ones()));
+                for j in 0..split.words {
+                    let [_, [differ]] = split.weight(j, |i| [word[i]]);
+                    odd += u64::from(differ.count_ones());
+                }
             }
             i128::from(odd) << form.significance(plane)
         })

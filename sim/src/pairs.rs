@@ -14,6 +14,8 @@ pub(crate) struct PairSplit {
     pub half: usize,
     /// Words of one half.
     pub words: usize,
+    /// Words of all lanes, as they stand on a port.
+    pub port_words: usize,
     /// Pairs in the last word.
     last_mask: u64,
     /// The padding lane of an odd number of lanes, as a bit of the last word of the second half.
@@ -27,52 +29,55 @@ impl PairSplit {
         PairSplit {
             half,
             words: half.div_ceil(64),
+            port_words: lanes.div_ceil(64),
             last_mask: low_mask(last_pair + 1),
             padding: if lanes % 2 == 1 { 1 << last_pair } else { 0 },
         }
     }
 
-    /// Splits the words of an activation: a1, a2 and a1 ^ a2; 0 past the last pair.
+    /// Word `j` of the split of several activations: a1, a2 and a1 ^ a2 of each; 0 past the last pair.
+    ///
+    /// `word(i)` is word i of each, `i < self.port_words`.
     #[inline(always)]
-    pub fn activation(&self, word: &[u64], mut put: impl FnMut(usize, ActivationPair)) {
-        self.halves(word, |j, a1, a2| put(j, [a1, a2, a1 ^ a2]));
+    pub fn activation<const N: usize>(
+        &self,
+        j: usize,
+        word: impl Fn(usize) -> [u64; N],
+    ) -> [ActivationPair; N] {
+        let [first, second] = self.halves(j, word);
+        std::array::from_fn(|i| [first[i], second[i], first[i] ^ second[i]])
     }
 
-    /// Splits the words of a weight: not w1 and w1 ^ w2; 0 past the last pair, so that with activations of 0
-    /// the pair bits there are 0.
+    /// Word `j` of the split of several weights: not w1 of each, then w1 ^ w2 of each; 0 past the last pair, so
+    /// that with activations of 0 the pair bits there are 0.
     #[inline(always)]
-    pub fn weight(&self, word: &[u64], mut put: impl FnMut(usize, [u64; 2])) {
-        self.halves(word, |j, w1, w2| {
-            let (mask, padding) = self.edges(j);
-            put(j, [!w1 & mask, w1 ^ (w2 | padding)]);
-        });
+    pub fn weight<const N: usize>(
+        &self,
+        j: usize,
+        word: impl Fn(usize) -> [u64; N],
+    ) -> [[u64; N]; 2] {
+        let [first, second] = self.halves(j, word);
+        let (mask, padding) = self.edges(j);
+        [
+            first.map(|w1| !w1 & mask),
+            std::array::from_fn(|i| first[i] ^ (second[i] | padding)),
+        ]
     }
 
-    /// Calls `put` with the words of both halves.
+    /// Word `j` of both halves of several operands, side by side so that vectors hold them.
+    ///
+    /// Lanes past the last one, and so the padding lane, are 0.
     #[inline(always)]
-    fn halves(&self, word: &[u64], mut put: impl FnMut(usize, u64, u64)) {
-        if self.half.is_multiple_of(64) {
-            let (first, second) = word.split_at(self.words);
-            for (j, (first, second)) in first.iter().zip(second).enumerate() {
-                put(j, *first, *second);
-            }
-        } else {
-            for (j, first) in word[..self.words].iter().enumerate() {
-                put(j, first & self.edges(j).0, self.second(word, j));
-            }
-        }
-    }
-
-    /// Lanes H.. of a word; lanes past the last one, and so the padding lane, are 0.
-    #[inline(always)]
-    fn second(&self, word: &[u64], j: usize) -> u64 {
+    fn halves<const N: usize>(&self, j: usize, word: impl Fn(usize) -> [u64; N]) -> [[u64; N]; 2] {
+        let (mask, _) = self.edges(j);
+        let first = word(j).map(|word| word & mask);
         let (index, shift) = (self.half / 64 + j, self.half % 64);
-        let low = word[index] >> shift;
-        match word.get(index + 1) {
-            // In two steps: a shift by 64 is none.
-            Some(next) => low | next << 1 << (63 - shift),
-            None => low,
+        let mut second = word(index).map(|word| word >> shift);
+        if shift > 0 && index + 1 < self.port_words {
+            let next = word(index + 1);
+            second = std::array::from_fn(|i| second[i] | next[i] << (64 - shift));
         }
+        [first, second]
     }
 
     /// The pairs of word `j` and its padding lane.
@@ -117,13 +122,12 @@ mod tests {
                     u64::from(x1 + x2 + (a1 ^ a2) >= 2)
                 })
                 .sum();
-            let (mut a_pairs, mut w_pairs) = (Vec::new(), Vec::new());
-            split.activation(&a, |_, pair| a_pairs.push(pair));
-            split.weight(&w, |_, pair| w_pairs.push(pair));
-            assert_eq!((a_pairs.len(), w_pairs.len()), (split.words, split.words));
-            let pairs = a_pairs.into_iter().zip(w_pairs);
-            let counted: u32 = pairs
-                .map(|(a, [not_w1, ow])| crate::kernel::pair_bits(a, not_w1, ow).count_ones())
+            let counted: u32 = (0..split.words)
+                .map(|j| {
+                    let [a] = split.activation(j, |i| [a[i]]);
+                    let [[not_w1], [ow]] = split.weight(j, |i| [w[i]]);
+                    crate::kernel::pair_bits(a, not_w1, ow).count_ones()
+                })
                 .sum();
             assert_eq!(u64::from(counted), expected, "{lanes} lanes");
         }

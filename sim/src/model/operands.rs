@@ -17,8 +17,6 @@ pub(super) struct Geometry {
     pub blocks: usize,
     pub activation_branches: usize,
     pub weight_branches: usize,
-    /// Words of one branch of one operand on the port.
-    port_words: usize,
     pub split: PairSplit,
     shift_amounts: Vec<u32>,
     pub low_width: u32,
@@ -39,7 +37,6 @@ impl Geometry {
             blocks: (c.columns as usize).div_ceil(BLOCK),
             activation_branches: c.activation_branches as usize,
             weight_branches: c.weight_branches as usize,
-            port_words: c.lanes.div_ceil(64) as usize,
             split: PairSplit::new(c.lanes as usize),
             shift_amounts: design.shift_amounts.clone(),
             low_width: design.accumulator_low_width,
@@ -72,7 +69,7 @@ pub(super) struct Stage {
     pub entry: Vec<u32>,
     /// `[group of rows][branch][word]`; rows past the last one are 0.
     activation: Vec<ActivationGroup>,
-    /// `[block of columns][branch][word]`; columns past the last one are 0.
+    /// `[block of columns][branch][word]`; columns past the last one are weights of 0.
     weight: Vec<WeightPair>,
 }
 
@@ -122,36 +119,46 @@ impl Stage {
 
     #[inline(always)]
     fn take_activation(&mut self, port: &[u64], g: &Geometry) {
-        let branches = g.activation_branches;
-        let expected = g.rows * branches * g.port_words;
-        assert_eq!(port.len(), expected, "words of the activation port");
-        for row in 0..g.rows {
-            for m in 0..branches {
-                let word = &port[(row * branches + m) * g.port_words..][..g.port_words];
-                let at = (row / GROUP * branches + m) * g.split.words;
-                let pairs = &mut self.activation[at..][..g.split.words];
-                let put = |j: usize, pair| pairs[j][row % GROUP] = pair;
-                g.split.activation(word, put);
+        let words = g.activation_branches * g.split.port_words;
+        assert_eq!(port.len(), g.rows * words, "words of the activation port");
+        let groups = self
+            .activation
+            .chunks_exact_mut(g.activation_branches * g.split.words);
+        for (group, port) in groups.zip(port.chunks(GROUP * words)) {
+            for (m, branch) in group.chunks_exact_mut(g.split.words).enumerate() {
+                let word = |i| strided(&port[m * g.split.port_words + i..], words);
+                for (j, pairs) in branch.iter_mut().enumerate() {
+                    *pairs = g.split.activation(j, word);
+                }
             }
         }
     }
 
     #[inline(always)]
     fn take_weight(&mut self, port: &[u64], g: &Geometry) {
-        let branches = g.weight_branches;
-        let expected = g.columns * branches * g.port_words;
-        assert_eq!(port.len(), expected, "words of the weight port");
-        for column in 0..g.columns {
-            for k in 0..branches {
-                let word = &port[(column * branches + k) * g.port_words..][..g.port_words];
-                let at = (column / BLOCK * branches + k) * g.split.words;
-                let pairs = &mut self.weight[at..][..g.split.words];
-                g.split.weight(word, |j, [not_w1, differ]| {
-                    pairs[j][0][column % BLOCK] = not_w1;
-                    pairs[j][1][column % BLOCK] = differ;
-                });
+        let words = g.weight_branches * g.split.port_words;
+        assert_eq!(port.len(), g.columns * words, "words of the weight port");
+        let blocks = self
+            .weight
+            .chunks_exact_mut(g.weight_branches * g.split.words);
+        for (block, port) in blocks.zip(port.chunks(BLOCK * words)) {
+            for (k, branch) in block.chunks_exact_mut(g.split.words).enumerate() {
+                let word = |i| strided(&port[k * g.split.port_words + i..], words);
+                for (j, pairs) in branch.iter_mut().enumerate() {
+                    *pairs = g.split.weight(j, word);
+                }
             }
         }
+    }
+}
+
+/// Every `stride`-th word, 0 past the end.
+#[inline(always)]
+fn strided<const N: usize>(words: &[u64], stride: usize) -> [u64; N] {
+    match words.first_chunk() {
+        // One load, where the general case takes one for each word.
+        Some(side_by_side) if stride == 1 => *side_by_side,
+        _ => std::array::from_fn(|i| words.get(i * stride).copied().unwrap_or(0)),
     }
 }
 
