@@ -154,8 +154,8 @@ const FAULTS: [(&str, &str, &str, &str); 8] = [
     (
         "a carry lost in the popcount",
         "popcount",
-        " 1'd1}",
-        " 1'd0}",
+        ", bits[9]} + ",
+        ", 1'd0} + ",
     ),
     (
         "a wrong shift",

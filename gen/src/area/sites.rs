@@ -3,7 +3,8 @@
 //! A Xilinx LUT site (LUT6_2) holds one function of six inputs, or two functions that have at most five inputs
 //! between them. Which LUTs share a site is a maximum matching. Carry chains restrict it: the LUT that drives
 //! S of a carry position sits in that position's site, and its second output is the position's DI, so it
-//! shares its site with the LUT that drives that DI and nothing else, or with no one. A real placer may share
+//! shares its site with the LUT that drives that DI and nothing else, or with no one. A position whose S is a constant or
+//! a net has its first output free for that, and hosts the LUT of its DI on the second. A real placer may share
 //! a few more; it also has reasons (control sets, congestion) to share fewer.
 
 use super::netlist::{Bit, Module};
@@ -26,7 +27,8 @@ pub(super) struct XilinxSites {
     pub(super) luts: u64,
     /// Sites that two LUTs share.
     pub(super) shared: u64,
-    /// Carry positions in use whose S no LUT drives: they only pass a carry or a net, and take a site too.
+    /// Carry positions in use whose S no LUT drives and whose site hosts no LUT for their DI: they only pass a carry
+    /// or a net, and take a site too.
     pub(super) passing: u64,
     /// Whether every pair that fits was considered; otherwise `shared` is a lower bound.
     pub(super) exact: bool,
@@ -79,7 +81,7 @@ struct Chains {
     taken: HashSet<usize>,
     /// How many of them have such a partner.
     pairs: usize,
-    /// Positions in use whose S no LUT of their own drives.
+    /// Positions in use without a LUT.
     passing: u64,
 }
 
@@ -110,25 +112,29 @@ impl Chains {
             .collect();
         // All the S first: a LUT that drives an S somewhere is no partner elsewhere.
         let mut taken = HashSet::new();
-        let mut passing = 0;
+        let mut passes = Vec::new();
         let mut hosts = Vec::new();
         for &(select, data) in &positions {
             match driver_of(select) {
                 Some(lut) if taken.insert(lut) => hosts.push((lut, data)),
-                _ => passing += 1,
+                _ => passes.push((select, data)),
             }
         }
-        let mut pairs = 0;
-        for (host, data) in hosts {
-            let Some(partner) = driver_of(data) else {
-                continue;
-            };
+        // The LUT that drives DI and nothing else sits in the position's site, on its second output.
+        let mut partner = |first: &[u32], data: Option<&Bit>| {
             let alone = data.and_then(Bit::net).and_then(|net| fanout.get(&net)) == Some(&1);
-            let fits = fit(&luts[host].inputs, &luts[partner].inputs);
-            if alone && fits && taken.insert(partner) {
-                pairs += 1;
-            }
-        }
+            driver_of(data)
+                .is_some_and(|lut| alone && fit(first, &luts[lut].inputs) && taken.insert(lut))
+        };
+        let pairs = hosts
+            .iter()
+            .filter(|(host, data)| partner(&luts[*host].inputs, *data))
+            .count();
+        let hosting = passes.iter().filter(|(select, data)| {
+            let select: Vec<u32> = select.and_then(Bit::net).into_iter().collect();
+            partner(&select, *data)
+        });
+        let passing = passes.len() as u64 - hosting.count() as u64;
         Self {
             taken,
             pairs,

@@ -352,7 +352,6 @@ impl<'a> Printer<'a> {
                 Some(first) => {
                     let (bits, base) = &self.bits[m];
                     let carry = slice(signal(bits), 1, offset(1, first - base));
-                    let one = Expression::Literal(true.into());
                     let width = width_out + 1;
                     let with = |operand, low| {
                         let up = binary(cast(operand, width), Op::Shl, constant(1));
@@ -365,7 +364,7 @@ impl<'a> Printer<'a> {
                             width: width as usize,
                             offset: offset(width, 0),
                             replacement: binary(
-                                with(operand(0), one),
+                                with(operand(0), carry.clone()),
                                 Op::Add,
                                 with(operand(1), carry),
                             ),

