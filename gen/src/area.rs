@@ -424,7 +424,7 @@ pub fn run_area_report(yosys: &Found, units: &[Unit]) -> Result<String, AreaErro
         .collect::<Result<Vec<_>, _>>()?;
     let rows: Vec<(&Unit, &Area)> = units.iter().zip(&areas).collect();
     let mut text = format!(
-        "Measured with {} {}: synthesis, before place and route.\n\n",
+        "# Area\n\nWritten by `xnorforge area` (`make area`) with {} {}: synthesis, before place and route.\n\n",
         yosys.tool.name, yosys.version
     );
     let targets: BTreeSet<usize> = units.iter().map(|u| target_order(u.target)).collect();
@@ -581,8 +581,9 @@ pub fn element_unit(design: &Design) -> Result<Unit, EmitError> {
 pub fn row_unit(design: &Design) -> Result<Unit, EmitError> {
     let config = design.config();
     let (pm, width) = (config.activation_branches, design.row_sum_width());
+    let branches = if pm == 1 { "branch" } else { "branches" };
     Ok(Unit {
-        structure: format!("its row unit, {pm} activation branches, {width}-bit accumulator"),
+        structure: format!("its row unit, {pm} activation {branches}, {width}-bit accumulator"),
         target: config.target,
         lanes: config.lanes,
         operations: 0,

@@ -42,7 +42,12 @@ fn gemm(rows: u64, columns: u64, elements: u64) -> Gemm {
 fn rtl(design: &Design) -> VerilatedArray {
     let package = xnorforge_hdl::generate(design).expect("presets can be emitted");
     let verilator = Verilator::find().expect("Verilator and g++ are installed (make setup)");
-    VerilatedArray::new(&verilator, design, &package.files, &ArrayOptions::default())
+    let files: Vec<_> = package
+        .files
+        .into_iter()
+        .map(|f| (f.name, f.text))
+        .collect();
+    VerilatedArray::new(&verilator, design, &files, &ArrayOptions::default())
         .expect("the RTL builds")
 }
 

@@ -8,7 +8,6 @@
 //! `write_bench` is for use by hand (`testbenches/README.md`): it writes the vectors of one configuration.
 
 mod bench;
-#[allow(dead_code)] // other tests use the rest
 mod common;
 
 use bench::Bench;

@@ -990,11 +990,11 @@ fn instance_variables(child: &ChildInfo<'_>, assigns: &[Assign]) -> Vec<String> 
     let from_kernel = assigns.iter().find(|a| {
         a.loops.len() == looping && looping > 0 && child.ports.iter().any(|p| p.net == a.target.net)
     });
-    let mut names = from_kernel.map_or_else(Vec::new, |a| {
+    let names: Vec<String> = from_kernel.map_or_else(Vec::new, |a| {
         a.loops.iter().map(|l| l.variable.clone()).collect()
     });
     let mut fallback = ["i", "j", "n"].into_iter();
-    let mut taken = names.drain(..).collect::<Vec<_>>().into_iter();
+    let mut taken = names.into_iter();
     child
         .dims
         .iter()

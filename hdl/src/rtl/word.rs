@@ -35,9 +35,9 @@ impl Word {
 
     /// The bits given, bit 0 first.
     pub fn from_bits(bits: impl IntoIterator<Item = bool>) -> Self {
-        let (mut words, mut width) = (Vec::new(), 0);
+        let (mut words, mut width) = (Vec::new(), 0usize);
         for bit in bits {
-            if width % 64 == 0 {
+            if width.is_multiple_of(64) {
                 words.push(0);
             }
             words[width / 64] |= u64::from(bit) << (width % 64);
@@ -99,7 +99,7 @@ impl Word {
     }
 
     fn trim(mut self) -> Self {
-        if self.width % 64 != 0 {
+        if !self.width.is_multiple_of(64) {
             *self.words.last_mut().expect("never empty") &= (1 << (self.width % 64)) - 1;
         }
         self

@@ -1,5 +1,7 @@
 //! Random designs and products for the tests; everything follows from the seed.
 
+#![allow(dead_code)] // each test file uses its part
+
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
