@@ -89,7 +89,7 @@ fn copy(from: &Path, to: &Path) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().is_file() {
             fs::copy(entry.path(), to.join(name)).unwrap();
-        } else if !name.starts_with("build-") {
+        } else if !name.ends_with(".build") {
             copy(&entry.path(), &to.join(name));
         }
     }

@@ -216,22 +216,13 @@ impl VerilatedArray {
             .set(ports.operand_valid, &[inputs.operand.is_some().into()]);
         self.model
             .set(ports.constant_write, &[inputs.constant.is_some().into()]);
-        match inputs.operand {
-            Some(beat) => self.drive_beat(beat),
-            None => self.drive_no_beat(),
+        // Without a beat or a write, its ports keep the last one: what is not valid must not matter.
+        if let Some(beat) = inputs.operand {
+            self.drive_beat(beat);
         }
         if let Some(write) = inputs.constant {
             self.drive_constant(write);
         }
-    }
-
-    /// Control ports fall to 0; the data ports keep the last beat, which must not matter.
-    fn drive_no_beat(&mut self) {
-        let (model, ports) = (&mut self.model, &self.ports);
-        model.set(ports.operand_first, &[0]);
-        model.set(ports.operand_last, &[0]);
-        model.set(ports.operand_shift, &[0]);
-        model.set(ports.operand_row_mode, &[0]);
     }
 
     fn drive_beat(&mut self, beat: &Beat) {

@@ -71,14 +71,7 @@ const COMPILER_FLAGS: [&str; 10] = [
     "-DVL_USER_FATAL",
 ];
 
-const LINKER_FLAGS: [&str; 6] = [
-    "-shared",
-    "-pthread",
-    "-Wl,-Bsymbolic",
-    "-Wl,-z,defs",
-    "-Wl,-O1",
-    "-o",
-];
+const LINKER_FLAGS: [&str; 5] = ["-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,-z,defs", "-o"];
 
 /// Bytes of generated C++ from which on a design is compiled in several units side by side. Each unit reads
 /// Verilator's headers again, which costs about a second.

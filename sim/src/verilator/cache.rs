@@ -96,10 +96,7 @@ impl Cache {
             tracing::warn!(entry = %entry.display(), "a cached build is damaged; it is made again");
             fs::remove_dir_all(&entry).map_err(ToolError::io("remove", &entry))?;
         }
-        let work = tempfile::Builder::new()
-            .prefix("build-")
-            .tempdir_in(&shelf)
-            .map_err(ToolError::io("create a folder in", &shelf))?;
+        let work = work_folder(&shelf, key)?;
         let kept = make(work.path())?;
         let finished = finish(work.path(), &kept)?;
         fs::rename(&finished, &entry).map_err(ToolError::io("create", &entry))?;
@@ -128,6 +125,20 @@ impl Cache {
             excerpt,
         }
     }
+}
+
+/// A folder to build in, removed when it is dropped; one that a killed process left behind is replaced.
+fn work_folder(shelf: &Path, key: &str) -> Result<tempfile::TempDir, ToolError> {
+    let name = format!("{key}.build");
+    let left = shelf.join(&name);
+    if left.exists() {
+        fs::remove_dir_all(&left).map_err(ToolError::io("remove", &left))?;
+    }
+    tempfile::Builder::new()
+        .prefix(&name)
+        .rand_bytes(0)
+        .tempdir_in(shelf)
+        .map_err(ToolError::io("create a folder in", shelf))
 }
 
 /// Takes a file lock, waiting for it; it is given back when the file is dropped, or when the process ends.
@@ -229,11 +240,23 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_build_leaves_no_entry() {
+    fn a_failed_build_leaves_nothing_and_a_killed_one_does_not_hinder() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path().to_owned());
         let failed = cache.entry("kind", "key", |_| Err(ToolError::Source("no".into())));
         assert!(failed.is_err());
-        assert!(!folder.path().join("kind/key").exists());
+        let left: Vec<_> = fs::read_dir(folder.path().join("kind"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["key.lock"]);
+
+        fs::create_dir_all(folder.path().join("kind/key.build/finished")).unwrap();
+        let made = cache.entry("kind", "key", |work| {
+            let file = work.join("file");
+            fs::write(&file, "text").unwrap();
+            Ok(vec![file])
+        });
+        assert!(made.unwrap().join("file").exists());
     }
 }

@@ -31,3 +31,4 @@ pub use cache::default_cache_folder;
 pub use model::{Library, VerilatedModel};
 pub use source::ModelSource;
 pub use tools::{INSTALL, ToolError, Toolchain};
+pub use xnorforge_hdl::emit::{Port, PortDirection};
