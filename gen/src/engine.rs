@@ -106,17 +106,7 @@ impl Total {
 
 /// Binary operation pairs that a design can do in one cycle.
 pub fn pairs_per_cycle(design: &Design) -> u64 {
-    let c = design.config();
-    [
-        c.rows,
-        c.columns,
-        c.lanes,
-        c.activation_branches,
-        c.weight_branches,
-    ]
-    .iter()
-    .map(|factor| u64::from(*factor))
-    .product()
+    design.config().binary_pairs_per_cycle()
 }
 
 /// A layer that does not fit the design.

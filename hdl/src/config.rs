@@ -319,6 +319,21 @@ impl ArrayConfig {
             .collect()
     }
 
+    /// Binary operation pairs (an XNOR and its share of the sum) that the array does in one cycle:
+    /// rows x columns x lanes x activation branches x weight branches.
+    pub fn binary_pairs_per_cycle(&self) -> u64 {
+        [
+            self.rows,
+            self.columns,
+            self.lanes,
+            self.activation_branches,
+            self.weight_branches,
+        ]
+        .into_iter()
+        .map(u64::from)
+        .product()
+    }
+
     /// The flags of the `xnorforge` command that stand for this configuration.
     pub fn command_flags(&self) -> String {
         let mut flags = format!(
@@ -441,16 +456,7 @@ impl Design {
             c.weight_bits,
         )?;
         check_range("reduction_max", c.reduction_max, 1, REDUCTION_MAX)?;
-        let product = [
-            c.rows,
-            c.columns,
-            c.lanes,
-            c.activation_branches,
-            c.weight_branches,
-        ]
-        .iter()
-        .map(|v| u64::from(*v))
-        .product::<u64>();
+        let product = c.binary_pairs_per_cycle();
         if product > BINARY_OPS_PER_CYCLE_MAX {
             return Err(ConfigError::TooLarge {
                 rows: c.rows,

@@ -66,16 +66,7 @@ impl CycleReport {
         // All passes but the last are alike.
         let (first, last) = (plan.pass(0), plan.pass(plan.pass_count() - 1));
         let cycles = (plan.pass_count() - 1) * pass_cycles(&first) + pass_cycles(&last);
-        let capacity = [
-            c.rows,
-            c.columns,
-            c.lanes,
-            c.activation_branches,
-            c.weight_branches,
-        ]
-        .iter()
-        .map(|factor| f64::from(*factor))
-        .product::<f64>();
+        let capacity = c.binary_pairs_per_cycle() as f64;
         let binary_pairs = plan.shape().binary_pairs();
         CycleReport {
             cycles,
