@@ -239,3 +239,36 @@ fn the_generated_element_takes_two_thirds_of_the_naive_one_or_less() {
         "{report}"
     );
 }
+
+/// What a whole bit-serial element with its accumulator may take, in sites per lane. Operands of up to 8 x 8 bits and
+/// 4096 elements: the widest accumulator that is usual.
+#[test]
+fn elements_stay_below_their_bars() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    for (target, lanes, bar) in [
+        (Target::Xilinx, 256, 1.05),
+        (Target::Ecp5, 64, 2.0),
+        (Target::Ice40, 64, 2.0),
+    ] {
+        let config = ArrayConfig {
+            lanes,
+            activation_bits: 8,
+            weight_bits: 8,
+            target,
+            ..ArrayConfig::default()
+        };
+        let unit = element_unit(&config.validate().unwrap()).unwrap();
+        let area = measure(&yosys, &unit.verilog, target).unwrap();
+        let per_lane = area.sites as f64 / f64::from(lanes);
+        println!(
+            "{target}, {lanes} lanes: {} sites, {per_lane:.3} per lane",
+            area.sites
+        );
+        assert!(
+            per_lane <= bar,
+            "{target}: {per_lane:.3} per lane, bar {bar}"
+        );
+    }
+}
