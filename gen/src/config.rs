@@ -175,6 +175,7 @@ mod tests {
             popcount_stages: 1,
             constant_entries: 4,
             target: Target::Asic,
+            ..ArrayConfig::default()
         };
         assert_eq!(resolve(&config.command_flags()), config);
     }

@@ -10,6 +10,7 @@
 //! assert_eq!(design.config().rows, 2);
 //! ```
 
+use crate::accelerator::AcceleratorConfig;
 use crate::popcount::PopcountPlan;
 use crate::schedule;
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,56 @@ pub enum ConfigError {
         /// The nearest legal value upwards.
         suggestion: u32,
     },
+    /// A field that must divide another one.
+    #[error(
+        "`accelerator.{field}` = {value} does not divide `{of_field}` = {of}; choose a divisor of {of}"
+    )]
+    NoDivisor {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: u32,
+        /// The field that it must divide.
+        of_field: &'static str,
+        /// Its value.
+        of: u32,
+    },
+    /// A size that must be a power of two.
+    #[error(
+        "`accelerator.{field}` = {value} is not a power of two in {min}..={max}; choose {suggestion}"
+    )]
+    PowerOfTwo {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: u32,
+        /// Smallest value allowed.
+        min: u32,
+        /// Largest value allowed.
+        max: u32,
+        /// The nearest legal value upwards.
+        suggestion: u32,
+    },
+    /// More columns than a memory word has lanes.
+    #[error(
+        "`columns` = {columns} is past `lanes` = {lanes}: the accelerator packs a column tile into one memory word; lower `columns`, raise `lanes`, or generate the array alone"
+    )]
+    AcceleratorColumns {
+        /// Columns.
+        columns: u32,
+        /// Lanes.
+        lanes: u32,
+    },
+    /// Results wider than the result stream.
+    #[error(
+        "results would have {bits} bits, past the {limit} of a value in the accelerator's result stream; lower `reduction_max`, `activation_bits` or `weight_bits`, or generate the array alone"
+    )]
+    AcceleratorResult {
+        /// Their width.
+        bits: u32,
+        /// The limit.
+        limit: u32,
+    },
     /// A target that is not known.
     #[error("`target` = \"{0}\" is unknown; choose one of generic, xilinx, ecp5, ice40, asic")]
     UnknownTarget(String),
@@ -245,6 +296,14 @@ pub struct ArrayConfig {
     pub constant_entries: u32,
     /// Device family.
     pub target: Target,
+    /// The accelerator around the array.
+    #[serde(skip_serializing_if = "is_default_accelerator")]
+    pub accelerator: AcceleratorConfig,
+}
+
+/// The array's identity does not change with sizes that were left alone.
+fn is_default_accelerator(config: &AcceleratorConfig) -> bool {
+    *config == AcceleratorConfig::default()
 }
 
 impl Default for ArrayConfig {
@@ -262,6 +321,7 @@ impl Default for ArrayConfig {
             popcount_stages: 2,
             constant_entries: 16,
             target: Target::Generic,
+            accelerator: AcceleratorConfig::default(),
         }
     }
 }
@@ -311,12 +371,21 @@ impl ArrayConfig {
         toml::to_string(self).expect("a flat structure of numbers is always valid TOML")
     }
 
-    /// SHA-256 of the canonical TOML, in hexadecimal: the configuration's identity.
-    pub fn hash(&self) -> String {
+    /// SHA-256 of the canonical TOML, in hexadecimal: the identity of the accelerator.
+    pub fn accelerator_hash(&self) -> String {
         Sha256::digest(self.to_toml().as_bytes())
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect()
+    }
+
+    /// The same without the table `[accelerator]`: the identity of the array alone.
+    pub fn hash(&self) -> String {
+        let array = ArrayConfig {
+            accelerator: AcceleratorConfig::default(),
+            ..self.clone()
+        };
+        array.accelerator_hash()
     }
 
     /// Binary operation pairs (an XNOR and its share of the sum) that the array does in one cycle:

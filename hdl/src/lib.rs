@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`accelerator`] | the accelerator's sizes, [`AcceleratorDesign`], and its descriptors |
 //! | [`config`] | [`ArrayConfig`], its limits, and [`Design`]: every derived width |
 //! | [`schedule`] | the order of branch pairs and the bounds that widths follow from |
 //! | [`popcount`] | the plan of a popcount |
@@ -12,6 +13,7 @@
 //! | [`stock`] | RustHDL's own generator, the emitter's oracle |
 //! | [`timing`] | every latency as a closed formula |
 
+pub mod accelerator;
 pub mod config;
 pub mod emit;
 pub mod hardware;
@@ -21,5 +23,6 @@ pub mod schedule;
 pub mod stock;
 pub mod timing;
 
+pub use accelerator::{AcceleratorConfig, AcceleratorDesign};
 pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};
 pub use emit::{EmitError, Package, generate};
