@@ -4,4 +4,4 @@ pub mod config;
 pub mod descriptor;
 
 pub use config::{AcceleratorConfig, AcceleratorDesign};
-pub use descriptor::{DESCRIPTOR_WORDS, Descriptor, Field, Mode, Opcode};
+pub use descriptor::{DESCRIPTOR_WORDS, Descriptor, Field, FieldRange, Mode, Opcode, When};
