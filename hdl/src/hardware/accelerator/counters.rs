@@ -24,8 +24,10 @@ pub struct Counters {
     pub state_pool: Net<In>,
     /// INPUT runs.
     pub state_input: Net<In>,
-    /// A descriptor waits for the weight port.
+    /// A descriptor goes as soon as the weight port does not work.
     pub state_weights: Net<In>,
+    /// The weight port works.
+    pub weights_busy: Net<In>,
     /// A beat stands at the array.
     pub operand_valid: Net<In>,
     /// No beat, for want of a patch.
@@ -92,6 +94,7 @@ impl Counters {
             state_pool: Net::new(1),
             state_input: Net::new(1),
             state_weights: Net::new(1),
+            weights_busy: Net::new(1),
             operand_valid: Net::new(1),
             waiting: Net::new(1),
             drain_stall: Net::new(1),
@@ -137,7 +140,7 @@ impl Counters {
 impl Logic for Counters {
     #[hdl_gen]
     fn update(&mut self) {
-        if self.state_weights.val().any() {
+        if (self.state_weights.val() & self.weights_busy.val()).any() {
             self.cause.next = self.cause_weights.val();
         } else if self.state_input.val().any() {
             self.cause.next = self.cause_input.val();

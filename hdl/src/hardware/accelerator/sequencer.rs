@@ -97,7 +97,7 @@ pub struct Sequencer {
     pub state_pool: Net<Out>,
     /// INPUT runs.
     pub state_input: Net<Out>,
-    /// A descriptor waits for the weight port.
+    /// A descriptor goes as soon as the weight port does not work.
     pub state_weights: Net<Out>,
     memory: WordMemory,
     check: DescriptorCheck,
@@ -135,6 +135,7 @@ pub struct Sequencer {
     is_input: Net<Local>,
     is_weights: Net<Local>,
     is_unknown: Net<Local>,
+    for_weights: Net<Local>,
     blocked: Net<Local>,
     goes: Net<Local>,
     ends: Net<Local>,
@@ -271,6 +272,7 @@ impl Sequencer {
             is_input: Net::new(1),
             is_weights: Net::new(1),
             is_unknown: Net::new(1),
+            for_weights: Net::new(1),
             blocked: Net::new(1),
             goes: Net::new(1),
             ends: Net::new(1),
@@ -421,9 +423,9 @@ impl Logic for Sequencer {
         self.is_input.next = (self.opcode.val() == self.opcode_input.val()).into();
         self.is_weights.next = (self.opcode.val() == self.opcode_weights.val()).into();
         self.is_unknown.next = (self.opcode.val() > self.opcode_weights.val()).into();
-        self.blocked.next = self.pending.q.val()
-            & self.weights_busy.val()
-            & (self.wait_weights.val() | self.is_weights.val());
+        self.for_weights.next =
+            self.pending.q.val() & (self.wait_weights.val() | self.is_weights.val());
+        self.blocked.next = self.for_weights.val() & self.weights_busy.val();
         self.pending.clock.next = self.clock.val();
         self.pending.reset.next = self.clear.val();
         self.pending.d.next = self.blocked.val() | self.chain.q.val().get_bit(41).into();
@@ -525,6 +527,6 @@ impl Logic for Sequencer {
         self.state_compute.next = self.compute_r.q.val();
         self.state_pool.next = self.pool_r.q.val();
         self.state_input.next = self.input_r.q.val();
-        self.state_weights.next = self.blocked.val();
+        self.state_weights.next = self.for_weights.val();
     }
 }
