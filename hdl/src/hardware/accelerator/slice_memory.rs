@@ -23,15 +23,15 @@ pub struct SliceMemory {
     pub write: Net<In>,
     /// Which word.
     pub write_address: Net<In>,
-    /// The whole word: plane i, lane l at bit `i*L + l`.
-    pub write_value: Net<In>,
+    /// The whole word, one net for each plane.
+    pub write_value: Vec<Net<In>>,
     /// Reads at this edge.
     pub read: Net<In>,
     /// Which word.
     pub read_address: Net<In>,
     /// What was read last.
-    pub value: Net<Out>,
-    _memory: Vec<Word>,
+    pub value: Vec<Net<Out>>,
+    _memory: Vec<Vec<Word>>,
     _planes: u32,
     _slices: u32,
     _granule: u32,
@@ -41,7 +41,8 @@ impl SliceMemory {
     /// A memory of `words` words, a power of two of at least 2, for a design.
     pub fn new(design: &AcceleratorDesign, words: u32) -> Self {
         let planes = design.design().config().activation_branches;
-        let (slices, granule, width) = (design.slices, design.granule_lanes, design.word_width);
+        let (slices, granule) = (design.slices, design.granule_lanes);
+        let lanes = slices * granule;
         let address = words.ilog2().max(1);
         SliceMemory {
             shape: Shape::new(
@@ -51,11 +52,11 @@ impl SliceMemory {
             clock: Signal::default(),
             write: Net::new(slices),
             write_address: Net::new(address),
-            write_value: Net::new(width),
+            write_value: Net::vector(planes, lanes),
             read: Net::new(1),
             read_address: Net::new(address),
-            value: Net::new(width),
-            _memory: vec![Word::zero(width as usize); words as usize],
+            value: Net::vector(planes, lanes),
+            _memory: vec![vec![Word::zero(lanes as usize); planes as usize]; words as usize],
             _planes: planes,
             _slices: slices,
             _granule: granule,
@@ -71,7 +72,7 @@ impl SliceMemory {
     fn one_memory(&self) -> String {
         let mut text = format!(
             "    reg [{}:0] memory [0:{}];\n\n    always @(posedge clock) begin\n",
-            self.value.next.bits() - 1,
+            self._planes * self._slices * self._granule - 1,
             self._memory.len() - 1
         );
         for slice in 0..self._slices {
@@ -138,22 +139,26 @@ impl Logic for SliceMemory {
             return;
         }
         if self.read.val().any() {
-            self.value.next = self._memory[self.read_address.val().to_u64() as usize].clone();
+            let word = &self._memory[self.read_address.val().to_u64() as usize];
+            for (plane, value) in self.value.iter_mut().zip(word) {
+                plane.next = value.clone();
+            }
         }
-        let (write, value) = (self.write.val(), self.write_value.val());
-        let address = self.write_address.val().to_u64() as usize;
-        for slice in (0..self._slices).filter(|s| write.get_bit(*s as usize)) {
-            for plane in 0..self._planes {
-                let low = self.place(plane, slice);
-                for bit in (low..low + self._granule).map(|b| b as usize) {
-                    self._memory[address].set_bit(bit, value.get_bit(bit));
+        let write = self.write.val();
+        let word = &mut self._memory[self.write_address.val().to_u64() as usize];
+        for (plane, value) in word.iter_mut().zip(&self.write_value) {
+            for bit in 0..plane.bits() {
+                if write.get_bit(bit / self._granule as usize) {
+                    plane.set_bit(bit, value.val().get_bit(bit));
                 }
             }
         }
     }
 
     fn connect(&mut self) {
-        self.value.connect();
+        for plane in &mut self.value {
+            plane.connect();
+        }
     }
 
     fn hdl(&self) -> Verilog {
