@@ -69,7 +69,12 @@ fn fewer_branches_of_the_same_memories_are_an_entry_of_their_own() {
         for network in [&network, &low] {
             let found = interpret(&program, network, &input);
             let name = &network.name;
-            assert_eq!(found, expected(network, &input), "seed {seed}, {name}");
+            assert_eq!(
+                found,
+                expected(network, &input),
+                "seed {seed}, {name}: {:?} {network:?}",
+                design.design().config()
+            );
         }
         let alone = Program::compile(&design, 1, &network).unwrap();
         let words = |program: &Program| {

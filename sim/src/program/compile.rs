@@ -892,13 +892,17 @@ impl<'a> Emitter<'a> {
         fields.set(Field::InPitch, layout.pitch.into())?;
         fields.set(Field::InLast, base + layout.words() as i64 - 1)?;
         fields.set(Field::Groups, groups.into())?;
-        Walk::new(
+        let walk = Walk::new(
             window,
             stage.shape,
             stage.output_shape,
             layout.pixel_granules,
             granules,
-        )
+        );
+        match stage.work {
+            Work::Product { .. } => walk.in_long_runs(window, stage.shape),
+            Work::Pool(_) => walk,
+        }
         .set(fields)?;
         let rows = u64::from(self.design.design().config().rows);
         let shape = stage.output_shape;

@@ -75,7 +75,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// The walk of a window over pixels of `pixel` granules, of which `granules` are read.
+    /// The walk of a window over pixels of `pixel` granules, of which `granules` are read, tap by tap.
     pub fn new(
         window: &Window,
         input: Shape,
@@ -87,8 +87,7 @@ impl Walk {
             [pixel, granules.start, granules.end - granules.start].map(i64::from);
         let (height, width) = (i64::from(input.height), i64::from(input.width));
         let (kh, kw) = (i64::from(window.kernel.0), i64::from(window.kernel.1));
-        let reads_all = count == cg;
-        let walk = Walk {
+        Walk {
             image_pitch: height * width * cg,
             line_granules: width * cg,
             run_granules: count,
@@ -103,35 +102,39 @@ impl Walk {
             origin_y: -i64::from(window.padding.top),
             step_y: window.stride.0.into(),
             tap_y: window.dilation.0.into(),
+        }
+    }
+
+    /// The same walk in as few runs as a patch allows.
+    pub fn in_long_runs(self, window: &Window, input: Shape) -> Self {
+        let reads_all = self.run_granules * i64::from(input.width) == self.line_granules;
+        let whole = Window {
+            stride: window.stride,
+            ..Window::whole(input)
         };
-        let is_whole = *window
-            == Window {
-                stride: window.stride,
-                ..Window::whole(input)
-            };
-        if reads_all && is_whole {
+        if reads_all && *window == whole {
             // A fully connected layer: the feature map is one pixel.
             return Walk {
-                line_granules: walk.image_pitch,
-                run_granules: walk.image_pitch,
+                line_granules: self.image_pitch,
+                run_granules: self.image_pitch,
                 runs: 1,
                 kernel_lines: 1,
                 in_height: 1,
                 step_x: 0,
                 tap_x: 0,
-                ..walk
+                ..self
             };
         }
         if reads_all && window.dilation.1 == 1 {
             // The taps of a line stand side by side.
             return Walk {
-                run_granules: kw * cg,
+                run_granules: self.runs * self.run_granules,
                 runs: 1,
                 tap_x: 0,
-                ..walk
+                ..self
             };
         }
-        walk
+        self
     }
 
     pub fn set(&self, fields: &mut Fields<'_>) -> Result<(), ProgramError> {

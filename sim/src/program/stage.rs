@@ -172,12 +172,24 @@ impl<'n> Builder<'n, '_> {
     fn list_outputs(&mut self) {
         for output in &self.network.outputs {
             let TensorType { shape, precision } = self.tensor_type(*output);
+            // A copy streams the numbers themselves.
+            let precision = precision.filter(|_| self.is_product(*output));
             self.result.outputs.push(OutputTensor {
                 images: self.images,
                 shape,
                 codes: precision
                     .map(|precision| TensorLayout::new(self.design, self.images, shape, precision)),
             });
+        }
+    }
+
+    /// Whether a product makes a tensor; else it comes from the input stream or the pool unit.
+    fn is_product(&self, id: TensorId) -> bool {
+        match id {
+            TensorId::Input => false,
+            TensorId::Layer(index) => {
+                !matches!(self.network.layers[index].operation, Operation::MaxPool(_))
+            }
         }
     }
 
@@ -286,7 +298,7 @@ impl<'n> Builder<'n, '_> {
             .residual
             .as_ref()
             .map(|residual| (self.read_residual(residual.tensor), residual));
-        let is_pool = matches!(layer.operation, Operation::MaxPool(_));
+        let is_pool = !self.is_product(id);
         let in_residual = needs.is_added && !is_pool;
         let is_stored = is_pool || needs.is_read || needs.is_added;
         let output = output_precision.filter(|_| is_stored).map(|precision| {
