@@ -20,6 +20,7 @@
 //! for an accelerator.
 
 mod check;
+pub mod fast;
 pub mod reference;
 
 use crate::encoder::Encoding;
