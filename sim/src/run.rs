@@ -13,7 +13,7 @@
 //! where the first bracket belongs to the row and the second, with bias and border, to the column.
 
 use crate::cycles::CycleReport;
-use crate::gemm::{Gemm, Operand};
+use crate::gemm::{Gemm, Operand, Precision};
 use crate::kernel::{
     ActivationGroup, BLOCK, GROUP, Significances, WeightPair, dispatched, sum_pairs,
 };
@@ -54,36 +54,50 @@ pub fn run(design: &Design, gemm: &Gemm) -> Result<RunReport, LowerError> {
 /// The product alone, by the packed kernel.
 fn multiply(gemm: &Gemm) -> Vec<i64> {
     let (x, w) = (gemm.activations(), gemm.weights());
-    let (rows, columns) = (x.vectors(), w.vectors());
-    let activation = StoredForm::native(x.precision());
-    let weights = PackedWeights::new(w, gemm, &activation);
-    let masks: Option<Vec<TapMask>> = gemm.classes().map(|classes| {
+    let border = gemm.classes();
+    let weights = PackedWeights::new(
+        w,
+        x.precision(),
+        gemm.bias(),
+        border.map(|classes| classes.valid.as_slice()),
+    );
+    let masks: Option<Vec<TapMask>> = border.map(|classes| {
         let pack = |valid: &Vec<bool>| TapMask::pack(valid, LANES);
         classes.valid.iter().map(pack).collect()
     });
-    let mut results = vec![0; rows * columns];
-    let panels = results.par_chunks_mut(PANEL_ROWS * columns).enumerate();
+    let elements = x.elements();
+    let mut results = vec![0; x.vectors() * w.vectors()];
+    let panels = results.par_chunks_mut(PANEL_ROWS * w.vectors()).enumerate();
     panels.for_each(|(index, results)| {
         let first = index * PANEL_ROWS;
-        let last = (first + PANEL_ROWS).min(rows);
-        let values = &x.values()[first * x.elements()..last * x.elements()];
-        let mut planes =
-            BitPlanes::pack_values(values, x.elements(), &activation, LANES, Padding::Zeros);
+        let last = (first + PANEL_ROWS).min(x.vectors());
+        let values = &x.values()[first * elements..last * elements];
         let mut classes = vec![0; last - first];
-        if let (Some(masks), Some(border)) = (&masks, gemm.classes()) {
+        let mut planes =
+            BitPlanes::pack_values(values, elements, &weights.activation, LANES, Padding::Zeros);
+        if let (Some(masks), Some(border)) = (&masks, border) {
             classes.copy_from_slice(&border.of_row[first..last]);
             for (row, class) in classes.iter().enumerate() {
                 planes.clear_invalid(row, &masks[*class as usize]);
             }
         }
-        let panel = PackedRows::new(&planes, &activation, &weights, x.elements(), classes);
-        multiply_panel(&panel, &weights, results);
+        weights.multiply_panel(&planes, elements, classes, results);
     });
     results
 }
 
+/// Rows that [`PackedWeights::multiply_rows`] makes at a time.
+pub(crate) struct RowPanel<'a> {
+    /// The first row.
+    pub first: usize,
+    /// `rows * elements` numbers, row by row.
+    pub values: &'a mut [i32],
+    /// The border class of each row. A tap outside must hold the number of code 0.
+    pub classes: &'a mut [u32],
+}
+
 /// The weights of a product and all terms that belong to its columns.
-struct PackedWeights {
+pub(crate) struct PackedWeights {
     form: StoredForm,
     activation: StoredForm,
     columns: usize,
@@ -96,7 +110,15 @@ struct PackedWeights {
 }
 
 impl PackedWeights {
-    fn new(w: &Operand, gemm: &Gemm, activation: &StoredForm) -> Self {
+    /// Packs weights for activations of a precision, with a bias for each column and, for each border class, which
+    /// taps are inside.
+    pub fn new(
+        w: &Operand,
+        activation: Precision,
+        bias: Option<&[i64]>,
+        classes: Option<&[Vec<bool>]>,
+    ) -> Self {
+        let activation = StoredForm::native(activation);
         let form = StoredForm::native(w.precision());
         let planes = BitPlanes::pack(w, &form, LANES, Padding::Ones);
         let (words, count) = (planes.chunks(), planes.planes());
@@ -117,13 +139,51 @@ impl PackedWeights {
             }
         }
         PackedWeights {
-            terms: column_terms(w, gemm, activation, &form, &odd),
+            terms: column_terms(w, bias, classes, &activation, &form, &odd),
             columns: w.vectors(),
-            activation: activation.clone(),
+            activation,
             form,
             words,
             pairs,
         }
+    }
+
+    /// Multiplies rows that `fill` makes, panel by panel, over the threads of the current rayon pool; `finish` takes
+    /// the first row of each panel and its results.
+    pub fn multiply_rows<T: Send>(
+        &self,
+        elements: usize,
+        outputs: &mut [T],
+        fill: impl Fn(RowPanel<'_>) + Sync,
+        finish: impl Fn(usize, &[i64], &mut [T]) + Sync,
+    ) {
+        let panels = outputs.par_chunks_mut(PANEL_ROWS * self.columns);
+        panels.enumerate().for_each(|(index, outputs)| {
+            let rows = outputs.len() / self.columns;
+            let first = index * PANEL_ROWS;
+            let (mut values, mut classes) = (vec![0; rows * elements], vec![0; rows]);
+            fill(RowPanel {
+                first,
+                values: &mut values,
+                classes: &mut classes,
+            });
+            let form = &self.activation;
+            let planes = BitPlanes::pack_values(&values, elements, form, LANES, Padding::Zeros);
+            let mut results = vec![0; outputs.len()];
+            self.multiply_panel(&planes, elements, classes, &mut results);
+            finish(first, &results, outputs);
+        });
+    }
+
+    fn multiply_panel(
+        &self,
+        planes: &BitPlanes,
+        elements: usize,
+        classes: Vec<u32>,
+        results: &mut [i64],
+    ) {
+        let panel = PackedRows::new(planes, &self.activation, self, elements, classes);
+        multiply_panel(&panel, self, results);
     }
 
     /// The words of one block of columns, plane by plane.
@@ -136,7 +196,8 @@ impl PackedWeights {
 /// The bracket of each column, with its bias, for each border class.
 fn column_terms(
     w: &Operand,
-    gemm: &Gemm,
+    bias: Option<&[i64]>,
+    classes: Option<&[Vec<bool>]>,
     activation: &StoredForm,
     weight: &StoredForm,
     odd: &[i64],
@@ -155,17 +216,16 @@ fn column_terms(
             let taps = values.iter().zip(valid);
             taps.map(|(w, v)| if *v { 0 } else { i64::from(*w) }).sum()
         });
-        let bias = gemm.bias().map_or(0, |bias| bias[q]);
+        let bias = bias.map_or(0, |bias| bias[q]);
         2 * fx * odd[q] - fx * fw * n
             + zx * stored
             + n * zx * zw
             + ((bias + fx * invalid) << divisor)
     };
     let columns = 0..w.vectors();
-    match gemm.classes() {
+    match classes {
         None => columns.map(|q| term(q, None)).collect(),
         Some(classes) => classes
-            .valid
             .iter()
             .flat_map(|valid| columns.clone().map(|q| term(q, Some(valid))))
             .collect(),
