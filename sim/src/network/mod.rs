@@ -16,7 +16,7 @@
 //! A fully connected layer is a convolution whose kernel is the whole feature map ([`Convolution::dense`]); an average
 //! pool is a [`Operation::SumPool`] whose requantization divides.
 //!
-//! [`reference`] executes a network in plain loops and gives the integers of every layer; [`crate::program`] compiles it
+//! [`mod@reference`] executes a network in plain loops and gives the integers of every layer; [`crate::program`] compiles it
 //! for an accelerator.
 
 mod check;
