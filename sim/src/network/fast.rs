@@ -61,8 +61,7 @@ impl Map {
 /// # Errors
 /// As [`super::reference::execute`].
 pub fn execute(network: &Network, input: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
-    let types = network.check()?;
-    network.check_input(input).map_err(NetworkError::Ends)?;
+    let types = network.check_run(input)?;
     let input = Map {
         images: input.images,
         shape: input.shape,
