@@ -3,12 +3,16 @@
 //! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
 
 mod compute;
+mod core;
 mod counters;
+mod driver;
 mod ports;
 mod sequencer;
 
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
+pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
+pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
     ProgramPortModel, ProgramPortOutputs, StreamBeat, WeightPortInputs, WeightPortModel,
