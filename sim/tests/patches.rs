@@ -8,6 +8,7 @@ use xnorforge_hdl::accelerator::{Descriptor, Field, Opcode};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::PatchSystem;
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig};
+use xnorforge_sim::accelerator::load_timing::{full_cycles, pool_cycles};
 use xnorforge_sim::accelerator::{PatchFields, PatchInputs, PatchSystemModel};
 use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
 
@@ -679,4 +680,78 @@ fn load_ports() {
 #[test]
 fn single_row_column_lane() {
     run(&config(1, 1, 1, 1, 1, 1), 10, 16);
+}
+
+/// The recurrence of the documentation against the model, which the other tests hold to the RTL.
+#[test]
+fn load_cycles() {
+    for (seed, config) in [
+        (1, ArrayConfig::preset("tiny").unwrap()),
+        (2, ArrayConfig::preset("default").unwrap()),
+        (3, config(4, 2, 96, 3, 1, 1)),
+        (4, config(4, 4, 32, 8, 1, 2)),
+        (5, config(6, 2, 16, 3, 2, 3)),
+        (6, config(4, 4, 16, 2, 1, 4)),
+    ] {
+        println!("seed {seed}, configuration {}", config.command_flags());
+        let design = design(&config);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for _ in 0..40 {
+            let layer = random_layer(&design, false, &mut rng);
+            let delay = *[0, 0, 3, 200].get(rng.random_range(0..4)).unwrap();
+            let expected = full_cycles(&design, &layer.descriptor, |_, full| full + delay);
+            assert_eq!(
+                model_full_cycles(&design, &layer.descriptor, delay),
+                expected
+            );
+            let layer = random_layer(&design, true, &mut rng);
+            let expected = pool_cycles(&design, &layer.descriptor);
+            assert_eq!(model_pool_cycles(&design, &layer.descriptor), expected);
+        }
+    }
+}
+
+/// Steps the model; each tile is released `delay` cycles after it is full, the tiles one after the other.
+fn model_full_cycles(design: &AcceleratorDesign, descriptor: &Descriptor, delay: u64) -> Vec<u64> {
+    let (mut model, fields) = (PatchSystemModel::new(design), PatchFields::new(descriptor));
+    let mut full = Vec::new();
+    let mut cycle = 0;
+    let tiles = descriptor.get(Field::RowTiles) as usize;
+    let mut freed = 0;
+    while freed < tiles {
+        let flags = model.outputs().patch_full;
+        if full.len() < tiles && full.len() < freed + 2 && flags[full.len() % 2] {
+            full.push(cycle);
+        }
+        let mut patch_release = [false; 2];
+        if full.get(freed).is_some_and(|full| full + delay == cycle) {
+            patch_release[freed % 2] = true;
+            freed += 1;
+        }
+        let inputs = PatchInputs {
+            go_compute: cycle == 0,
+            patch_release,
+            ..PatchInputs::default()
+        };
+        model.edge(&inputs, &fields);
+        cycle += 1;
+        assert_eq!(model.outputs().error, 0);
+        assert!(cycle < 100 * u64::from(PATIENCE));
+    }
+    full
+}
+
+fn model_pool_cycles(design: &AcceleratorDesign, descriptor: &Descriptor) -> u64 {
+    let (mut model, fields) = (PatchSystemModel::new(design), PatchFields::new(descriptor));
+    let mut cycle = 0;
+    while !model.outputs().pool_finished {
+        let inputs = PatchInputs {
+            go_pool: cycle == 0,
+            ..PatchInputs::default()
+        };
+        model.edge(&inputs, &fields);
+        cycle += 1;
+        assert!(cycle < 100 * u64::from(PATIENCE));
+    }
+    cycle
 }
