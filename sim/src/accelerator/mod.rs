@@ -6,6 +6,8 @@ mod compute;
 mod core;
 mod counters;
 mod driver;
+pub mod load_timing;
+pub mod patches;
 mod ports;
 mod sequencer;
 
@@ -13,6 +15,7 @@ pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandCont
 pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
 pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
+pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
     ProgramPortModel, ProgramPortOutputs, StreamBeat, WeightPortInputs, WeightPortModel,
