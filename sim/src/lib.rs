@@ -36,6 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accelerator;
 pub mod cycles;
 pub mod driver;
 pub mod encoder;
