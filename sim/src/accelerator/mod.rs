@@ -2,6 +2,7 @@
 //!
 //! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
 
+pub mod backend;
 mod compute;
 mod core;
 mod counters;
@@ -11,6 +12,9 @@ pub mod patches;
 mod ports;
 mod sequencer;
 
+pub use backend::{
+    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory, BackStall,
+};
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
