@@ -7,8 +7,10 @@ use common::networks::{random_accelerator, random_network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
-use xnorforge_hdl::generate_accelerator;
-use xnorforge_sim::accelerator::{CoreDriver, StreamStalls};
+use xnorforge_hdl::{AcceleratorDesign, generate_accelerator};
+use xnorforge_sim::accelerator::{
+    AcceleratorModel, Core, CoreDriver, CoreInputs, CoreLockstep, StreamStalls,
+};
 use xnorforge_sim::network::reference;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program};
 use xnorforge_sim::verilator::{Toolchain, VerilatedAccelerator, Verilator};
@@ -21,7 +23,45 @@ fn verilator() -> Verilator {
     Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
 }
 
-fn run(seed: u64) -> bool {
+/// What the core is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Model,
+    Both,
+}
+
+fn core(kind: Kind, design: &AcceleratorDesign, seed: u64) -> Box<dyn Core> {
+    let model = AcceleratorModel::new(design);
+    if kind == Kind::Model {
+        return Box::new(model);
+    }
+    let package = generate_accelerator(design).unwrap();
+    let mut rtl = VerilatedAccelerator::new(&verilator(), &package, seed as u32).unwrap();
+    // Before a reset and a clear of the counters, registers and counters hold anything.
+    let mut model = model;
+    let ready = |core: &mut dyn Core| {
+        let step = |core: &mut dyn Core, reset, counter_clear| {
+            core.step(&CoreInputs {
+                reset,
+                counter_clear,
+                ..CoreInputs::default()
+            })
+            .map(|outputs| outputs.counter_clearing)
+            .unwrap()
+        };
+        step(core, true, false);
+        step(core, false, true);
+        while step(core, false, false) {}
+        for _ in 0..3 {
+            step(core, false, false);
+        }
+    };
+    ready(&mut model);
+    ready(&mut rtl);
+    Box::new(CoreLockstep::new(model, rtl))
+}
+
+fn run(kind: Kind, seed: u64) -> bool {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let design = random_accelerator(&mut rng);
     let images = rng.random_range(1..=2);
@@ -44,9 +84,8 @@ fn run(seed: u64) -> bool {
         "seed {seed}: {:?}, {images} images of {network:?}",
         design.design().config()
     );
-    let package = generate_accelerator(&design).unwrap();
-    let mut core = VerilatedAccelerator::new(&verilator(), &package, seed as u32).unwrap();
-    let mut driver = CoreDriver::new(&mut core, &stalls, HANG_LIMIT).unwrap();
+    let mut core = core(kind, &design, seed);
+    let mut driver = CoreDriver::new(core.as_mut(), &stalls, HANG_LIMIT).unwrap();
     driver.load(&program).unwrap();
     let mut cycles = 0;
     if let Some(entry) = program.entry(LOAD_WEIGHTS) {
@@ -67,9 +106,21 @@ fn run(seed: u64) -> bool {
     true
 }
 
-#[test]
-fn random_networks_on_the_rtl() {
+/// Runs `count` seeds from XNORFORGE_SEED or 0 on.
+fn seeds(kind: Kind, count: u64) {
     let first: u64 = std::env::var("XNORFORGE_SEED").map_or(0, |s| s.parse().unwrap());
-    let ran = (first..first + 12).filter(|seed| run(*seed)).count();
-    assert!(ran > 6, "{ran}");
+    let ran = (first..first + count)
+        .filter(|seed| run(kind, *seed))
+        .count() as u64;
+    assert!(count == 1 || 2 * ran > count, "{ran} of {count}");
+}
+
+#[test]
+fn random_networks_on_the_model() {
+    seeds(Kind::Model, 60);
+}
+
+#[test]
+fn random_networks_in_lockstep() {
+    seeds(Kind::Both, 6);
 }

@@ -8,6 +8,7 @@ mod core;
 mod counters;
 mod driver;
 pub mod load_timing;
+mod model;
 pub mod patches;
 mod ports;
 mod sequencer;
@@ -19,6 +20,7 @@ pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandCont
 pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
 pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
+pub use model::AcceleratorModel;
 pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
