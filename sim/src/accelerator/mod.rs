@@ -3,5 +3,6 @@
 pub mod backend;
 
 pub use backend::{
-    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory, BackStall,
+    BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
+    BackStall, BackTile, BackTiming,
 };
