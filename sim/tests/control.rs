@@ -862,6 +862,7 @@ impl SequencerBench {
         }
         self.registers.set("select", self.rtl.get("fetch_select"));
         self.registers.set("word", self.rtl.get("fetch_word"));
+        self.registers.set("reset", inputs.reset);
         self.registers.settle();
         self.registers.edge();
         self.rtl.edge();
@@ -916,7 +917,7 @@ fn sequencer() {
             bench.step(&inputs, &at);
         }
         let (mut errors, mut done, mut went) = ([0; 16], 0, 0);
-        for _ in 0..400 {
+        for _ in 0..200 {
             let slots = design.config().program_words / 48;
             let count = rng.random_range(1..=slots.min(4));
             let start = rng.random_range(0..=design.config().program_words - 48 * count);

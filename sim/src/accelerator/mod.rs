@@ -14,7 +14,8 @@ mod ports;
 mod sequencer;
 
 pub use backend::{
-    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory, BackStall,
+    BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
+    BackStall, BackTile, BackTiming,
 };
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};

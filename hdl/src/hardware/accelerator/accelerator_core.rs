@@ -204,6 +204,7 @@ impl Logic for Accelerator {
         self.sequencer.load_error.next = self.program_port.load_error.val();
 
         self.fields.clock.next = self.clock.val();
+        self.fields.reset.next = self.reset.val();
         self.fields.select.next = self.sequencer.fetch_select.val();
         self.fields.word.next = self.sequencer.fetch_word.val();
 
