@@ -11,6 +11,7 @@
 //! | [`model`] | the cycle-accurate model |
 //! | [`driver`] | drives any simulator through a lowered product, with stalls |
 //! | [`mod@run`] | whole products at the host's speed: the model's results and cycle counts |
+//! | [`accelerator`] | cycle-accurate models of the blocks around the array |
 //! | [`cycles`] | cycles and utilization of a shape as closed formulas |
 //!
 //! ```
@@ -36,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accelerator;
 pub mod cycles;
 pub mod driver;
 pub mod encoder;
