@@ -9,7 +9,7 @@ use rust_hdl_core::top_wrap::TopWrap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use xnorforge_hdl::hardware::accelerator::AxiLite;
+use xnorforge_hdl::hardware::accelerator::{AxiLite, ResultHold};
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Package, emit, regmap};
 
 fn accelerator(config: &ArrayConfig) -> AcceleratorDesign {
@@ -127,37 +127,47 @@ fn the_verilog_header_compiles() {
     );
 }
 
+/// Lints and synthesizes a package, which must draw no word from any tool.
+fn every_tool_takes(package: &Package) {
+    let folder = tempfile::tempdir().unwrap();
+    for file in &package.files {
+        fs::write(folder.path().join(&file.name), &file.text).unwrap();
+    }
+    let files: Vec<&str> = package.files.iter().map(|f| f.name.as_str()).collect();
+    for (tool, args) in [
+        (
+            "verilator",
+            ["--lint-only", "-Wall", "--top-module", &package.top].as_slice(),
+        ),
+        (
+            "iverilog",
+            &["-g2005", "-Wall", "-o", "design.vvp", "-s", &package.top],
+        ),
+    ] {
+        quiet(tool, &[args, &files].concat(), folder.path());
+    }
+    let script = format!(
+        "read_verilog {}; synth -flatten -top {}; check -assert; select -assert-none t:$dlatch t:$_DLATCH_*",
+        files.join(" "),
+        package.top
+    );
+    quiet("yosys", &["-Q", "-T", "-q", "-p", &script], folder.path());
+}
+
 #[test]
-fn every_tool_takes_the_port() {
+fn every_tool_takes_the_ports() {
     for design in designs() {
-        let (package, folder) = (package(&design), tempfile::tempdir().unwrap());
-        for file in &package.files {
-            fs::write(folder.path().join(&file.name), &file.text).unwrap();
-        }
-        let files: Vec<&str> = package.files.iter().map(|f| f.name.as_str()).collect();
-        let with = |args: &[&'static str]| -> Vec<String> {
-            let args = args.iter().map(|a| a.replace("TOP", &package.top));
-            args.chain(files.iter().map(|f| (*f).to_owned())).collect()
-        };
-        for (tool, args) in [
-            (
-                "verilator",
-                with(&["--lint-only", "-Wall", "--top-module", "TOP"]),
-            ),
-            (
-                "iverilog",
-                with(&["-g2005", "-Wall", "-s", "TOP", "-o", "design.vvp"]),
-            ),
-        ] {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            quiet(tool, &args, folder.path());
-        }
-        let script = format!(
-            "read_verilog {}; synth -flatten -top {}; check -assert; select -assert-none t:$dlatch t:$_DLATCH_*",
-            files.join(" "),
-            package.top
-        );
-        quiet("yosys", &["-Q", "-T", "-q", "-p", &script], folder.path());
+        every_tool_takes(&package(&design));
+    }
+    for drain_columns in [1, 4] {
+        let design = accelerator(&ArrayConfig {
+            accelerator: AcceleratorConfig {
+                drain_columns,
+                ..AcceleratorConfig::default()
+            },
+            ..ArrayConfig::default()
+        });
+        every_tool_takes(&emit::emit(&ResultHold::new(&design), "// test\n").unwrap());
     }
 }
 

@@ -65,6 +65,41 @@ fn end_offers(inputs: &mut AxiLiteInputs, outputs: &AxiLiteOutputs) {
     }
 }
 
+/// What AXI asks of a slave's answers: each belongs to a request, and stands still until it is taken.
+#[derive(Default)]
+struct Protocol {
+    addresses: u32,
+    data: u32,
+    write_answers: u32,
+    reads: u32,
+    read_answers: u32,
+    write_stands: Option<u8>,
+    read_stands: Option<(u32, u8)>,
+}
+
+impl Protocol {
+    fn cycle(&mut self, inputs: &AxiLiteInputs, outputs: &AxiLiteOutputs) {
+        if self.write_stands.is_some() {
+            assert_eq!(outputs.write_response, self.write_stands);
+        }
+        if self.read_stands.is_some() {
+            assert_eq!(outputs.read_response, self.read_stands);
+        }
+        self.write_answers += u32::from(outputs.write_response.is_some() && inputs.bready);
+        self.read_answers += u32::from(outputs.read_response.is_some() && inputs.rready);
+        assert!(self.write_answers <= self.addresses.min(self.data));
+        assert!(self.read_answers <= self.reads);
+        self.addresses += u32::from(outputs.awready && inputs.write_address.is_some());
+        self.data += u32::from(outputs.wready && inputs.write_data.is_some());
+        self.reads += u32::from(outputs.arready && inputs.read_address.is_some());
+        self.write_stands = outputs.write_response.filter(|_| !inputs.bready);
+        self.read_stands = outputs.read_response.filter(|_| !inputs.rready);
+        if inputs.reset {
+            *self = Protocol::default();
+        }
+    }
+}
+
 #[test]
 fn the_model_is_the_rtl_in_every_cycle() {
     for (number, design) in designs().iter().enumerate() {
@@ -73,7 +108,7 @@ fn the_model_is_the_rtl_in_every_cycle() {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut rtl, mut model) = (Rtl::new(design, seed as u32), AxiLiteModel::new(design));
         let mut inputs = AxiLiteInputs::default();
-        let mut chance = [0.5; 5];
+        let (mut chance, mut protocol) = ([0.5; 5], Protocol::default());
         for cycle in 0..30_000 {
             let outputs = model.outputs();
             assert_eq!(rtl.outputs(), outputs, "seed {seed}, cycle {cycle}");
@@ -87,6 +122,7 @@ fn the_model_is_the_rtl_in_every_cycle() {
             inputs.bready = rng.random_bool(chance[3]);
             inputs.rready = rng.random_bool(chance[4]);
             core(&mut inputs, design.config().layers, &mut rng);
+            protocol.cycle(&inputs, &outputs);
             rtl.edge(&inputs);
             model.edge(&inputs);
             end_offers(&mut inputs, &outputs);

@@ -3,6 +3,8 @@
 
 mod axi_lite;
 mod register_rom;
+mod result_hold;
 
 pub use axi_lite::AxiLite;
 pub use register_rom::RegisterRom;
+pub use result_hold::ResultHold;
