@@ -20,6 +20,7 @@
 //! for an accelerator.
 
 mod check;
+pub mod execute;
 pub mod reference;
 
 use crate::encoder::Encoding;
