@@ -21,6 +21,7 @@
 
 mod check;
 pub mod execute;
+pub mod reduced;
 pub mod reference;
 
 use crate::encoder::Encoding;
