@@ -13,13 +13,15 @@
 //! where the first bracket belongs to the row and the second, with bias and border, to the column.
 
 use crate::cycles::CycleReport;
-use crate::gemm::{Gemm, Operand};
+use crate::gemm::{BorderClasses, Gemm, Operand, Precision};
 use crate::kernel::{
     ActivationGroup, BLOCK, GROUP, Significances, WeightPair, dispatched, sum_pairs,
 };
 use crate::lower::{LowerError, Plan};
 use crate::packed::{BitPlanes, Padding, StoredForm, TapMask};
 use rayon::prelude::*;
+use std::borrow::Cow;
+use std::ops::Range;
 use xnorforge_hdl::Design;
 
 /// Lanes that the kernel pairs: each word with the next one.
@@ -53,30 +55,62 @@ pub fn run(design: &Design, gemm: &Gemm) -> Result<RunReport, LowerError> {
 
 /// The product alone, by the packed kernel.
 fn multiply(gemm: &Gemm) -> Vec<i64> {
-    let (x, w) = (gemm.activations(), gemm.weights());
-    let (rows, columns) = (x.vectors(), w.vectors());
-    let activation = StoredForm::native(x.precision());
-    let weights = PackedWeights::new(w, gemm, &activation);
-    let masks: Option<Vec<TapMask>> = gemm.classes().map(|classes| {
+    let x = gemm.activations();
+    let product = Product {
+        rows: x.vectors(),
+        activation: x.precision(),
+        weights: gemm.weights(),
+        bias: gemm.bias(),
+        classes: gemm.classes(),
+    };
+    multiply_rows(&product, |rows| {
+        Cow::Borrowed(&x.values()[rows.start * x.elements()..rows.end * x.elements()])
+    })
+}
+
+/// A product whose rows of activations are made when they are needed.
+pub(crate) struct Product<'a> {
+    /// P.
+    pub rows: usize,
+    /// Encoding and bits of the activations.
+    pub activation: Precision,
+    /// Q vectors of N weights.
+    pub weights: &'a Operand,
+    /// Added to each column.
+    pub bias: Option<&'a [i64]>,
+    /// Border classes of the rows; only with `bipolar` activations.
+    pub classes: Option<&'a BorderClasses>,
+}
+
+/// `P x Q` results, row by row. `panel` gives the activations of some neighbouring rows, N numbers each, all of which
+/// have a code.
+pub(crate) fn multiply_rows<'x>(
+    product: &Product<'_>,
+    panel: impl Fn(Range<usize>) -> Cow<'x, [i32]> + Sync,
+) -> Vec<i64> {
+    let (columns, elements) = (product.weights.vectors(), product.weights.elements());
+    let activation = StoredForm::native(product.activation);
+    let weights = PackedWeights::new(product, &activation);
+    let masks: Option<Vec<TapMask>> = product.classes.map(|classes| {
         let pack = |valid: &Vec<bool>| TapMask::pack(valid, LANES);
         classes.valid.iter().map(pack).collect()
     });
-    let mut results = vec![0; rows * columns];
+    let mut results = vec![0; product.rows * columns];
     let panels = results.par_chunks_mut(PANEL_ROWS * columns).enumerate();
     panels.for_each(|(index, results)| {
         let first = index * PANEL_ROWS;
-        let last = (first + PANEL_ROWS).min(rows);
-        let values = &x.values()[first * x.elements()..last * x.elements()];
+        let last = (first + PANEL_ROWS).min(product.rows);
+        let values = panel(first..last);
         let mut planes =
-            BitPlanes::pack_values(values, x.elements(), &activation, LANES, Padding::Zeros);
+            BitPlanes::pack_values(&values, elements, &activation, LANES, Padding::Zeros);
         let mut classes = vec![0; last - first];
-        if let (Some(masks), Some(border)) = (&masks, gemm.classes()) {
+        if let (Some(masks), Some(border)) = (&masks, product.classes) {
             classes.copy_from_slice(&border.of_row[first..last]);
             for (row, class) in classes.iter().enumerate() {
                 planes.clear_invalid(row, &masks[*class as usize]);
             }
         }
-        let panel = PackedRows::new(&planes, &activation, &weights, x.elements(), classes);
+        let panel = PackedRows::new(&planes, &activation, &weights, elements, classes);
         multiply_panel(&panel, &weights, results);
     });
     results
@@ -96,7 +130,8 @@ struct PackedWeights {
 }
 
 impl PackedWeights {
-    fn new(w: &Operand, gemm: &Gemm, activation: &StoredForm) -> Self {
+    fn new(product: &Product<'_>, activation: &StoredForm) -> Self {
+        let w = product.weights;
         let form = StoredForm::native(w.precision());
         let planes = BitPlanes::pack(w, &form, LANES, Padding::Ones);
         let (words, count) = (planes.chunks(), planes.planes());
@@ -117,7 +152,7 @@ impl PackedWeights {
             }
         }
         PackedWeights {
-            terms: column_terms(w, gemm, activation, &form, &odd),
+            terms: column_terms(product, activation, &form, &odd),
             columns: w.vectors(),
             activation: activation.clone(),
             form,
@@ -135,12 +170,12 @@ impl PackedWeights {
 
 /// The bracket of each column, with its bias, for each border class.
 fn column_terms(
-    w: &Operand,
-    gemm: &Gemm,
+    product: &Product<'_>,
     activation: &StoredForm,
     weight: &StoredForm,
     odd: &[i64],
 ) -> Vec<i64> {
+    let w = product.weights;
     let n = w.elements() as i64;
     let (fx, fw) = (activation.total(), weight.total());
     let (zx, zw) = (activation.offset(), weight.offset());
@@ -155,14 +190,14 @@ fn column_terms(
             let taps = values.iter().zip(valid);
             taps.map(|(w, v)| if *v { 0 } else { i64::from(*w) }).sum()
         });
-        let bias = gemm.bias().map_or(0, |bias| bias[q]);
+        let bias = product.bias.map_or(0, |bias| bias[q]);
         2 * fx * odd[q] - fx * fw * n
             + zx * stored
             + n * zx * zw
             + ((bias + fx * invalid) << divisor)
     };
     let columns = 0..w.vectors();
-    match gemm.classes() {
+    match product.classes {
         None => columns.map(|q| term(q, None)).collect(),
         Some(classes) => classes
             .valid
