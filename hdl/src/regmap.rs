@@ -1,8 +1,8 @@
 //! The register map of the accelerator's AXI4-Lite port, described once: [`REGISTERS`].
 //!
 //! The RTL ([`AxiLite`](crate::hardware::accelerator::AxiLite)), its model, the C driver's header, a Rust module, a Verilog header,
-//! the page `docs/registers.md` and a SystemRDL 2.0 description are all made from this table; [`c_header`] and the
-//! functions beside it give the texts.
+//! the page `docs/registers.md` and a SystemRDL 2.0 description are all made from this table; [`files`] gives
+//! all texts.
 //!
 //! ```
 //! use xnorforge_hdl::regmap::{self, Access};
@@ -13,7 +13,7 @@
 
 mod render;
 
-pub use render::{c_header, markdown, rust_module, systemrdl, verilog_header};
+pub use render::{c_header, files, markdown, rust_module, systemrdl, verilog_header};
 
 use crate::accelerator::AcceleratorDesign;
 use crate::accelerator::config::COUNTERS;

@@ -16,6 +16,17 @@ macro_rules! line {
     }};
 }
 
+/// Every text of a design's register map with its file name.
+pub fn files(design: &AcceleratorDesign) -> [(&'static str, String); 5] {
+    [
+        ("xnorforge_registers.h", c_header()),
+        ("xnorforge_registers.rs", rust_module()),
+        ("xnorforge_registers.vh", verilog_header()),
+        ("xnorforge_registers.rdl", systemrdl(design)),
+        ("registers.md", markdown()),
+    ]
+}
+
 fn upper(name: &str) -> String {
     name.to_ascii_uppercase()
 }
