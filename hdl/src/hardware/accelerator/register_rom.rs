@@ -11,7 +11,7 @@ const CONSTANTS: u32 = 32;
 
 /// The constant registers of a design, and where registers are: a function of the address.
 ///
-/// Constants stand in the first [`CONSTANTS`] words, and only so many bits of the address choose one: each bit is one
+/// Constants stand in the first 32 words, and only so many bits of the address choose one: each bit is one
 /// five-input LUT. Elsewhere `value` has no meaning.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct RegisterRom {
