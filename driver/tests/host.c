@@ -169,6 +169,7 @@ static int command(xnf_device *device, int count, char **words) {
     const unsigned long first = count > 1 ? number(words[1]) : 0;
     const unsigned long second = count > 2 ? number(words[2]) : 0;
     const unsigned long third = count > 3 ? number(words[3]) : 0;
+    const unsigned long fourth = count > 4 ? number(words[4]) : 0;
     uint32_t value = 0;
     if (!strcmp(name, "sizes")) return report_sizes(device), 0;
     if (!strcmp(name, "status")) return report_status(device), 0;
@@ -198,8 +199,8 @@ static int command(xnf_device *device, int count, char **words) {
     if (!strcmp(name, "load")) {
         const size_t bytes = data(buffer, sizeof buffer);
         const xnf_result result =
-            xnf_load(device, (xnf_target)first, (uint32_t)second, (uint32_t)third, 0x55, buffer, bytes);
-        return report("load", result), 3;
+            xnf_load(device, (xnf_target)first, (uint32_t)second, (uint32_t)third, (uint32_t)fourth, buffer, bytes);
+        return report("load", result), 4;
     }
     if (!strcmp(name, "load_image")) {
         const size_t bytes = data(buffer, sizeof buffer);

@@ -273,11 +273,11 @@ fn arguments_out_of_range_never_reach_the_bus() {
     assert_eq!(report.all("read_counter"), [ARGUMENT; 2]);
     assert_eq!(report.one("bus_errors"), 0);
     for (commands, data) in [
-        ("load 6 0 0", &[0u8; 4][..]),
-        ("load 0 16 0", &[0; 4]),
-        ("load 0 0 256", &[0; 4]),
-        ("load 0 0 0", &[0; 5]),
-        ("load 0 0 0", &[]),
+        ("load 6 0 0 0", &[0u8; 4][..]),
+        ("load 0 16 0 0", &[0; 4]),
+        ("load 0 0 256 0", &[0; 4]),
+        ("load 0 0 0 0", &[0; 5]),
+        ("load 0 0 0 0", &[]),
     ] {
         let mut hardware = Registers::new(design);
         let report = converse(&mut hardware, commands, &[data]);
@@ -310,7 +310,7 @@ fn counters_are_read_and_cleared() {
 fn packets_and_images_reach_the_program_stream() {
     let mut hardware = Registers::new(&designs()[0]);
     let data: Vec<u8> = (1..=8).collect();
-    let report = converse(&mut hardware, "load 3 2 1", &[&data]);
+    let report = converse(&mut hardware, "load 3 2 1 0x55", &[&data]);
     assert_eq!(report.one("load"), OK);
     let head = vec![0, 0, 1, 0x32, 0x55, 0, 0, 0];
     assert_eq!(hardware.pushed, [(0, head, false), (0, data, true)]);
