@@ -247,7 +247,7 @@ impl Plan {
 }
 
 impl ScheduleStep {
-    fn new(design: &Design, pair: GroupPair, weights: Encoding) -> Self {
+    pub(crate) fn new(design: &Design, pair: GroupPair, weights: Encoding) -> Self {
         let shift = (pair.shift > 0).then(|| {
             let index = design.shift_amounts.iter().position(|s| *s == pair.shift);
             index.expect("a design holds the shifts of every precision that it takes") as u32

@@ -15,10 +15,18 @@
 //! Where all weights fit in the weight memories, the first entry, [`LOAD_WEIGHTS`], takes them once, and the others
 //! take none.
 
+mod bank;
+mod compile;
+mod constants;
+mod descriptor;
+pub mod interpreter;
 pub mod layout;
+mod placement;
+mod requantize;
+mod stage;
 pub mod stream;
+mod weights;
 
-use crate::encoder::Encoding;
 use crate::gemm::Precision;
 use crate::network::{LayerError, NetworkError, Shape, Tensor};
 pub use layout::TensorLayout;
@@ -331,22 +339,18 @@ pub enum ProgramError {
     },
     /// Most significant branches that do not stand in planes of their own.
     #[error(
-        "layer `{layer}`: the {bits} most significant of {of} {operand} branches cannot be read alone: `{field}` = {branches} must divide both {of} and the {left} that are left out"
+        "layer `{layer}`: the {bits} most significant of {of} activation branches cannot be read alone: `activation_branches` = {branches} must divide both {of} and the {left} that are left out"
     )]
     Planes {
         /// The layer.
         layer: String,
-        /// `activation` or `weight`.
-        operand: &'static str,
         /// Branches to read.
         bits: u32,
         /// Branches that are stored.
         of: u32,
         /// Branches that are left out.
         left: u32,
-        /// The field of the configuration.
-        field: &'static str,
-        /// Its value.
+        /// `activation_branches`.
         branches: u32,
     },
     /// A descriptor's field cannot hold its value.
@@ -364,16 +368,6 @@ pub enum ProgramError {
         bits: u32,
         /// What helps.
         fix: &'static str,
-    },
-    /// An output that is `ternary` in a place where it cannot be.
-    #[error("layer `{layer}`: `{encoding}` is not supported as {what}; choose another encoding")]
-    Encoding {
-        /// The layer.
-        layer: String,
-        /// The encoding.
-        encoding: Encoding,
-        /// As what.
-        what: &'static str,
     },
     /// No image, or more than there can be.
     #[error("images = {0} is out of range: 1..=65535; choose a value in that range")]

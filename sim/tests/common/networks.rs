@@ -1,90 +1,202 @@
-//! Random small networks with every kind of layer.
+//! Random small accelerators and networks; everything follows from the generator.
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use xnorforge_hdl::accelerator::AcceleratorConfig;
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::{
     Convolution, Layer, Network, Operation, Output, Pad, Padding, Place, Read, Requantize, Rescale,
-    Residual, Rounding, Shape, Tensor, TensorId, TensorType, Window, number_of_step, steps,
+    Residual, Rounding, Shape, Tensor, TensorId, Window, number_of_step, reference, steps,
+    truncate,
 };
 use xnorforge_sim::{Encoding, Operand, Precision};
 
-/// What a network may be made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Most bits of an activation.
-    pub activation_bits: u32,
-    /// Most bits of a weight.
-    pub weight_bits: u32,
-    /// Most bits of a code that thresholds make.
-    pub threshold_bits: u32,
-    /// Largest height and width of the input.
-    pub size: u32,
-    /// Most channels.
-    pub channels: u32,
-    /// Most layers.
-    pub layers: usize,
+fn divisor(rng: &mut ChaCha8Rng, of: u32) -> u32 {
+    let divisors: Vec<u32> = (1..=of).filter(|d| of.is_multiple_of(*d)).collect();
+    *divisors.choose(rng).unwrap()
 }
 
-/// An encoding and bits, at most `bits` of them.
-pub fn precision(rng: &mut impl Rng, bits: u32) -> Precision {
-    let encodings: &[Encoding] = match bits {
-        1 => &[Encoding::Bipolar, Encoding::Unsigned],
-        _ => &Encoding::ALL,
-    };
-    let encoding = encodings[rng.random_range(0..encodings.len())];
-    match encoding {
-        Encoding::Ternary => Precision::new(encoding, 2),
-        Encoding::Signed => Precision::new(encoding, rng.random_range(2..=bits)),
-        _ => Precision::new(encoding, rng.random_range(1..=bits)),
-    }
-}
-
-/// Random numbers of a precision.
-pub fn tensor(rng: &mut impl Rng, images: usize, shape: Shape, precision: Precision) -> Tensor {
-    let top = steps(precision);
-    let values = (0..images * shape.len())
-        .map(|_| number_of_step(precision, rng.random_range(0..top)))
-        .collect();
-    Tensor {
-        images,
-        shape,
-        values,
-    }
-}
-
-fn window(rng: &mut impl Rng, shape: Shape, pads: bool) -> Window {
+/// A random small accelerator with memories that are ample for [`random_network`], except those of weights.
+pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
     loop {
-        let mut pad = || if pads { rng.random_range(0..3) } else { 0 };
-        let padding = Padding {
-            top: pad(),
-            left: pad(),
-            bottom: pad(),
-            right: pad(),
+        let (activation_bits, weight_bits) = (rng.random_range(2..=8), rng.random_range(2..=8));
+        let serial = rng.random_bool(0.5);
+        let mut branches = |bits: u32| {
+            if serial {
+                1
+            } else {
+                rng.random_range(1..=bits.min(4))
+            }
         };
-        let mut pair = |most: u32| (rng.random_range(1..=most), rng.random_range(1..=most));
-        let window = Window {
-            kernel: pair(3),
-            stride: pair(2),
-            dilation: pair(2),
-            padding,
+        let (activation_branches, weight_branches) =
+            (branches(activation_bits), branches(weight_bits));
+        let rows = *[1, 2, 3, 4, 6].choose(rng).unwrap();
+        let columns = *[1, 2, 3, 4, 5, 8].choose(rng).unwrap();
+        let config = ArrayConfig {
+            rows,
+            columns,
+            lanes: *[5, 8, 9, 16, 24, 33, 64, 72].choose(rng).unwrap(),
+            activation_bits,
+            weight_bits,
+            activation_branches,
+            weight_branches,
+            reduction_max: 2048,
+            popcount_stages: 1,
+            accelerator: AcceleratorConfig {
+                drain_columns: divisor(rng, columns),
+                load_ports: divisor(rng, rows),
+                activation_words: 1 << 15,
+                residual_words: 1 << 15,
+                patch_words: 1 << 12,
+                weight_words: 1 << rng.random_range(6..=12),
+                constant_words: 1 << 16,
+                channel_words: 1 << 8,
+                table_words: 1 << 11,
+                program_words: 1 << 15,
+                schedule_words: 1 << 10,
+                layers: 16,
+                threshold_bits: *[4, 8].choose(rng).unwrap(),
+                stream_bits: 1 << rng.random_range(3..=8),
+            },
+            ..ArrayConfig::default()
         };
-        if window
-            .output(shape)
-            .is_some_and(|(h, w)| h <= 16 && w <= 16)
-        {
-            return window;
+        if let Ok(design) = config.validate().and_then(|d| AcceleratorDesign::new(&d)) {
+            return design;
         }
     }
 }
 
-fn requantize(rng: &mut impl Rng, limits: &Limits, channels: usize, reach: i64) -> Requantize {
-    let precision = precision(rng, limits.activation_bits);
-    let top = steps(precision) - 1;
-    let bits = 64 - (top as u64).leading_zeros();
-    if bits <= limits.threshold_bits && rng.random_bool(0.6) {
+pub fn random_precision(rng: &mut ChaCha8Rng, bits_max: u32) -> Precision {
+    let bits = rng.random_range(1..=bits_max.min(5));
+    match Encoding::ALL.choose(rng).unwrap() {
+        Encoding::Ternary => Precision::new(Encoding::Ternary, 2),
+        encoding => Precision::new(*encoding, bits),
+    }
+}
+
+/// Numbers of a precision for a whole input.
+pub fn random_input(rng: &mut ChaCha8Rng, network: &Network, images: usize) -> Tensor {
+    let mut tensor = Tensor::zeros(images, network.input);
+    for value in &mut tensor.values {
+        *value = number_of_step(
+            network.precision,
+            rng.random_range(0..steps(network.precision)),
+        );
+    }
+    tensor
+}
+
+fn random_window(rng: &mut ChaCha8Rng, shape: Shape, padded: bool) -> Window {
+    loop {
+        let mut pair = |max: u32| (rng.random_range(1..=max), rng.random_range(1..=max));
+        let (kernel, stride, dilation) = (pair(3), pair(2), pair(2));
+        let mut side = || if padded { rng.random_range(0..=2) } else { 0 };
+        let window = Window {
+            kernel,
+            stride,
+            dilation,
+            padding: Padding {
+                top: side(),
+                left: side(),
+                bottom: side(),
+                right: side(),
+            },
+        };
+        if window.output(shape).is_some() {
+            return window;
+        }
+        if shape.height < 5 || shape.width < 5 {
+            return Window::square(1, 1, 0);
+        }
+    }
+}
+
+fn random_convolution(
+    rng: &mut ChaCha8Rng,
+    shape: Shape,
+    precision: Precision,
+    weight_bits: u32,
+) -> Convolution {
+    let same = rng.random_bool(0.4);
+    let is_dense = !same && rng.random_bool(0.2);
+    let mut groups = 1;
+    let mut outputs = if same {
+        shape.channels
+    } else {
+        rng.random_range(1..=12)
+    };
+    if !is_dense && rng.random_bool(0.4) {
+        groups = divisor(rng, shape.channels);
+        outputs = groups * rng.random_range(1..=2);
+        if same {
+            outputs = shape.channels;
+        }
+    }
+    let window = match (same, is_dense) {
+        (true, _) => Window::square(*[1, 3].choose(rng).unwrap(), 1, 0),
+        (_, true) => Window::whole(shape),
+        _ => {
+            let padded = rng.random_bool(0.7);
+            random_window(rng, shape, padded)
+        }
+    };
+    let window = if same {
+        Window {
+            padding: Padding::all(window.kernel.0 / 2),
+            ..window
+        }
+    } else {
+        window
+    };
+    let elements = shape.channels / groups * window.kernel.0 * window.kernel.1;
+    let weight = random_precision(rng, weight_bits);
+    let weights =
+        Operand::random("weights", weight, outputs as usize, elements as usize, rng).unwrap();
+    let pad = if rng.random_bool(0.6) {
+        Pad::Zero
+    } else {
+        Pad::Number(number_of_step(
+            precision,
+            rng.random_range(0..steps(precision)),
+        ))
+    };
+    Convolution {
+        window,
+        groups,
+        weights,
+        bias: rng
+            .random_bool(0.5)
+            .then(|| (0..outputs).map(|_| rng.random_range(-20..=20)).collect()),
+        pad,
+    }
+}
+
+/// Requantization whose steps spread over what `trace` holds.
+fn random_requantize(
+    rng: &mut ChaCha8Rng,
+    accumulators: &Tensor,
+    activation_bits: u32,
+    threshold_bits: u32,
+) -> Requantize {
+    let precision = random_precision(rng, activation_bits);
+    let channels = accumulators.shape.channels as usize;
+    let of_channel = |channel: usize| -> Vec<i64> {
+        let values = accumulators.values.iter().skip(channel);
+        values.step_by(channels).copied().collect()
+    };
+    let count = steps(precision) - 1;
+    let fits = count < 1 << threshold_bits;
+    if fits && rng.random_bool(0.6) {
         let thresholds = (0..channels)
-            .map(|_| {
-                let mut list: Vec<i64> =
-                    (0..top).map(|_| rng.random_range(-reach..=reach)).collect();
+            .map(|channel| {
+                let values = of_channel(channel);
+                let mut list: Vec<i64> = (0..count)
+                    .map(|_| values.choose(rng).unwrap() + rng.random_range(-2..=2))
+                    .collect();
+                if rng.random_bool(0.2) {
+                    list[0] = [-1 << 40, 1 << 40][rng.random_range(0..2)];
+                }
                 list.sort_unstable();
                 list
             })
@@ -98,172 +210,199 @@ fn requantize(rng: &mut impl Rng, limits: &Limits, channels: usize, reach: i64) 
             },
         );
     }
-    let shift = rng.random_range(0..12);
-    let scale = ((top + 1) << shift) / reach.max(1);
-    let low = rng.random_range(0..=top / 2);
-    let rounding = [Rounding::Floor, Rounding::HalfUp, Rounding::HalfEven][rng.random_range(0..3)];
-    let scale = scale.clamp(1, 1 << 14);
-    Requantize {
-        offset: rng.random_range(-2..=top),
-        low,
-        high: rng.random_range(low..=top),
-        ..Requantize::new(
-            precision,
-            Rescale::Affine {
-                multipliers: (0..channels)
-                    .map(|_| rng.random_range(-scale..=2 * scale))
-                    .collect(),
-                addends: (0..channels)
-                    .map(|_| rng.random_range(-(1 << shift)..=1 << shift))
-                    .collect(),
-                shift,
-                rounding,
-            },
-        )
+    let shift = rng.random_range(0..=10);
+    let (mut multipliers, mut addends) = (Vec::new(), Vec::new());
+    for channel in 0..channels {
+        let values = of_channel(channel);
+        let (min, max) = (*values.iter().min().unwrap(), *values.iter().max().unwrap());
+        let multiplier = ((count.max(1) << shift) / (max - min).max(1)).clamp(1, 30_000);
+        let multiplier = if rng.random_bool(0.3) {
+            -multiplier
+        } else {
+            multiplier
+        };
+        multipliers.push(multiplier);
+        let low = (min * multiplier).min(max * multiplier);
+        addends.push(-low + rng.random_range(-3..=3));
     }
+    let rounding = [Rounding::Floor, Rounding::HalfUp, Rounding::HalfEven];
+    let mut requantize = Requantize::new(
+        precision,
+        Rescale::Affine {
+            multipliers,
+            addends,
+            shift,
+            rounding: *rounding.choose(rng).unwrap(),
+        },
+    );
+    requantize.offset = rng.random_range(-1..=1);
+    if count > 1 && rng.random_bool(0.2) {
+        requantize.low = 1;
+    }
+    requantize
 }
 
-/// A random legal network.
-pub fn network(rng: &mut impl Rng, limits: &Limits) -> Network {
-    let mut size = || rng.random_range(1..=limits.size);
-    let (height, width) = (size(), size());
+/// A random network of a few layers, and inputs for it.
+pub fn random_network(
+    rng: &mut ChaCha8Rng,
+    design: &AcceleratorDesign,
+    images: usize,
+) -> (Network, Tensor) {
+    let array = design.design().config();
     let mut network = Network {
         name: "random".to_owned(),
-        input: Shape::new(height, width, rng.random_range(1..=limits.channels)),
-        precision: precision(rng, limits.activation_bits),
+        input: Shape::new(
+            rng.random_range(1..=7),
+            rng.random_range(1..=7),
+            rng.random_range(1..=14),
+        ),
+        precision: random_precision(rng, array.activation_bits),
         layers: Vec::new(),
         outputs: Vec::new(),
     };
-    let layers = rng.random_range(1..=limits.layers);
+    let input = random_input(rng, &network, images);
+    let layers = rng.random_range(1..=5);
     for index in 0..layers {
-        let last = index + 1 == layers;
-        let types = match index {
-            0 => Vec::new(),
-            _ => network.check().expect("legal so far"),
-        };
-        network.outputs = vec![TensorId::Layer(index)];
-        loop {
-            let layer = layer(rng, limits, &network, &types, last);
-            network.layers.push(layer);
-            if network.check().is_ok() {
-                break;
-            }
-            network.layers.pop();
+        add_layer(rng, design, &mut network, &input, index + 1 == layers);
+    }
+    network.outputs = vec![TensorId::Layer(layers - 1)];
+    if rng.random_bool(0.3) {
+        let other = TensorId::Layer(rng.random_range(0..layers));
+        if !network.outputs.contains(&other) {
+            network.outputs.insert(0, other);
         }
     }
-    network
+    if rng.random_bool(0.1) {
+        network.outputs.push(TensorId::Input);
+    }
+    (network, input)
 }
 
-fn layer(
-    rng: &mut impl Rng,
-    limits: &Limits,
-    network: &Network,
-    types: &[TensorType],
-    last: bool,
-) -> Layer {
-    let index = types.len();
-    let kind = |id: TensorId| match id {
-        TensorId::Input => (network.input, Some(network.precision)),
-        TensorId::Layer(i) => (types[i].shape, types[i].precision),
-    };
-    let tensor = match index {
-        0 => TensorId::Input,
-        _ if rng.random_bool(0.8) => TensorId::Layer(index - 1),
-        1 => TensorId::Input,
-        _ => TensorId::Layer(rng.random_range(0..index)),
-    };
-    let (shape, precision) = kind(tensor);
-    let precision = precision.expect("only the last layer is raw");
-    let bits = (precision.encoding != Encoding::Ternary && rng.random_bool(0.15))
-        .then(|| rng.random_range(1..=precision.bits));
-    let input = Read { tensor, bits };
-    let (operation, channels, elements) = operation(rng, limits, shape, precision, bits);
-    if let Operation::MaxPool(_) = operation {
-        return Layer {
-            name: format!("l{index}"),
-            input,
-            operation,
-            residual: None,
-            output: Output::Raw,
-        };
+/// Shape and precision of every tensor that can be read.
+fn tensors(network: &Network) -> Vec<(TensorId, Shape, Precision)> {
+    let mut found = vec![(TensorId::Input, network.input, network.precision)];
+    let mut network = network.clone();
+    network.outputs = vec![TensorId::Input];
+    if network.layers.is_empty() {
+        return found;
     }
-    let reach = elements as i64 * 4;
-    let output = match last && rng.random_bool(0.5) {
-        true => Output::Raw,
-        false => Output::Codes(requantize(rng, limits, channels as usize, reach)),
-    };
-    let residual = (index > 0 && rng.random_bool(0.5)).then(|| {
-        let id = TensorId::Layer(rng.random_range(0..index));
-        let numbers = kind(id).1.map_or(1, steps);
-        Residual {
-            tensor: id,
-            table: (0..numbers).map(|_| rng.random_range(-8..=8)).collect(),
-            place: match output {
-                Output::Raw => Place::Before,
-                Output::Codes(_) if rng.random_bool(0.5) => Place::Before,
-                Output::Codes(_) => Place::After,
-            },
+    for (index, layer) in network.check().unwrap().into_iter().enumerate() {
+        if let Some(precision) = layer.precision {
+            found.push((TensorId::Layer(index), layer.shape, precision));
         }
-    });
-    Layer {
-        name: format!("l{index}"),
-        input,
+    }
+    found
+}
+
+fn add_layer(
+    rng: &mut ChaCha8Rng,
+    design: &AcceleratorDesign,
+    network: &mut Network,
+    input: &Tensor,
+    is_last: bool,
+) {
+    let array = design.design().config();
+    let found = tensors(network);
+    let from = if rng.random_bool(0.8) {
+        found.len() - 1
+    } else {
+        rng.random_range(0..found.len())
+    };
+    let (tensor, shape, precision) = found[from];
+    let operation = match rng.random_range(0..10) {
+        0..=6 => {
+            Operation::Convolution(random_convolution(rng, shape, precision, array.weight_bits))
+        }
+        7 => {
+            let padded = rng.random_bool(0.5);
+            Operation::SumPool(random_window(rng, shape, padded))
+        }
+        _ => {
+            // A padding of at most half of the kernel leaves no window empty.
+            let mut window = random_window(rng, shape, false);
+            window.padding.top = (window.kernel.0 / 2).min(1);
+            window.padding.left = (window.kernel.1 / 2).min(1);
+            Operation::MaxPool(window)
+        }
+    };
+    let mut layer = Layer {
+        name: format!("l{}", network.layers.len()),
+        input: Read::from(tensor),
         operation,
-        residual,
-        output,
+        residual: None,
+        output: Output::Raw,
+    };
+    if matches!(layer.operation, Operation::MaxPool(_)) {
+        network.layers.push(layer);
+        let mut checked = network.clone();
+        checked.outputs = vec![TensorId::Input];
+        if checked.check().is_err() {
+            network.layers.pop();
+            add_layer(rng, design, network, input, is_last);
+        }
+        return;
     }
+    network.layers.push(layer.clone());
+    let index = network.layers.len() - 1;
+    let mut traced = network.clone();
+    traced.outputs = vec![TensorId::Layer(index)];
+    let trace = reference::execute(&traced, input).unwrap();
+    let accumulators = &trace.accumulators[index];
+    let fitting: Vec<_> = found
+        .iter()
+        .filter(|(_, shape, _)| *shape == accumulators.shape)
+        .collect();
+    if let Some((tensor, _, precision)) = fitting.choose(rng).filter(|_| rng.random_bool(0.8)) {
+        let place = *[Place::Before, Place::After].choose(rng).unwrap();
+        layer.residual = Some(Residual {
+            tensor: *tensor,
+            table: (0..steps(*precision))
+                .map(|_| rng.random_range(-30..=30))
+                .collect(),
+            place,
+        });
+    }
+    if !is_last || rng.random_bool(0.5) {
+        layer.output = Output::Codes(random_requantize(
+            rng,
+            accumulators,
+            array.activation_bits,
+            design.config().threshold_bits,
+        ));
+    }
+    network.layers[index] = layer;
 }
 
-fn operation(
-    rng: &mut impl Rng,
-    limits: &Limits,
-    shape: Shape,
-    precision: Precision,
-    bits: Option<u32>,
-) -> (Operation, u32, usize) {
-    let bits = bits.unwrap_or(precision.bits);
-    match rng.random_range(0..10) {
-        0 => (
-            Operation::MaxPool(window(rng, shape, true)),
-            shape.channels,
-            1,
-        ),
-        1 => {
-            let window = window(rng, shape, precision.encoding != Encoding::Bipolar);
-            (Operation::SumPool(window), shape.channels, 4)
+/// The same network with fewer of the most significant branches of every weight and every activation that is read.
+pub fn reduced(rng: &mut ChaCha8Rng, network: &Network) -> Network {
+    let mut reduced = network.clone();
+    reduced.name = "reduced".to_owned();
+    let mut fewer = |precision: Precision| match precision.encoding {
+        Encoding::Ternary => precision.bits,
+        _ => rng.random_range(1..=precision.bits),
+    };
+    for index in 0..reduced.layers.len() {
+        let found = tensors(&Network {
+            layers: reduced.layers[..index].to_vec(),
+            ..reduced.clone()
+        });
+        let layer = &mut reduced.layers[index];
+        let (_, _, precision) = found
+            .iter()
+            .find(|(id, _, _)| *id == layer.input.tensor)
+            .unwrap();
+        let Operation::Convolution(convolution) = &layer.operation else {
+            continue;
+        };
+        let bits = fewer(*precision);
+        let mut convolution = convolution
+            .truncated(fewer(convolution.weights.precision()))
+            .unwrap();
+        if let Pad::Number(number) = convolution.pad {
+            convolution.pad = Pad::Number(truncate(*precision, number, bits));
         }
-        kind => {
-            let dense = kind == 2;
-            let groups = match rng.random_range(0..4) {
-                0 if !dense => shape.channels,
-                1 if !dense && shape.channels % 2 == 0 => 2,
-                _ => 1,
-            };
-            let outputs = groups * rng.random_range(1..=(limits.channels / groups).max(1));
-            let window = match dense {
-                true => Window::whole(shape),
-                false => window(rng, shape, true),
-            };
-            let taps = window.kernel.0 * window.kernel.1 * (shape.channels / groups);
-            let weight = self::precision(rng, limits.weight_bits);
-            let weights = Operand::random("weights", weight, outputs as usize, taps as usize, rng)
-                .expect("a legal operand");
-            let read = Precision { bits, ..precision };
-            let pad = match rng.random_bool(0.6) {
-                true => Pad::Zero,
-                false => Pad::Number(number_of_step(read, rng.random_range(0..steps(read)))),
-            };
-            let bias = rng
-                .random_bool(0.4)
-                .then(|| (0..outputs).map(|_| rng.random_range(-20..=20)).collect());
-            let convolution = Convolution {
-                window,
-                groups,
-                weights,
-                bias,
-                pad,
-            };
-            (Operation::Convolution(convolution), outputs, taps as usize)
-        }
+        layer.input.bits = Some(bits);
+        layer.operation = Operation::Convolution(convolution);
     }
+    reduced
 }

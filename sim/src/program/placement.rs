@@ -1,0 +1,106 @@
+//! Where feature maps stand in the activation and the residual memory.
+
+use super::layout::TensorLayout;
+
+/// First and last time at which a buffer holds something, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lifetime {
+    pub first: usize,
+    pub last: usize,
+}
+
+impl Lifetime {
+    fn meets(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// A feature map in memory; one that stands in both memories has the same address in both.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    pub layout: TensorLayout,
+    /// When it is needed in the activation memory.
+    pub activation: Option<Lifetime>,
+    /// When it is needed in the residual memory.
+    pub residual: Option<Lifetime>,
+}
+
+impl Buffer {
+    fn conflicts(&self, other: &Self) -> bool {
+        let meet =
+            |a: Option<Lifetime>, b: Option<Lifetime>| a.zip(b).is_some_and(|(a, b)| a.meets(b));
+        meet(self.activation, other.activation) || meet(self.residual, other.residual)
+    }
+}
+
+/// Words that buffers take, from address 0 to the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub activation: u64,
+    pub residual: u64,
+}
+
+/// Gives every buffer a base. Several orders are tried, each one first fit; the first whose extent lies within
+/// `available` is taken, else the one that comes nearest, so that the caller can say how much is missing.
+pub(crate) fn place(buffers: &mut [Buffer], available: Extent) -> Extent {
+    let size = |i: &usize| std::cmp::Reverse(buffers[*i].layout.words());
+    let by_time: Vec<usize> = (0..buffers.len()).collect();
+    let mut by_size = by_time.clone();
+    by_size.sort_by_key(size);
+    let mut residuals_first = by_size.clone();
+    residuals_first.sort_by_key(|i| buffers[*i].residual.is_none());
+    let excess = |extent: &Extent| {
+        extent.activation.saturating_sub(available.activation)
+            + extent.residual.saturating_sub(available.residual)
+    };
+    let (bases, extent) = [by_time, by_size, residuals_first]
+        .iter()
+        .map(|order| first_fit(buffers, order))
+        .min_by_key(|(_, extent)| excess(extent))
+        .expect("there are three orders");
+    for (buffer, base) in buffers.iter_mut().zip(bases) {
+        // A base past 2^32 lies past every memory: the extent says so.
+        buffer.layout.base = u32::try_from(base).unwrap_or(u32::MAX);
+    }
+    extent
+}
+
+fn first_fit(buffers: &[Buffer], order: &[usize]) -> (Vec<u64>, Extent) {
+    let mut bases = vec![0; buffers.len()];
+    let mut extent = Extent {
+        activation: 0,
+        residual: 0,
+    };
+    for (placed, index) in order.iter().enumerate() {
+        let buffer = &buffers[*index];
+        let mut taken: Vec<(u64, u64)> = order[..placed]
+            .iter()
+            .filter(|other| buffers[**other].conflicts(buffer))
+            .map(|other| {
+                (
+                    bases[*other],
+                    bases[*other] + buffers[*other].layout.words(),
+                )
+            })
+            .collect();
+        taken.sort_unstable();
+        let words = buffer.layout.words();
+        let mut base = 0;
+        for (start, end) in taken {
+            if base + words <= start {
+                break;
+            }
+            base = base.max(end);
+        }
+        bases[*index] = base;
+        for (is_there, extent) in [
+            (buffer.activation.is_some(), &mut extent.activation),
+            (buffer.residual.is_some(), &mut extent.residual),
+        ] {
+            if is_there {
+                *extent = (*extent).max(base + words);
+            }
+        }
+    }
+    (bases, extent)
+}

@@ -1,0 +1,129 @@
+//! Random networks, compiled and interpreted, against the reference executor.
+
+mod common;
+
+use common::networks::{random_accelerator, random_network, reduced};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use xnorforge_sim::network::{Network, Tensor, reference};
+use xnorforge_sim::program::interpreter::Interpreter;
+use xnorforge_sim::program::{LOAD_WEIGHTS, Program, ProgramError};
+
+/// What a network's program gives, by the interpreter.
+fn interpret(program: &Program, network: &Network, input: &Tensor) -> Vec<Tensor> {
+    let mut interpreter = Interpreter::of_program(program).unwrap();
+    let entry = program.entry(&network.name).unwrap();
+    interpreter.run(entry, input).unwrap()
+}
+
+fn expected(network: &Network, input: &Tensor) -> Vec<Tensor> {
+    let trace = reference::execute(network, input).unwrap();
+    trace.of_network(network, input)
+}
+
+#[test]
+fn random_networks_give_what_the_reference_gives() {
+    let (mut compiled, mut streamed) = (0, 0);
+    for seed in 0..200 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let design = random_accelerator(&mut rng);
+        let images = rng.random_range(1..=3);
+        let (network, input) = random_network(&mut rng, &design, images);
+        let program = match Program::compile(&design, images as u32, &network) {
+            Ok(program) => program,
+            Err(error) => {
+                println!("seed {seed}: {error}");
+                continue;
+            }
+        };
+        compiled += 1;
+        streamed += usize::from(program.entry(LOAD_WEIGHTS).is_none());
+        let found = interpret(&program, &network, &input);
+        assert_eq!(
+            found,
+            expected(&network, &input),
+            "seed {seed}: {:?}, {images} images of {network:?}",
+            design.design().config()
+        );
+    }
+    println!("{compiled} of 200 compiled, {streamed} of them stream their weights");
+    assert!(compiled > 150 && streamed > 10, "{compiled}, {streamed}");
+}
+
+#[test]
+fn fewer_branches_of_the_same_memories_are_an_entry_of_their_own() {
+    let (mut compiled, mut shared) = (0, 0);
+    for seed in 1000..1100 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let design = random_accelerator(&mut rng);
+        let (network, input) = random_network(&mut rng, &design, 1);
+        let low = reduced(&mut rng, &network);
+        let program = match Program::compile_all(&design, 1, &[&network, &low]) {
+            Ok(program) => program,
+            Err(error) => {
+                println!("seed {seed}: {error}");
+                continue;
+            }
+        };
+        compiled += 1;
+        for network in [&network, &low] {
+            let found = interpret(&program, network, &input);
+            let name = &network.name;
+            assert_eq!(
+                found,
+                expected(network, &input),
+                "seed {seed}, {name}: {:?} {network:?}",
+                design.design().config()
+            );
+        }
+        let alone = Program::compile(&design, 1, &network).unwrap();
+        let words = |program: &Program| {
+            let entry = program.entry(LOAD_WEIGHTS)?;
+            Some(entry.weights[0].len())
+        };
+        shared += usize::from(words(&program).is_some() && words(&program) == words(&alone));
+    }
+    println!("{compiled} of 100 compiled, {shared} share all weights");
+    assert!(compiled > 40 && shared > 10, "{compiled}, {shared}");
+}
+
+#[test]
+fn a_program_takes_input_after_input() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let design = random_accelerator(&mut rng);
+    let (network, input) = random_network(&mut rng, &design, 2);
+    let program = Program::compile(&design, 2, &network).unwrap();
+    let mut interpreter = Interpreter::of_program(&program).unwrap();
+    let entry = program.entry(&network.name).unwrap();
+    for _ in 0..3 {
+        let found = interpreter.run(entry, &input).unwrap();
+        assert_eq!(found, expected(&network, &input));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_numbers() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let design = random_accelerator(&mut rng);
+    let (network, _) = random_network(&mut rng, &design, 1);
+    assert_eq!(
+        Program::compile(&design, 0, &network),
+        Err(ProgramError::Images(0))
+    );
+    assert_eq!(
+        Program::compile_all(&design, 1, &[&network, &network]),
+        Err(ProgramError::Name("random".to_owned()))
+    );
+    let mut array = design.design().config().clone();
+    array.accelerator.activation_words = 2;
+    let small = xnorforge_hdl::AcceleratorDesign::new(&array.validate().unwrap()).unwrap();
+    let error = Program::compile(&small, 1, &network).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ProgramError::Memory { field: "activation_words", available: 2, needed, suggestion, .. }
+                if needed > 2 && suggestion >= needed
+        ),
+        "{error}"
+    );
+}
