@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`accelerator`] | cycle-accurate models of the accelerator's blocks |
 //! | [`encoder`] | the oracle: encodings, branches, dot products and GEMMs in plain loops; the paper's quantizer |
 //! | [`gemm`] | integer products with their limits, with and without data |
 //! | [`packed`] | bit-planes in words and the form in which operands are stored |
