@@ -12,7 +12,9 @@ pub(super) const ERROR_BITS: u32 = 8;
 pub(super) const RUN_BITS: u32 = 16;
 /// Words of 32 bits that an address tells apart.
 const WORD_BITS: u32 = ADDRESS_BITS - 2;
-/// Bits that tell the registers apart that are no constants; they begin at word 32.
+/// Where the registers begin that are no constants, all but `control`.
+const INDEXED_WORD: u32 = 32;
+/// Bits that tell them apart.
 const INDEX_BITS: u32 = 3;
 
 /// An AXI4-Lite slave (AMBA IHI 0022, B1) with the registers of [`regmap`].
@@ -91,7 +93,9 @@ pub struct AxiLite {
     rom: RegisterRom,
     // The channels.
     aw_taken: EnabledResetRegister,
-    aw_word: EnabledRegister,
+    aw_index: EnabledRegister,
+    aw_is_indexed: EnabledRegister,
+    aw_is_control: EnabledRegister,
     w_taken: EnabledResetRegister,
     w_data: EnabledRegister,
     w_whole: EnabledRegister,
@@ -119,6 +123,7 @@ pub struct AxiLite {
     interrupt_r: ResetRegister,
     bus_error: Vec<ResetRegister>,
 
+    write_word: Net<Local>,
     write_now: Net<Local>,
     read_now: Net<Local>,
     commit: Net<Local>,
@@ -146,12 +151,7 @@ pub struct AxiLite {
     read_value: Net<Local>,
 
     control_word: Constant,
-    start_address_word: Constant,
-    runs_word: Constant,
-    enable_word: Constant,
-    interrupt_word: Constant,
-    bus_error_word: Constant,
-    select_word: Constant,
+    indexed_block: Constant,
     status_index: Constant,
     start_address_index: Constant,
     runs_index: Constant,
@@ -187,7 +187,6 @@ impl AxiLite {
         let data = RUN_BITS.max(start).max(select);
         let status = regmap::register("status");
         let faults = regmap::register("bus_error").fields.len() as u32;
-        let word = |name| Constant::new(WORD_BITS, regmap::register(name).word().into());
         let index = |name| Constant::new(INDEX_BITS, (regmap::register(name).word() % 8).into());
         let address = || Net::partly_unused(ADDRESS_BITS, "bytes of a register");
         AxiLite {
@@ -226,7 +225,9 @@ impl AxiLite {
             counter_value: Net::new(REGISTER_BITS),
             rom: RegisterRom::new(design),
             aw_taken: EnabledResetRegister::new(1),
-            aw_word: EnabledRegister::new(WORD_BITS),
+            aw_index: EnabledRegister::new(INDEX_BITS),
+            aw_is_indexed: EnabledRegister::new(1),
+            aw_is_control: EnabledRegister::new(1),
             w_taken: EnabledResetRegister::new(1),
             w_data: EnabledRegister::new(data),
             w_whole: EnabledRegister::new(1),
@@ -251,6 +252,7 @@ impl AxiLite {
             interrupt_error: ResetRegister::new(1),
             interrupt_r: ResetRegister::new(1),
             bus_error: ResetRegister::vector(faults, 1),
+            write_word: Net::new(WORD_BITS),
             write_now: Net::new(1),
             read_now: Net::new(1),
             commit: Net::new(1),
@@ -276,13 +278,8 @@ impl AxiLite {
             bus_errors: Net::new(REGISTER_BITS),
             read_index: Net::new(INDEX_BITS),
             read_value: Net::new(REGISTER_BITS),
-            control_word: word("control"),
-            start_address_word: word("start_address"),
-            runs_word: word("runs"),
-            enable_word: word("interrupt_enable"),
-            interrupt_word: word("interrupt_status"),
-            bus_error_word: word("bus_error"),
-            select_word: word("counter_select"),
+            control_word: Constant::new(WORD_BITS, regmap::register("control").word().into()),
+            indexed_block: Constant::new(WORD_BITS, (INDEXED_WORD >> INDEX_BITS).into()),
             status_index: index("status"),
             start_address_index: index("start_address"),
             runs_index: index("runs"),
@@ -324,9 +321,18 @@ impl Logic for AxiLite {
         self.aw_taken.reset.next = self.reset.val();
         self.aw_taken.enable.next = self.write_now.val() | (!self.aw_taken.q.val());
         self.aw_taken.d.next = self.awvalid.val() & (!self.aw_taken.q.val());
-        self.aw_word.clock.next = self.clock.val();
-        self.aw_word.enable.next = !self.aw_taken.q.val();
-        self.aw_word.d.next = bits_resize(self.awaddr.val() >> self.two_at.val(), self._word_width);
+        self.write_word.next =
+            bits_resize(self.awaddr.val() >> self.two_at.val(), self._word_width);
+        self.aw_index.clock.next = self.clock.val();
+        self.aw_index.enable.next = !self.aw_taken.q.val();
+        self.aw_index.d.next = bits_resize(self.write_word.val(), self._index_width);
+        self.aw_is_indexed.clock.next = self.clock.val();
+        self.aw_is_indexed.enable.next = !self.aw_taken.q.val();
+        self.aw_is_indexed.d.next =
+            ((self.write_word.val() >> self.three_at.val()) == self.indexed_block.val()).into();
+        self.aw_is_control.clock.next = self.clock.val();
+        self.aw_is_control.enable.next = !self.aw_taken.q.val();
+        self.aw_is_control.d.next = (self.write_word.val() == self.control_word.val()).into();
         self.w_taken.clock.next = self.clock.val();
         self.w_taken.reset.next = self.reset.val();
         self.w_taken.enable.next = self.write_now.val() | (!self.w_taken.q.val());
@@ -355,13 +361,19 @@ impl Logic for AxiLite {
         self.r_waits.d.next = self.read_now.val();
 
         // Which register is written, and whether it may be.
-        self.at_control.next = (self.aw_word.q.val() == self.control_word.val()).into();
-        self.at_start_address.next = (self.aw_word.q.val() == self.start_address_word.val()).into();
-        self.at_runs.next = (self.aw_word.q.val() == self.runs_word.val()).into();
-        self.at_enable.next = (self.aw_word.q.val() == self.enable_word.val()).into();
-        self.at_interrupt.next = (self.aw_word.q.val() == self.interrupt_word.val()).into();
-        self.at_bus_error.next = (self.aw_word.q.val() == self.bus_error_word.val()).into();
-        self.at_select.next = (self.aw_word.q.val() == self.select_word.val()).into();
+        self.at_control.next = self.aw_is_control.q.val();
+        self.at_start_address.next = self.aw_is_indexed.q.val()
+            & (self.aw_index.q.val() == self.start_address_index.val()).into();
+        self.at_runs.next =
+            self.aw_is_indexed.q.val() & (self.aw_index.q.val() == self.runs_index.val()).into();
+        self.at_enable.next =
+            self.aw_is_indexed.q.val() & (self.aw_index.q.val() == self.enable_index.val()).into();
+        self.at_interrupt.next = self.aw_is_indexed.q.val()
+            & (self.aw_index.q.val() == self.interrupt_index.val()).into();
+        self.at_bus_error.next = self.aw_is_indexed.q.val()
+            & (self.aw_index.q.val() == self.bus_error_index.val()).into();
+        self.at_select.next =
+            self.aw_is_indexed.q.val() & (self.aw_index.q.val() == self.select_index.val()).into();
         self.writable.next = ((self.at_control.val() | self.at_start_address.val())
             | (self.at_runs.val() | self.at_enable.val()))
             | ((self.at_interrupt.val() | self.at_bus_error.val()) | self.at_select.val());
