@@ -5,12 +5,14 @@
 mod axi;
 mod compute;
 mod counters;
+mod host;
 mod ports;
 mod sequencer;
 
 pub use axi::{AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY};
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use counters::{CountersInputs, CountersModel};
+pub use host::{program_image, stream_bytes};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
     ProgramPortModel, ProgramPortOutputs, StreamBeat, WeightPortInputs, WeightPortModel,
