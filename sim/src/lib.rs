@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`accelerator`] | cycle-accurate models of the accelerator's blocks |
 //! | [`encoder`] | the oracle: encodings, branches, dot products and GEMMs in plain loops; the paper's quantizer |
 //! | [`gemm`] | integer products with their limits, with and without data |
 //! | [`packed`] | bit-planes in words and the form in which operands are stored |
@@ -11,6 +12,7 @@
 //! | [`model`] | the cycle-accurate model |
 //! | [`driver`] | drives any simulator through a lowered product, with stalls |
 //! | [`mod@run`] | whole products at the host's speed: the model's results and cycle counts |
+//! | [`accelerator`] | cycle-accurate models of the blocks around the array |
 //! | [`cycles`] | cycles and utilization of a shape as closed formulas |
 //!
 //! ```
@@ -36,6 +38,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod accelerator;
 pub mod cycles;
 pub mod driver;
 pub mod encoder;

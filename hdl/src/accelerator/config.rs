@@ -214,6 +214,19 @@ impl AcceleratorDesign {
         self.config.patch_words / 2
     }
 
+    /// Bits of the widest memory word that the program stream loads; two of its words hold it.
+    pub fn load_value_width(&self) -> u32 {
+        [
+            RESULT_BITS,
+            self.schedule_width,
+            self.constant_width,
+            self.product_width,
+            self.affine_width,
+        ]
+        .into_iter()
+        .fold(0, u32::max)
+    }
+
     /// The top module's name, without AXI.
     pub fn top_name(&self) -> String {
         let c = self.design.config();

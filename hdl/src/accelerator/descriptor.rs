@@ -235,6 +235,62 @@ fields! {
     LastColumns "last_columns" 40 [15:0] false |d| bits_for(d.design().config().columns.into());
 }
 
+/// When a field's range counts: what else the descriptor says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// In every descriptor.
+    Always,
+    /// In COMPUTE and POOL.
+    Patches,
+    /// In COMPUTE.
+    Compute,
+    /// In COMPUTE with thresholds.
+    Thresholds,
+    /// In COMPUTE that writes codes.
+    Codes,
+    /// In COMPUTE that adds a residual.
+    Residual,
+}
+
+/// The values that a field may have, where its width alone does not say so. Error `field` otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldRange {
+    /// Which descriptors it holds for.
+    pub when: When,
+    /// Least value.
+    pub min: u32,
+    /// Greatest value.
+    pub max: u32,
+}
+
+impl Field {
+    /// The range of a field, beyond what its width says. Counts must not be 0.
+    pub fn range(self, design: &AcceleratorDesign) -> Option<FieldRange> {
+        let c = design.design().config();
+        let full = u32::MAX >> (32 - self.width(design));
+        let (when, min, max) = match self {
+            Field::Mode => (When::Always, 0, 2),
+            Field::RunGranules
+            | Field::Runs
+            | Field::KernelLines
+            | Field::InHeight
+            | Field::OutWidth
+            | Field::OutHeight
+            | Field::RowTiles => (When::Patches, 1, full),
+            Field::Groups => (When::Patches, 1, design.design().activation_groups),
+            Field::LastRows => (When::Patches, 1, c.rows),
+            Field::Chunks | Field::ColumnTiles | Field::ScheduleSteps => (When::Compute, 1, full),
+            Field::LastColumns => (When::Compute, 1, c.columns),
+            Field::ResultShift => (When::Compute, 0, 2),
+            Field::Levels => (When::Thresholds, 1, design.config().threshold_bits),
+            Field::OutGroups => (When::Codes, 1, design.design().activation_groups),
+            Field::ResidualGroups => (When::Residual, 1, design.design().activation_groups),
+            _ => return None,
+        };
+        Some(FieldRange { when, min, max })
+    }
+}
+
 /// A descriptor as its words; fields that are not set are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptor {

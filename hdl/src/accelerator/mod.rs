@@ -6,4 +6,4 @@ pub mod descriptor;
 
 pub use cause::Cause;
 pub use config::{AcceleratorConfig, AcceleratorDesign};
-pub use descriptor::{DESCRIPTOR_WORDS, Descriptor, Field, Mode, Opcode};
+pub use descriptor::{DESCRIPTOR_WORDS, Descriptor, Field, FieldRange, Mode, Opcode, When};

@@ -5,6 +5,7 @@
 //! [`PopcountPlan`](crate::popcount::PopcountPlan)) and [`ConstantMemory`] (a memory, which RustHDL's syntax trees
 //! do not have).
 
+pub mod accelerator;
 mod branch_accumulator;
 mod constant_memory;
 mod control_stage;

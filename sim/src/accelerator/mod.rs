@@ -1,0 +1,19 @@
+//! Cycle-accurate models of the accelerator's blocks (`docs/accelerator.md`), one file per block.
+//!
+//! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
+
+mod axi;
+mod compute;
+mod counters;
+mod ports;
+mod sequencer;
+
+pub use axi::{AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY};
+pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
+pub use counters::{CountersInputs, CountersModel};
+pub use ports::{
+    InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
+    ProgramPortModel, ProgramPortOutputs, StreamBeat, WeightPortInputs, WeightPortModel,
+    WeightPortOutputs, WordWrite,
+};
+pub use sequencer::{EngineErrors, Go, SequencerInputs, SequencerModel, SequencerOutputs};
