@@ -7,7 +7,8 @@
 //! | [`config`] | the array configuration as every command takes it |
 //! | [`failure`] | how a command fails, and its exit code |
 //! | [`io`] | `.npy` and `.npz` files, with limits |
-//! | [`network`], [`workload`] | networks, products and their data |
+//! | [`graph`] | networks with convolutions, for the accelerator |
+//! | [`network`], [`workload`] | fully connected networks, products and their data |
 //! | [`scripts`], [`manifest`] | what `generate` writes |
 //! | [`output`], [`terminal`] | files, folders and text out |
 //! | [`engine`] | runs work on a design, reports cycles, checks integers |
@@ -22,6 +23,7 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod failure;
+pub mod graph;
 pub mod io;
 pub mod lockstep;
 pub mod manifest;

@@ -14,7 +14,7 @@ use xnorforge_sim::Encoding;
 use xnorforge_sim::gemm::{GemmShape, Operand, Precision};
 
 /// Largest `meta.json` in bytes.
-const META_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const META_BYTES_MAX: u64 = 1 << 20;
 /// Most layers of a model.
 const LAYERS_MAX: usize = 1024;
 
@@ -215,7 +215,7 @@ pub fn from_file(
     })
 }
 
-fn layer_count(file: &ArrayFile) -> Result<usize, Failure> {
+pub(crate) fn layer_count(file: &ArrayFile) -> Result<usize, Failure> {
     let mut numbers: Vec<usize> = file
         .names()
         .iter()
@@ -308,7 +308,7 @@ fn read_layer(
     })
 }
 
-fn read_requantize(
+pub(crate) fn read_requantize(
     file: &ArrayFile,
     number: usize,
     outputs: usize,

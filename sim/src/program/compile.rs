@@ -137,8 +137,6 @@ pub(crate) struct LoweredProduct {
     pub parts: Vec<PackedPart>,
     pub constants: Constants,
     pub epilogue: Epilogue,
-    /// How the activations are stored that it reads.
-    pub activation: StoredForm,
     /// Address and steps of the schedule of each part.
     pub schedules: Vec<(u64, u64)>,
     pub align: u32,
@@ -340,7 +338,6 @@ impl<'d> Memories<'d> {
             parts,
             constants,
             epilogue,
-            activation,
             schedules,
             align,
             result_shift,

@@ -49,7 +49,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
                 activation_words: 1 << 15,
                 residual_words: 1 << 15,
                 patch_words: 1 << 12,
-                weight_words: 1 << rng.random_range(6..=12),
+                weight_words: 1 << rng.random_range(5..=10),
                 constant_words: 1 << 16,
                 channel_words: 1 << 8,
                 table_words: 1 << 11,

@@ -1,0 +1,298 @@
+//! Networks of convolutions, max-pools and fully connected layers for the accelerator, read from the `.npz` layout of
+//! `testbenches/cases` (`b_cnn_odd_mixed`) and the `meta.json` beside it.
+//!
+//! Everything is `bipolar` (odd integers; Sun et al., arXiv 1905.13389). Arrays are `l1.weight_codes` of shape
+//! `[outputs, inputs, kernel height, kernel width]` or `[outputs, inputs]`, `l1.thresholds` and `l1.sign` as in
+//! [`crate::network`]; tensors of numbers are `[images, channels, height, width]` and change to the accelerator's order
+//! by [`images`].
+
+use crate::config::read_text;
+use crate::failure::Failure;
+use crate::io::{Array, ArrayFile};
+use crate::network::{META_BYTES_MAX, layer_count, operand, read_requantize};
+use serde::Deserialize;
+use std::path::Path;
+use xnorforge_sim::network::{
+    Convolution, Layer, Network, Operation, Output, Pad, Read, Requantize, Rescale, Shape, Tensor,
+    TensorId, Window,
+};
+use xnorforge_sim::{Encoding, Precision};
+
+/// What is read of a `meta.json`.
+#[derive(Debug, Deserialize)]
+struct Meta {
+    encoding: String,
+    input: MetaInput,
+    layers: Vec<MetaLayer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct MetaInput {
+    shape: Vec<u32>,
+    bits: u32,
+}
+
+#[derive(Debug, Deserialize)]
+struct MetaLayer {
+    kind: String,
+    weight_bits: u32,
+    act_in_bits: u32,
+    out_bits: Option<u32>,
+    #[serde(default = "one")]
+    stride: u32,
+    #[serde(default)]
+    pad: u32,
+    #[serde(default)]
+    pad_code: i64,
+    #[serde(default)]
+    pad_is_true_zero: bool,
+    #[serde(default)]
+    maxpool_after: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Reads a network and the `meta.json` beside it.
+///
+/// # Errors
+/// A file that cannot be read, layers of an unknown kind, shapes and bits that do not follow each other, values outside
+/// the encoding.
+pub fn load(path: &Path) -> Result<Network, Failure> {
+    let file = ArrayFile::open(path)?;
+    let meta_path = path.with_file_name("meta.json");
+    let name = meta_path.display().to_string();
+    let text = read_text(&meta_path, META_BYTES_MAX)?;
+    let meta: Meta = serde_json::from_str(&text)
+        .map_err(|e| Failure::input(format!("`{name}` does not describe a network: {e}")))?;
+    Loader {
+        file: &file,
+        meta_name: &name,
+        meta: &meta,
+    }
+    .network()
+}
+
+/// Numbers `[images, channels, height, width]`, or `[images, features]`, as a tensor of the accelerator.
+///
+/// # Errors
+/// An array of another number of dimensions, or of no integers.
+pub fn images(array: &Array) -> Result<Tensor, Failure> {
+    let (count, channels, height, width) = match *array.shape.as_slice() {
+        [images, channels, height, width] => (images, channels, height, width),
+        [images, features] => (images, features, 1, 1),
+        _ => {
+            return Err(array
+                .shape_error("[images, channels, height, width] or [images, features]")
+                .into());
+        }
+    };
+    let size = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let shape = Shape::new(size(height), size(width), size(channels));
+    let values = array.ints()?;
+    let mut tensor = Tensor {
+        images: count,
+        shape,
+        values: vec![0; values.len()],
+    };
+    for (index, value) in values.iter().enumerate() {
+        let (x, y) = (index % width, index / width % height);
+        let channel = index / width / height % channels;
+        let place = tensor.index(index / width / height / channels, y, x, channel);
+        tensor.values[place] = *value;
+    }
+    Ok(tensor)
+}
+
+struct Loader<'a> {
+    file: &'a ArrayFile,
+    meta_name: &'a str,
+    meta: &'a Meta,
+}
+
+impl Loader<'_> {
+    fn failure(&self, message: impl std::fmt::Display) -> Failure {
+        Failure::input(format!("`{}`: {message}", self.meta_name))
+    }
+
+    fn network(&self) -> Result<Network, Failure> {
+        let count = layer_count(self.file)?;
+        if !self.meta.encoding.starts_with("odd integer") {
+            return Err(self.failure(format!(
+                "the encoding \"{}\" is not supported in a network; odd integers ({{-1,+1}} decomposition) are",
+                self.meta.encoding
+            )));
+        }
+        if self.meta.layers.len() != count {
+            return Err(self.failure(format!(
+                "{} layers are described, but `{}` has {count}; they must be equal",
+                self.meta.layers.len(),
+                self.file.name()
+            )));
+        }
+        let [channels, height, width] = *self.meta.input.shape.as_slice() else {
+            return Err(self.failure(format!(
+                "input.shape is {:?}; give [channels, height, width]",
+                self.meta.input.shape
+            )));
+        };
+        let mut network = Network {
+            name: self.file.name().to_owned(),
+            input: Shape::new(height, width, channels),
+            precision: self.precision("input.bits", self.meta.input.bits)?,
+            layers: Vec::new(),
+            outputs: vec![TensorId::Input],
+        };
+        for (index, meta) in self.meta.layers.iter().enumerate() {
+            self.add_layer(&mut network, index, meta)?;
+        }
+        network.outputs = vec![TensorId::Layer(network.layers.len() - 1)];
+        self.check(&network)?;
+        Ok(network)
+    }
+
+    fn check(&self, network: &Network) -> Result<Vec<Shape>, Failure> {
+        let types = network.check().map_err(|e| self.failure(e))?;
+        Ok(types.iter().map(|t| t.shape).collect())
+    }
+
+    fn precision(&self, field: &str, bits: u32) -> Result<Precision, Failure> {
+        Encoding::Bipolar
+            .check_bits(bits)
+            .map_err(|e| self.failure(format!("{field}: {e}")))?;
+        Ok(Precision::new(Encoding::Bipolar, bits))
+    }
+
+    /// The tensor that the next layer reads, and its shape.
+    fn last(&self, network: &Network) -> Result<(TensorId, Shape), Failure> {
+        if network.layers.is_empty() {
+            return Ok((TensorId::Input, network.input));
+        }
+        let shapes = self.check(network)?;
+        Ok((TensorId::Layer(shapes.len() - 1), shapes[shapes.len() - 1]))
+    }
+
+    fn add_layer(
+        &self,
+        network: &mut Network,
+        index: usize,
+        meta: &MetaLayer,
+    ) -> Result<(), Failure> {
+        let number = index + 1;
+        let (input, shape) = self.last(network)?;
+        let is_last = number == self.meta.layers.len();
+        let convolution = self.convolution(number, meta, shape)?;
+        let outputs = convolution.weights.vectors();
+        let bits = match (meta.out_bits, self.meta.layers.get(number)) {
+            (bits, None) => bits,
+            (None, Some(next)) => Some(next.act_in_bits),
+            (Some(bits), Some(next)) if bits == next.act_in_bits => Some(bits),
+            (Some(bits), Some(next)) => {
+                return Err(self.failure(format!(
+                    "layers[{index}].out_bits = {bits}, but layers[{number}].act_in_bits = {}; they must be equal",
+                    next.act_in_bits
+                )));
+            }
+        };
+        let has_thresholds = self.file.has(&format!("l{number}.thresholds"));
+        let output = if is_last && !has_thresholds {
+            Output::Raw
+        } else {
+            let requantize = read_requantize_of(self.file, number, outputs, bits)?;
+            Output::Codes(requantize)
+        };
+        network.layers.push(Layer {
+            name: format!("l{number}"),
+            input: Read::from(input),
+            operation: Operation::Convolution(convolution),
+            residual: None,
+            output,
+        });
+        if meta.maxpool_after > 0 {
+            let (input, _) = self.last(network)?;
+            network.layers.push(Layer {
+                name: format!("l{number}.pool"),
+                input: Read::from(input),
+                operation: Operation::MaxPool(Window::square(
+                    meta.maxpool_after,
+                    meta.maxpool_after,
+                    0,
+                )),
+                residual: None,
+                output: Output::Raw,
+            });
+        }
+        Ok(())
+    }
+
+    fn convolution(
+        &self,
+        number: usize,
+        meta: &MetaLayer,
+        input: Shape,
+    ) -> Result<Convolution, Failure> {
+        let index = number - 1;
+        let precision =
+            self.precision(&format!("layers[{index}].weight_bits"), meta.weight_bits)?;
+        let codes = self.file.read(&format!("l{number}.weight_codes"))?;
+        let pad = if meta.pad_is_true_zero || meta.pad == 0 {
+            Pad::Zero
+        } else {
+            Pad::Number(meta.pad_code)
+        };
+        match (meta.kind.as_str(), codes.shape.as_slice()) {
+            ("linear", &[outputs, inputs]) => {
+                let weights = operand(&codes, "weights", precision, outputs, inputs)?;
+                Ok(Convolution::dense(input, weights))
+            }
+            ("conv", &[outputs, inputs, height, width]) => {
+                let elements = inputs * height * width;
+                let weights = operand(&codes, "weights", precision, outputs, elements)?;
+                let size = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+                Ok(Convolution {
+                    window: Window {
+                        kernel: (size(height), size(width)),
+                        ..Window::square(1, meta.stride, meta.pad)
+                    },
+                    groups: 1,
+                    weights,
+                    bias: None,
+                    pad,
+                })
+            }
+            ("linear", _) => Err(codes.shape_error("[outputs, inputs] (`linear`)").into()),
+            ("conv", _) => Err(codes
+                .shape_error("[outputs, inputs, kernel height, kernel width] (`conv`)")
+                .into()),
+            (kind, _) => Err(self.failure(format!(
+                "layers[{index}].kind is \"{kind}\"; `conv` and `linear` are supported"
+            ))),
+        }
+    }
+}
+
+/// Thresholds and signs of a layer as a requantization.
+fn read_requantize_of(
+    file: &ArrayFile,
+    number: usize,
+    outputs: usize,
+    bits: Option<u32>,
+) -> Result<Requantize, Failure> {
+    let read = read_requantize(file, number, outputs, bits)?.ok_or_else(|| {
+        Failure::input(format!(
+            "`{}`: `l{number}` has no thresholds; only the last layer may go without",
+            file.name()
+        ))
+    })?;
+    let mut thresholds = read.thresholds;
+    // They are counted, so their order says nothing.
+    thresholds.iter_mut().for_each(|list| list.sort_unstable());
+    Ok(Requantize::new(
+        Precision::new(Encoding::Bipolar, read.bits),
+        Rescale::Thresholds {
+            thresholds,
+            falling: read.rising.iter().map(|rising| !rising).collect(),
+        },
+    ))
+}
