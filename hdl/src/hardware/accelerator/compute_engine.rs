@@ -54,6 +54,10 @@ pub struct ComputeEngine {
     pub operand_first: Net<Out>,
     /// It is its tile's last.
     pub operand_last: Net<Out>,
+    /// With `operand_last`: the tile is of the last column tile.
+    pub operand_last_column: Net<Out>,
+    /// With `operand_last`: the tile is of the last row tile.
+    pub operand_last_row: Net<Out>,
     /// Shift before it, one-hot.
     pub operand_shift: Net<Out>,
     /// What the row units count.
@@ -82,6 +86,7 @@ pub struct ComputeEngine {
     beat_half: EnabledRegister,
     first: EnabledRegister,
     step_last: EnabledRegister,
+    column_last: EnabledRegister,
     row_last: EnabledRegister,
     shift: EnabledRegister,
     row_mode: EnabledRegister,
@@ -90,6 +95,8 @@ pub struct ComputeEngine {
     waiting_r: EnabledResetRegister,
     first_r: EnabledRegister,
     last_r: EnabledRegister,
+    column_last_r: EnabledRegister,
+    row_last_r: EnabledRegister,
     shift_r: EnabledRegister,
     row_mode_r: EnabledRegister,
     error: ResetRegister,
@@ -194,6 +201,8 @@ impl ComputeEngine {
             operand_valid: Net::new(1),
             operand_first: Net::new(1),
             operand_last: Net::new(1),
+            operand_last_column: Net::new(1),
+            operand_last_row: Net::new(1),
             operand_shift: Net::new(shifts),
             operand_row_mode: Net::new(2),
             waiting: Net::new(1),
@@ -218,6 +227,7 @@ impl ComputeEngine {
             beat_half: EnabledRegister::new(1),
             first: EnabledRegister::new(1),
             step_last: EnabledRegister::new(1),
+            column_last: EnabledRegister::new(1),
             row_last: EnabledRegister::new(1),
             shift: EnabledRegister::new(shifts),
             row_mode: EnabledRegister::new(2),
@@ -226,6 +236,8 @@ impl ComputeEngine {
             waiting_r: EnabledResetRegister::new(1),
             first_r: EnabledRegister::new(1),
             last_r: EnabledRegister::new(1),
+            column_last_r: EnabledRegister::new(1),
+            row_last_r: EnabledRegister::new(1),
             shift_r: EnabledRegister::new(shifts),
             row_mode_r: EnabledRegister::new(2),
             error: ResetRegister::new(4),
@@ -427,7 +439,10 @@ impl Logic for ComputeEngine {
         self.step_last.d.next = self.entry_last.q.val();
         self.row_last.clock.next = self.clock.val();
         self.row_last.enable.next = self.takes.val();
-        self.row_last.d.next = self.ends_row.val();
+        self.row_last.d.next = self.last_row.val();
+        self.column_last.clock.next = self.clock.val();
+        self.column_last.enable.next = self.takes.val();
+        self.column_last.d.next = self.last_column.val();
         self.beat_half.clock.next = self.clock.val();
         self.beat_half.enable.next = self.takes.val();
         self.beat_half.d.next = self.half.q.val();
@@ -437,8 +452,11 @@ impl Logic for ComputeEngine {
         self.patch_word.next =
             bits_resize(bits_resize(self.patch.q.val(), self._half), self._patch)
                 | (bits_resize(self.beat_half.q.val(), self._patch) << self.half_place.val());
-        self.leaves_row.next =
-            self.advance.val() & self.beat.q.val() & self.last_chunk.val() & self.row_last.q.val();
+        self.leaves_row.next = self.advance.val()
+            & self.beat.q.val()
+            & self.last_chunk.val()
+            & self.step_last.q.val()
+            & self.column_last.q.val();
         self.released.clock.next = self.clock.val();
         self.released.reset.next = self.reset.val();
         self.released.d.next =
@@ -484,6 +502,12 @@ impl Logic for ComputeEngine {
         self.last_r.clock.next = self.clock.val();
         self.last_r.enable.next = self.advance.val();
         self.last_r.d.next = self.step_last.q.val() & self.last_chunk.val();
+        self.column_last_r.clock.next = self.clock.val();
+        self.column_last_r.enable.next = self.advance.val();
+        self.column_last_r.d.next = self.column_last.q.val();
+        self.row_last_r.clock.next = self.clock.val();
+        self.row_last_r.enable.next = self.advance.val();
+        self.row_last_r.d.next = self.row_last.q.val();
         self.shift_r.clock.next = self.clock.val();
         self.shift_r.enable.next = self.advance.val();
         self.shift_r.d.next = self.shift.q.val();
@@ -497,6 +521,8 @@ impl Logic for ComputeEngine {
         self.operand_valid.next = self.valid_r.q.val();
         self.operand_first.next = self.first_r.q.val();
         self.operand_last.next = self.last_r.q.val();
+        self.operand_last_column.next = self.column_last_r.q.val();
+        self.operand_last_row.next = self.row_last_r.q.val();
         self.operand_shift.next = self.shift_r.q.val();
         self.operand_row_mode.next = self.row_mode_r.q.val();
         self.waiting.next = self.waiting_r.q.val();
