@@ -67,7 +67,9 @@ typedef struct {
     int (*write)(void *context, uint32_t offset, uint32_t value);
     /*
      * Sends `count` bytes, the first in the lowest bits of a transfer; always whole transfers. `last` sets TLAST with
-     * the last one. It may return before the accelerator has taken the bytes, but only once they may be overwritten.
+     * the last one. On the weight and the input stream it may return before the accelerator has taken the bytes (which
+     * takes them as a program asks for them), but only once they may be overwritten. On the program stream it returns
+     * when they are taken: the accelerator loads only while it is idle, and what is loaded is started next.
      */
     int (*push)(void *context, xnf_stream stream, const uint8_t *bytes, size_t count, bool last);
     /*

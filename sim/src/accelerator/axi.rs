@@ -70,6 +70,49 @@ pub struct AxiLiteOutputs {
     pub counter_address: u32,
 }
 
+/// A transfer of the result stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultTransfer {
+    /// One value for each drained column.
+    pub values: Vec<u32>,
+    /// Which of them are valid.
+    pub keep: Vec<bool>,
+    /// `last`: it ends a packet.
+    pub last: bool,
+}
+
+/// The block `ResultHold`, cycle by cycle.
+#[derive(Clone, Debug, Default)]
+pub struct ResultHoldModel {
+    held: Option<ResultTransfer>,
+}
+
+impl ResultHoldModel {
+    /// Nothing is held.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is offered at the port in this cycle.
+    pub fn offered(&self) -> Option<&ResultTransfer> {
+        self.held.as_ref()
+    }
+
+    /// `in_ready`, which follows `out_ready`.
+    pub fn in_ready(&self, out_ready: bool) -> bool {
+        self.held.is_none() || out_ready
+    }
+
+    /// One clock edge: `transfer` is what the core offers.
+    pub fn edge(&mut self, reset: bool, transfer: Option<&ResultTransfer>, out_ready: bool) {
+        if reset {
+            self.held = None;
+        } else if self.in_ready(out_ready) {
+            self.held = transfer.cloned();
+        }
+    }
+}
+
 /// What a word of the address space is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {

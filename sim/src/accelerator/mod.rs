@@ -9,7 +9,10 @@ mod host;
 mod ports;
 mod sequencer;
 
-pub use axi::{AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY};
+pub use axi::{
+    AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY, ResultHoldModel,
+    ResultTransfer,
+};
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use counters::{CountersInputs, CountersModel};
 pub use host::{program_image, stream_bytes};

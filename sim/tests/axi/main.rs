@@ -2,6 +2,7 @@
 //! be installed.
 
 mod driver;
+mod hold;
 mod host;
 mod lite;
 mod port;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use xnorforge_hdl::hardware::accelerator::AxiLite;
-use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, emit};
+use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Package, emit};
 use xnorforge_sim::accelerator::{AxiLiteInputs, AxiLiteOutputs};
 use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
 
@@ -30,6 +30,23 @@ pub fn designs() -> Vec<AcceleratorDesign> {
         design("tiny", small),
         design("large", large),
     ]
+}
+
+/// An instance of a Verilated package, whose registers start at random.
+pub fn start(package: Package, seed: u32) -> VerilatedModel {
+    let source = ModelSource {
+        files: package
+            .files
+            .into_iter()
+            .map(|f| (f.name, f.text))
+            .collect(),
+        top: package.top,
+        ports: package.ports,
+    };
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
+    let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
+    let library = verilator.model(&source, Tracing::Off).unwrap();
+    library.start(seed).unwrap()
 }
 
 /// The Verilated block.
