@@ -7,6 +7,7 @@ use crate::rtl::prelude::*;
 /// Walks row tiles, column tiles, schedule steps and chunks: one beat of the array in each cycle in which it moves.
 ///
 /// An entry of the schedule is read a step ahead, so that steps of a single chunk follow each other without a gap.
+/// What is left of a count is held inverted: counting up to -2 takes less than counting down to 1.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct ComputeEngine {
     shape: Shape,
@@ -132,9 +133,13 @@ pub struct ComputeEngine {
     no_shift: Constant,
     one_entry: Constant,
     one_step: Constant,
+    last_of_steps: Constant,
     one_column: Constant,
+    last_of_columns: Constant,
     one_row: Constant,
+    last_of_rows: Constant,
     one_chunk: Constant,
+    last_of_chunks: Constant,
     one_patch: Constant,
     one_word: Constant,
     shift_place: Constant,
@@ -273,9 +278,13 @@ impl ComputeEngine {
             no_shift: Constant::new(shifts, 0),
             one_entry: Constant::new(schedule + 1, 1),
             one_step: Constant::new(steps, 1),
+            last_of_steps: Constant::new(steps, (1u64 << steps) - 2),
             one_column: Constant::new(16, 1),
+            last_of_columns: Constant::new(16, (1u64 << 16) - 2),
             one_row: Constant::new(rows, 1),
+            last_of_rows: Constant::new(rows, (1u64 << rows) - 2),
             one_chunk: Constant::new(chunks, 1),
+            last_of_chunks: Constant::new(chunks, (1u64 << chunks) - 2),
             one_patch: Constant::new(patch, 1),
             one_word: Constant::new(weight + 2, 1),
             shift_place: Constant::new(32, (patch + weight + 2).into()),
@@ -316,7 +325,7 @@ impl Logic for ComputeEngine {
         self.entry_patch.next = bits_resize(self.entry.val(), self._patch);
         self.reads.next =
             self.active.q.val() & self.advance.val() & ((!self.filled.q.val()) | self.ready.val());
-        self.last_step.next = (self.steps_left.q.val() == self.one_step.val()).into();
+        self.last_step.next = (self.steps_left.q.val() == self.last_of_steps.val()).into();
         self.wraps.next = self.go_compute.val() | self.last_step.val();
         self.memory.clock.next = self.clock.val();
         self.memory.write.next = self.schedule_write.val();
@@ -334,10 +343,10 @@ impl Logic for ComputeEngine {
         self.steps_left.enable.next = self.go_compute.val() | self.reads.val();
         if self.wraps.val().any() {
             self.entry_address.d.next = bits_resize(self.schedule_base.val(), self._entry);
-            self.steps_left.d.next = self.schedule_steps.val();
+            self.steps_left.d.next = !self.schedule_steps.val();
         } else {
             self.entry_address.d.next = self.entry_address.q.val() + self.one_entry.val();
-            self.steps_left.d.next = self.steps_left.q.val() - self.one_step.val();
+            self.steps_left.d.next = self.steps_left.q.val() + self.one_step.val();
         }
         self.next_first.clock.next = self.clock.val();
         self.next_first.enable.next = self.go_compute.val() | self.reads.val();
@@ -357,7 +366,7 @@ impl Logic for ComputeEngine {
         } else {
             self.available.next = self.usable.val().get_bit(0).into();
         }
-        self.last_chunk.next = (self.chunks_left.q.val() == self.one_chunk.val()).into();
+        self.last_chunk.next = (self.chunks_left.q.val() == self.last_of_chunks.val()).into();
         self.continues.next = self.beat.q.val() & (!self.last_chunk.val());
         self.ready.next = self.active.q.val()
             & self.filled.q.val()
@@ -366,8 +375,8 @@ impl Logic for ComputeEngine {
         self.takes.next = self.ready.val() & self.advance.val();
 
         // Tiles.
-        self.last_column.next = (self.columns_left.q.val() == self.one_column.val()).into();
-        self.last_row.next = (self.rows_left.q.val() == self.one_row.val()).into();
+        self.last_column.next = (self.columns_left.q.val() == self.last_of_columns.val()).into();
+        self.last_row.next = (self.rows_left.q.val() == self.last_of_rows.val()).into();
         self.ends_tile.next = self.takes.val() & self.entry_last.q.val();
         self.ends_row.next = self.ends_tile.val() & self.last_column.val();
         self.turns.next = self.go_compute.val() | self.last_column.val();
@@ -378,18 +387,18 @@ impl Logic for ComputeEngine {
         self.tile_base.clock.next = self.clock.val();
         self.tile_base.enable.next = self.go_compute.val() | self.ends_tile.val();
         if self.turns.val().any() {
-            self.columns_left.d.next = self.column_tiles.val();
+            self.columns_left.d.next = !self.column_tiles.val();
             self.tile_base.d.next = bits_resize(self.weight_base.val(), self._base);
         } else {
-            self.columns_left.d.next = self.columns_left.q.val() - self.one_column.val();
+            self.columns_left.d.next = self.columns_left.q.val() + self.one_column.val();
             self.tile_base.d.next = self.next_base.val();
         }
         self.rows_left.clock.next = self.clock.val();
         self.rows_left.enable.next = self.go_compute.val() | self.ends_row.val();
         if self.go_compute.val().any() {
-            self.rows_left.d.next = self.row_tiles.val();
+            self.rows_left.d.next = !self.row_tiles.val();
         } else {
-            self.rows_left.d.next = self.rows_left.q.val() - self.one_row.val();
+            self.rows_left.d.next = self.rows_left.q.val() + self.one_row.val();
         }
         self.half.clock.next = self.clock.val();
         self.half.reset.next = self.go_compute.val();
@@ -407,13 +416,13 @@ impl Logic for ComputeEngine {
         // The beat whose addresses are at the memories.
         if self.continues.val().any() {
             self.patch.d.next = self.patch.q.val() + self.one_patch.val();
-            self.chunks_left.d.next = self.chunks_left.q.val() - self.one_chunk.val();
+            self.chunks_left.d.next = self.chunks_left.q.val() + self.one_chunk.val();
             self.weight_from.next = self.weight.q.val();
             self.weight_by.next = self.one_word.val();
             self.shift.d.next = self.no_shift.val();
         } else {
             self.patch.d.next = self.entry_patch.val();
-            self.chunks_left.d.next = self.chunks.val();
+            self.chunks_left.d.next = !self.chunks.val();
             self.weight_from.next = bits_resize(self.tile_base.q.val(), self._range);
             self.weight_by.next = bits_resize(self.entry_weight.val(), self._range);
             self.shift.d.next = self.entry_shift.val();
