@@ -193,7 +193,7 @@ xnf_result xnf_take_bus_errors(const xnf_device *device, uint32_t *flags);
 
 /* ---- Performance counters ---- */
 
-/* Reads a counter of a layer. The accelerator must be idle. */
+/* Reads a counter of a layer. The accelerator must be idle. Counters hold anything until they are cleared first. */
 xnf_result xnf_read_counter(const xnf_device *device, uint32_t layer, xnf_counter_cause cause, uint32_t *cycles);
 
 /* Clears all counters, and waits for it with at most `polls` looks. The accelerator must be idle. */
