@@ -21,9 +21,9 @@ pub struct ResultHold {
     /// It is taken.
     pub in_ready: Net<Out>,
     /// Its values.
-    pub in_data: Net<In>,
+    pub in_data: Vec<Net<In>>,
     /// Which of them are valid.
-    pub in_keep: Net<In>,
+    pub in_keep: Vec<Net<In>>,
     /// It ends a packet.
     pub in_last: Net<In>,
     /// A transfer is there.
@@ -31,14 +31,14 @@ pub struct ResultHold {
     /// It is taken.
     pub out_ready: Net<In>,
     /// Its values.
-    pub out_data: Net<Out>,
+    pub out_data: Vec<Net<Out>>,
     /// Which of their bytes are valid.
     pub out_keep: Vec<Net<Out>>,
     /// It ends a packet.
     pub out_last: Net<Out>,
     full: EnabledResetRegister,
-    data: EnabledRegister,
-    keep: EnabledRegister,
+    data: Vec<EnabledRegister>,
+    keep: Vec<EnabledRegister>,
     last: EnabledRegister,
     free: Net<Local>,
     all_bytes: Constant,
@@ -59,17 +59,17 @@ impl ResultHold {
             reset: Net::new(1),
             in_valid: Net::new(1),
             in_ready: Net::new(1),
-            in_data: Net::new(values * RESULT_BITS),
-            in_keep: Net::new(values),
+            in_data: Net::vector(values, RESULT_BITS),
+            in_keep: Net::vector(values, 1),
             in_last: Net::new(1),
             out_valid: Net::new(1),
             out_ready: Net::new(1),
-            out_data: Net::new(values * RESULT_BITS),
+            out_data: Net::vector(values, RESULT_BITS),
             out_keep: Net::vector(values, bytes),
             out_last: Net::new(1),
             full: EnabledResetRegister::new(1),
-            data: EnabledRegister::new(values * RESULT_BITS),
-            keep: EnabledRegister::new(values),
+            data: EnabledRegister::vector(values, RESULT_BITS),
+            keep: EnabledRegister::vector(values, 1),
             last: EnabledRegister::new(1),
             free: Net::new(1),
             all_bytes: Constant::new(bytes, (1 << bytes) - 1),
@@ -88,19 +88,19 @@ impl Logic for ResultHold {
         self.full.reset.next = self.reset.val();
         self.full.enable.next = self.free.val();
         self.full.d.next = self.in_valid.val();
-        self.data.clock.next = self.clock.val();
-        self.data.enable.next = self.free.val();
-        self.data.d.next = self.in_data.val();
-        self.keep.clock.next = self.clock.val();
-        self.keep.enable.next = self.free.val();
-        self.keep.d.next = self.in_keep.val();
         self.last.clock.next = self.clock.val();
         self.last.enable.next = self.free.val();
         self.last.d.next = self.in_last.val();
         self.out_valid.next = self.full.q.val();
-        self.out_data.next = self.data.q.val();
         for e in 0..self._values {
-            if self.keep.q.val().get_bit(e) {
+            self.data[e].clock.next = self.clock.val();
+            self.data[e].enable.next = self.free.val();
+            self.data[e].d.next = self.in_data[e].val();
+            self.out_data[e].next = self.data[e].q.val();
+            self.keep[e].clock.next = self.clock.val();
+            self.keep[e].enable.next = self.free.val();
+            self.keep[e].d.next = self.in_keep[e].val();
+            if self.keep[e].q.val().any() {
                 self.out_keep[e].next = self.all_bytes.val();
             } else {
                 self.out_keep[e].next = self.no_byte.val();
