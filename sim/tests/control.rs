@@ -522,6 +522,8 @@ fn expected_beats(
                     let control = OperandControl {
                         first: step == 0 && chunk == 0,
                         last: step + 1 == c.schedule_steps && chunk + 1 == c.chunks,
+                        last_column: ct + 1 == c.column_tiles,
+                        last_row: rt + 1 == c.row_tiles,
                         shift: if chunk == 0 {
                             (entry >> (patch + weight + 2)) as u32
                         } else {
@@ -620,6 +622,8 @@ impl ComputeBench {
         if let Some(operand) = outputs.operand {
             rtl.expect("operand_first", operand.first, at);
             rtl.expect("operand_last", operand.last, at);
+            rtl.expect("operand_last_column", operand.last_column, at);
+            rtl.expect("operand_last_row", operand.last_row, at);
             rtl.expect("operand_shift", operand.shift, at);
             rtl.expect("operand_row_mode", operand.row_mode, at);
         }
@@ -771,6 +775,7 @@ fn descriptor(design: &AcceleratorDesign, rng: &mut ChaCha8Rng, opcode: Opcode) 
         let c = design.config();
         let words = c.activation_words.min(c.residual_words);
         let middle = rng.random_range(0..words / 2);
+        assert!(descriptor.set(design, Field::InBase, 0));
         assert!(descriptor.set(design, Field::InLast, middle.into()));
         assert!(descriptor.set(design, Field::OutBase, (middle + 1).into()));
         assert!(descriptor.set(design, Field::OutLast, (words - 1).into()));
@@ -881,9 +886,9 @@ impl SequencerBench {
 /// Spoils a descriptor: flips bits of its words.
 fn spoil(descriptor: &Descriptor, rng: &mut ChaCha8Rng) -> Vec<u32> {
     let mut words = descriptor.words().to_vec();
-    match rng.random_range(0..4) {
+    match rng.random_range(0..5) {
         // The input reaches into the output.
-        3 => words[Field::InLast.word() as usize] = words[Field::OutLast.word() as usize],
+        3 | 4 => words[Field::InLast.word() as usize] = words[Field::OutLast.word() as usize],
         0 => words[rng.random_range(0..41)] ^= 1 << rng.random_range(0..32),
         1 => words[rng.random_range(0..41)] = 0,
         _ => words[rng.random_range(0..41)] = rng.random(),
@@ -909,7 +914,7 @@ fn sequencer() {
             bench.step(&inputs, &at);
         }
         let (mut errors, mut done, mut went) = ([0; 16], 0, 0);
-        for _ in 0..250 {
+        for _ in 0..400 {
             let slots = design.config().program_words / 48;
             let count = rng.random_range(1..=slots.min(4));
             let start = rng.random_range(0..=design.config().program_words - 48 * count);

@@ -11,6 +11,8 @@ pub const SLICES_MAX: u32 = 64;
 pub const THRESHOLD_BITS_MAX: u32 = 8;
 /// Widest weight and input stream in bits.
 pub const STREAM_BITS_MAX: u32 = 1024;
+/// Most columns that leave the drain in one cycle: a packet of the program stream has 8 bits for the number of one.
+pub const DRAIN_COLUMNS_MAX: u32 = 256;
 /// Most sets of performance counters.
 pub const LAYERS_MAX: u32 = 256;
 /// Performance counters of a layer.
@@ -302,6 +304,14 @@ impl AcceleratorConfig {
                     suggestion: value.clamp(min, max).next_power_of_two(),
                 });
             }
+        }
+        if self.drain_columns > DRAIN_COLUMNS_MAX {
+            return Err(ConfigError::OutOfRange {
+                field: "drain_columns",
+                value: self.drain_columns.into(),
+                min: 1,
+                max: DRAIN_COLUMNS_MAX.into(),
+            });
         }
         if !(1..=THRESHOLD_BITS_MAX).contains(&self.threshold_bits) {
             return Err(ConfigError::OutOfRange {

@@ -41,6 +41,10 @@ pub struct OperandControl {
     pub first: bool,
     /// Last beat of its tile.
     pub last: bool,
+    /// The tile is of the last column tile.
+    pub last_column: bool,
+    /// The tile is of the last row tile.
+    pub last_row: bool,
     /// Shift before it, one-hot.
     pub shift: u32,
     /// What the row units count.
@@ -79,6 +83,7 @@ struct Beat {
     chunks_left: u32,
     first: bool,
     step_last: bool,
+    column_last: bool,
     row_last: bool,
     shift: u32,
     row_mode: u32,
@@ -87,6 +92,10 @@ struct Beat {
 impl Beat {
     fn last_chunk(&self) -> bool {
         self.chunks_left == 1
+    }
+
+    fn ends_row(&self) -> bool {
+        self.last_chunk() && self.step_last && self.column_last
     }
 }
 
@@ -163,9 +172,7 @@ impl ComputeEngineModel {
         let reads = self.active && inputs.advance && (self.entry.is_none() || ready);
 
         let error = self.range_error(inputs, reads);
-        let leaves = self
-            .beat
-            .filter(|beat| inputs.advance && beat.last_chunk() && beat.row_last);
+        let leaves = self.beat.filter(|beat| inputs.advance && beat.ends_row());
         self.release = [0, 1].map(|half| leaves.is_some_and(|beat| beat.half == half));
         if inputs.advance {
             self.edge_operand();
@@ -219,6 +226,8 @@ impl ComputeEngineModel {
         self.operand = self.beat.map(|beat| OperandControl {
             first: beat.first,
             last: beat.step_last && beat.last_chunk(),
+            last_column: beat.column_last,
+            last_row: beat.row_last,
             shift: beat.shift,
             row_mode: beat.row_mode,
         });
@@ -251,7 +260,8 @@ impl ComputeEngineModel {
             chunks_left: inputs.chunks,
             first: entry.first,
             step_last: entry.last,
-            row_last: ends_row,
+            column_last: self.columns_left == 1,
+            row_last: self.rows_left == 1,
             shift: part(patch + weight + 2, shifts),
             row_mode: part(patch + weight, 2),
         };

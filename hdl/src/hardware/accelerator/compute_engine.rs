@@ -7,6 +7,7 @@ use crate::rtl::prelude::*;
 /// Walks row tiles, column tiles, schedule steps and chunks: one beat of the array in each cycle in which it moves.
 ///
 /// An entry of the schedule is read a step ahead, so that steps of a single chunk follow each other without a gap.
+/// What is left of a count is held inverted: counting up to -2 takes less than counting down to 1.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct ComputeEngine {
     shape: Shape,
@@ -54,6 +55,10 @@ pub struct ComputeEngine {
     pub operand_first: Net<Out>,
     /// It is its tile's last.
     pub operand_last: Net<Out>,
+    /// With `operand_last`: the tile is of the last column tile.
+    pub operand_last_column: Net<Out>,
+    /// With `operand_last`: the tile is of the last row tile.
+    pub operand_last_row: Net<Out>,
     /// Shift before it, one-hot.
     pub operand_shift: Net<Out>,
     /// What the row units count.
@@ -82,6 +87,7 @@ pub struct ComputeEngine {
     beat_half: EnabledRegister,
     first: EnabledRegister,
     step_last: EnabledRegister,
+    column_last: EnabledRegister,
     row_last: EnabledRegister,
     shift: EnabledRegister,
     row_mode: EnabledRegister,
@@ -90,6 +96,8 @@ pub struct ComputeEngine {
     waiting_r: EnabledResetRegister,
     first_r: EnabledRegister,
     last_r: EnabledRegister,
+    column_last_r: EnabledRegister,
+    row_last_r: EnabledRegister,
     shift_r: EnabledRegister,
     row_mode_r: EnabledRegister,
     error: ResetRegister,
@@ -125,9 +133,13 @@ pub struct ComputeEngine {
     no_shift: Constant,
     one_entry: Constant,
     one_step: Constant,
+    last_of_steps: Constant,
     one_column: Constant,
+    last_of_columns: Constant,
     one_row: Constant,
+    last_of_rows: Constant,
     one_chunk: Constant,
+    last_of_chunks: Constant,
     one_patch: Constant,
     one_word: Constant,
     shift_place: Constant,
@@ -194,6 +206,8 @@ impl ComputeEngine {
             operand_valid: Net::new(1),
             operand_first: Net::new(1),
             operand_last: Net::new(1),
+            operand_last_column: Net::new(1),
+            operand_last_row: Net::new(1),
             operand_shift: Net::new(shifts),
             operand_row_mode: Net::new(2),
             waiting: Net::new(1),
@@ -218,6 +232,7 @@ impl ComputeEngine {
             beat_half: EnabledRegister::new(1),
             first: EnabledRegister::new(1),
             step_last: EnabledRegister::new(1),
+            column_last: EnabledRegister::new(1),
             row_last: EnabledRegister::new(1),
             shift: EnabledRegister::new(shifts),
             row_mode: EnabledRegister::new(2),
@@ -226,6 +241,8 @@ impl ComputeEngine {
             waiting_r: EnabledResetRegister::new(1),
             first_r: EnabledRegister::new(1),
             last_r: EnabledRegister::new(1),
+            column_last_r: EnabledRegister::new(1),
+            row_last_r: EnabledRegister::new(1),
             shift_r: EnabledRegister::new(shifts),
             row_mode_r: EnabledRegister::new(2),
             error: ResetRegister::new(4),
@@ -261,9 +278,13 @@ impl ComputeEngine {
             no_shift: Constant::new(shifts, 0),
             one_entry: Constant::new(schedule + 1, 1),
             one_step: Constant::new(steps, 1),
+            last_of_steps: Constant::new(steps, (1u64 << steps) - 2),
             one_column: Constant::new(16, 1),
+            last_of_columns: Constant::new(16, (1u64 << 16) - 2),
             one_row: Constant::new(rows, 1),
+            last_of_rows: Constant::new(rows, (1u64 << rows) - 2),
             one_chunk: Constant::new(chunks, 1),
+            last_of_chunks: Constant::new(chunks, (1u64 << chunks) - 2),
             one_patch: Constant::new(patch, 1),
             one_word: Constant::new(weight + 2, 1),
             shift_place: Constant::new(32, (patch + weight + 2).into()),
@@ -304,7 +325,7 @@ impl Logic for ComputeEngine {
         self.entry_patch.next = bits_resize(self.entry.val(), self._patch);
         self.reads.next =
             self.active.q.val() & self.advance.val() & ((!self.filled.q.val()) | self.ready.val());
-        self.last_step.next = (self.steps_left.q.val() == self.one_step.val()).into();
+        self.last_step.next = (self.steps_left.q.val() == self.last_of_steps.val()).into();
         self.wraps.next = self.go_compute.val() | self.last_step.val();
         self.memory.clock.next = self.clock.val();
         self.memory.write.next = self.schedule_write.val();
@@ -322,10 +343,10 @@ impl Logic for ComputeEngine {
         self.steps_left.enable.next = self.go_compute.val() | self.reads.val();
         if self.wraps.val().any() {
             self.entry_address.d.next = bits_resize(self.schedule_base.val(), self._entry);
-            self.steps_left.d.next = self.schedule_steps.val();
+            self.steps_left.d.next = !self.schedule_steps.val();
         } else {
             self.entry_address.d.next = self.entry_address.q.val() + self.one_entry.val();
-            self.steps_left.d.next = self.steps_left.q.val() - self.one_step.val();
+            self.steps_left.d.next = self.steps_left.q.val() + self.one_step.val();
         }
         self.next_first.clock.next = self.clock.val();
         self.next_first.enable.next = self.go_compute.val() | self.reads.val();
@@ -345,7 +366,7 @@ impl Logic for ComputeEngine {
         } else {
             self.available.next = self.usable.val().get_bit(0).into();
         }
-        self.last_chunk.next = (self.chunks_left.q.val() == self.one_chunk.val()).into();
+        self.last_chunk.next = (self.chunks_left.q.val() == self.last_of_chunks.val()).into();
         self.continues.next = self.beat.q.val() & (!self.last_chunk.val());
         self.ready.next = self.active.q.val()
             & self.filled.q.val()
@@ -354,8 +375,8 @@ impl Logic for ComputeEngine {
         self.takes.next = self.ready.val() & self.advance.val();
 
         // Tiles.
-        self.last_column.next = (self.columns_left.q.val() == self.one_column.val()).into();
-        self.last_row.next = (self.rows_left.q.val() == self.one_row.val()).into();
+        self.last_column.next = (self.columns_left.q.val() == self.last_of_columns.val()).into();
+        self.last_row.next = (self.rows_left.q.val() == self.last_of_rows.val()).into();
         self.ends_tile.next = self.takes.val() & self.entry_last.q.val();
         self.ends_row.next = self.ends_tile.val() & self.last_column.val();
         self.turns.next = self.go_compute.val() | self.last_column.val();
@@ -366,18 +387,18 @@ impl Logic for ComputeEngine {
         self.tile_base.clock.next = self.clock.val();
         self.tile_base.enable.next = self.go_compute.val() | self.ends_tile.val();
         if self.turns.val().any() {
-            self.columns_left.d.next = self.column_tiles.val();
+            self.columns_left.d.next = !self.column_tiles.val();
             self.tile_base.d.next = bits_resize(self.weight_base.val(), self._base);
         } else {
-            self.columns_left.d.next = self.columns_left.q.val() - self.one_column.val();
+            self.columns_left.d.next = self.columns_left.q.val() + self.one_column.val();
             self.tile_base.d.next = self.next_base.val();
         }
         self.rows_left.clock.next = self.clock.val();
         self.rows_left.enable.next = self.go_compute.val() | self.ends_row.val();
         if self.go_compute.val().any() {
-            self.rows_left.d.next = self.row_tiles.val();
+            self.rows_left.d.next = !self.row_tiles.val();
         } else {
-            self.rows_left.d.next = self.rows_left.q.val() - self.one_row.val();
+            self.rows_left.d.next = self.rows_left.q.val() + self.one_row.val();
         }
         self.half.clock.next = self.clock.val();
         self.half.reset.next = self.go_compute.val();
@@ -395,13 +416,13 @@ impl Logic for ComputeEngine {
         // The beat whose addresses are at the memories.
         if self.continues.val().any() {
             self.patch.d.next = self.patch.q.val() + self.one_patch.val();
-            self.chunks_left.d.next = self.chunks_left.q.val() - self.one_chunk.val();
+            self.chunks_left.d.next = self.chunks_left.q.val() + self.one_chunk.val();
             self.weight_from.next = self.weight.q.val();
             self.weight_by.next = self.one_word.val();
             self.shift.d.next = self.no_shift.val();
         } else {
             self.patch.d.next = self.entry_patch.val();
-            self.chunks_left.d.next = self.chunks.val();
+            self.chunks_left.d.next = !self.chunks.val();
             self.weight_from.next = bits_resize(self.tile_base.q.val(), self._range);
             self.weight_by.next = bits_resize(self.entry_weight.val(), self._range);
             self.shift.d.next = self.entry_shift.val();
@@ -427,7 +448,10 @@ impl Logic for ComputeEngine {
         self.step_last.d.next = self.entry_last.q.val();
         self.row_last.clock.next = self.clock.val();
         self.row_last.enable.next = self.takes.val();
-        self.row_last.d.next = self.ends_row.val();
+        self.row_last.d.next = self.last_row.val();
+        self.column_last.clock.next = self.clock.val();
+        self.column_last.enable.next = self.takes.val();
+        self.column_last.d.next = self.last_column.val();
         self.beat_half.clock.next = self.clock.val();
         self.beat_half.enable.next = self.takes.val();
         self.beat_half.d.next = self.half.q.val();
@@ -437,8 +461,11 @@ impl Logic for ComputeEngine {
         self.patch_word.next =
             bits_resize(bits_resize(self.patch.q.val(), self._half), self._patch)
                 | (bits_resize(self.beat_half.q.val(), self._patch) << self.half_place.val());
-        self.leaves_row.next =
-            self.advance.val() & self.beat.q.val() & self.last_chunk.val() & self.row_last.q.val();
+        self.leaves_row.next = self.advance.val()
+            & self.beat.q.val()
+            & self.last_chunk.val()
+            & self.step_last.q.val()
+            & self.column_last.q.val();
         self.released.clock.next = self.clock.val();
         self.released.reset.next = self.reset.val();
         self.released.d.next =
@@ -484,6 +511,12 @@ impl Logic for ComputeEngine {
         self.last_r.clock.next = self.clock.val();
         self.last_r.enable.next = self.advance.val();
         self.last_r.d.next = self.step_last.q.val() & self.last_chunk.val();
+        self.column_last_r.clock.next = self.clock.val();
+        self.column_last_r.enable.next = self.advance.val();
+        self.column_last_r.d.next = self.column_last.q.val();
+        self.row_last_r.clock.next = self.clock.val();
+        self.row_last_r.enable.next = self.advance.val();
+        self.row_last_r.d.next = self.row_last.q.val();
         self.shift_r.clock.next = self.clock.val();
         self.shift_r.enable.next = self.advance.val();
         self.shift_r.d.next = self.shift.q.val();
@@ -497,6 +530,8 @@ impl Logic for ComputeEngine {
         self.operand_valid.next = self.valid_r.q.val();
         self.operand_first.next = self.first_r.q.val();
         self.operand_last.next = self.last_r.q.val();
+        self.operand_last_column.next = self.column_last_r.q.val();
+        self.operand_last_row.next = self.row_last_r.q.val();
         self.operand_shift.next = self.shift_r.q.val();
         self.operand_row_mode.next = self.row_mode_r.q.val();
         self.waiting.next = self.waiting_r.q.val();

@@ -88,6 +88,23 @@ impl DescriptorCheck {
         }
     }
 
+    /// The bits of a word by the set of words in which no field keeps them: a bit of the set for each word.
+    fn excess_groups(&self) -> Vec<(u64, Vec<u32>)> {
+        let mut groups: Vec<(u64, Vec<u32>)> = Vec::new();
+        for bit in 0..32 {
+            let table = (0..)
+                .zip(&self._words)
+                .map(|(number, check)| u64::from(check.excess >> bit & 1) << number)
+                .sum();
+            match groups.iter_mut().find(|(other, _)| *other == table) {
+                _ if table == 0 => {}
+                Some((_, bits)) => bits.push(bit),
+                None => groups.push((table, vec![bit])),
+            }
+        }
+        groups
+    }
+
     fn holds(&self, when: When) -> bool {
         match when {
             When::Always => true,
@@ -159,15 +176,6 @@ impl Logic for DescriptorCheck {
 
     fn hdl(&self) -> Verilog {
         let words = || self._words.iter().enumerate();
-        let mut text = "    // Bits that no field keeps.\n    reg [31:0] excess;\n    always @* begin\n        case (index)\n".to_owned();
-        for (number, check) in words() {
-            let _ = writeln!(
-                text,
-                "            6'd{number}: excess = 32'h{:x};",
-                check.excess
-            );
-        }
-        text.push_str("            default: excess = 32'd0;\n        endcase\n    end\n\n");
         let signed: Vec<String> = words()
             .filter(|(_, check)| check.is_signed)
             .map(|(number, _)| format!("select[{number}]"))
@@ -177,11 +185,27 @@ impl Logic for DescriptorCheck {
         } else {
             format!("word[31] & ({})", signed.join(" | "))
         };
+        let mut text = String::new();
         let _ = writeln!(
             text,
             "    // A signed field repeats its sign there.\n    wire sign = {sign};\n"
         );
-        text.push_str("    always @* begin\n        refused = |((word ^ {32{sign}}) & excess)");
+        text.push_str("    // Bits that no field keeps, by the words in which they are such.\n");
+        let mut terms = Vec::new();
+        for (group, (table, bits)) in self.excess_groups().iter().enumerate() {
+            let _ = writeln!(
+                text,
+                "    wire [63:0] table_{group} = 64'h{table:x};\n    wire group_{group} = table_{group}[index];"
+            );
+            let list: Vec<String> = bits.iter().rev().map(|b| format!("word[{b}]")).collect();
+            terms.push(format!(
+                "(group_{group} & |({{{}}} ^ {{{}{{sign}}}}))",
+                list.join(", "),
+                bits.len()
+            ));
+        }
+        text.push_str("\n    always @* begin\n        refused = ");
+        text.push_str(&terms.join("\n            | "));
         for (number, check) in words() {
             for (low, width, range) in &check.ranges {
                 if let Some(comparison) = comparison(*low, *width, range) {

@@ -150,7 +150,7 @@ pub struct Sequencer {
     zero: Constant,
     one_bit: Constant,
     run: Constant,
-    zero_runs: Constant,
+    final_run: Constant,
     one_index: Constant,
     jump_bit: Constant,
     address_bits: Constant,
@@ -287,7 +287,7 @@ impl Sequencer {
             zero: Constant::new(1, 0),
             one_bit: Constant::new(32, 1),
             run: Constant::new(16, 1),
-            zero_runs: Constant::new(16, 0),
+            final_run: Constant::new(16, 0xffff),
             one_index: Constant::new(6, 1),
             jump_bit: Constant::new(32, 3),
             address_bits: Constant::new(32, address.into()),
@@ -328,7 +328,7 @@ impl Logic for Sequencer {
             & (!self.busy_r.q.val())
             & (!self.flush_r.q.val())
             & (!self.has_error.val());
-        self.no_runs.next = (self.runs_left.q.val() == self.zero_runs.val()).into();
+        self.no_runs.next = (self.runs_left.q.val() == self.final_run.val()).into();
 
         // Words 0..=40 are read one after the other; each stands at the memory's output a cycle later.
         self.fetches.next = self.rewind.q.val()
@@ -470,13 +470,13 @@ impl Logic for Sequencer {
         self.input_r.reset.next = self.clear.val() | self.input_finished.val();
         self.input_r.d.next = self.input_r.q.val() | (self.goes.val() & self.is_input.val());
 
-        // Runs.
+        // Runs that are left, inverted.
         self.runs_left.clock.next = self.clock.val();
         self.runs_left.enable.next = self.starts.val() | self.rewind.q.val();
         if self.starts.val().any() {
-            self.runs_left.d.next = self.runs.val();
+            self.runs_left.d.next = !self.runs.val();
         } else {
-            self.runs_left.d.next = self.runs_left.q.val() - self.run.val();
+            self.runs_left.d.next = self.runs_left.q.val() + self.run.val();
         }
         self.rewind.clock.next = self.clock.val();
         self.rewind.reset.next = self.clear.val();

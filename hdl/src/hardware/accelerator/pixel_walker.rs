@@ -1,0 +1,413 @@
+//! Walks the output pixels of a layer and hands them to the loaders.
+
+use crate::accelerator::{AcceleratorDesign, Field};
+use crate::rtl::prelude::*;
+
+/// Offers one output pixel at a time, in the order image, y, x: where its first run begins, the place that its row has
+/// in the tile, and which loader's turn it is.
+///
+/// The last row tile is filled up to a multiple of the load ports by rows that are `empty`, so that every loader
+/// finishes every tile. All outputs are functions of registers; the pixel moves on in the cycle in which a loader
+/// takes it.
+#[derive(Clone, Debug, LogicBlock)]
+pub struct PixelWalker {
+    shape: Shape,
+    /// Clock.
+    pub clock: Signal<In, Clock>,
+    /// Stops the walk.
+    pub reset: Net<In>,
+    /// Begins one; the descriptor's fields are stable from now on.
+    pub go: Net<In>,
+    /// The walk does not begin yet.
+    pub hold: Net<In>,
+    /// Max-pool: all pixels are loader 0's. From the cycle after `go`.
+    pub pool: Net<In>,
+    /// The loader whose turn it is takes the pixel.
+    pub taken: Net<In>,
+    /// The descriptor's field.
+    pub origin_x: Net<In>,
+    /// The descriptor's field.
+    pub step_x: Net<In>,
+    /// The descriptor's field.
+    pub origin_line: Net<In>,
+    /// The descriptor's field.
+    pub step_line: Net<In>,
+    /// The descriptor's field.
+    pub image_pitch: Net<In>,
+    /// The descriptor's field.
+    pub out_width: Net<In>,
+    /// The descriptor's field.
+    pub out_height: Net<In>,
+    /// The descriptor's field.
+    pub row_tiles: Net<In>,
+    /// The descriptor's field.
+    pub last_rows: Net<In>,
+    /// The descriptor's field.
+    pub out_granule: Net<In>,
+    /// The descriptor's field.
+    pub out_pixel: Net<In>,
+    /// A pixel is there.
+    pub valid: Net<Out>,
+    /// The loader that may take it, one-hot.
+    pub turn: Net<Out>,
+    /// Granule position in its line of the first run.
+    pub gx: Net<Out>,
+    /// First granule of kernel line 0, counted from the image's.
+    pub line: Net<Out>,
+    /// First granule of the image.
+    pub image: Net<Out>,
+    /// Max-pool: the granule that is written. 0 otherwise.
+    pub granule: Net<Out>,
+    /// Which of the loader's rows, one-hot; 0 if the row is empty.
+    pub select: Net<Out>,
+    /// The half of the patch buffers.
+    pub half: Net<Out>,
+    /// The tile's last row of this loader.
+    pub last: Net<Out>,
+    /// Nothing is loaded for this row.
+    pub empty: Net<Out>,
+    /// The walk's last pixel.
+    pub final_pixel: Net<Out>,
+    starting: ResetRegister,
+    running: EnabledResetRegister,
+    gx_r: EnabledRegister,
+    x_left: EnabledRegister,
+    line_r: EnabledRegister,
+    y_left: EnabledRegister,
+    image_r: EnabledResetRegister,
+    granule_r: EnabledResetRegister,
+    tiles_left: EnabledRegister,
+    last_tile: EnabledRegister,
+    rows_left: EnabledRegister,
+    turn_r: EnabledRegister,
+    round_r: EnabledRegister,
+    last_round_r: EnabledRegister,
+    half_r: EnabledResetRegister,
+    begin: Net<Local>,
+    step: Net<Local>,
+    load_x: Net<Local>,
+    load_y: Net<Local>,
+    next_line: Net<Local>,
+    last_x: Net<Local>,
+    last_y: Net<Local>,
+    next_last_tile: Net<Local>,
+    next_tile: Net<Local>,
+    tile_begins: Net<Local>,
+    few: Net<Local>,
+    one_left: Net<Local>,
+    none_left: Net<Local>,
+    last_round: Net<Local>,
+    first_turn: Net<Local>,
+    last_turn: Net<Local>,
+    tile_rows: Net<Local>,
+    gx_base: Net<Local>,
+    gx_step: Net<Local>,
+    line_base: Net<Local>,
+    line_step: Net<Local>,
+    x_base: Net<Local>,
+    x_minus: Net<Local>,
+    y_base: Net<Local>,
+    y_minus: Net<Local>,
+    tiles_base: Net<Local>,
+    tiles_minus: Net<Local>,
+    granule_base: Net<Local>,
+    granule_step: Net<Local>,
+    position_zero: Constant,
+    granule_zero: Constant,
+    pixels_minus_1: Constant,
+    pixels_minus_2: Constant,
+    pixels_sign: Constant,
+    tiles_minus_1: Constant,
+    tiles_minus_2: Constant,
+    tiles_sign: Constant,
+    all_rows: Constant,
+    one_row: Constant,
+    no_row: Constant,
+    ports: Constant,
+    several: Constant,
+    last_port: Constant,
+    by_one: Constant,
+    one: Constant,
+    no_select: Constant,
+    _position: usize,
+    _pixels: usize,
+    _tiles: usize,
+    _ports: usize,
+    _rounds: usize,
+}
+
+/// Bits of a counter of pixels in a line, lines of an image: one more than the field, for the borrow.
+const PIXELS_WIDTH: u32 = 17;
+
+impl PixelWalker {
+    /// The walker of a design.
+    pub fn new(design: &AcceleratorDesign) -> Self {
+        let field = |field: Field| Net::new(field.width(design));
+        let (ports, rounds) = (design.config().load_ports, design.rows_per_port);
+        let granule = design.granule_address_width;
+        let (position, counter) = (granule + 1, design.design().row_counter_width);
+        let tiles = Field::RowTiles.width(design) + 1;
+        let rows = u64::from(design.design().config().rows);
+        let minus = |width: u32, n: u64| Constant::new(width, (1 << width) - n);
+        PixelWalker {
+            shape: Shape::new(
+                format!("pixel_walker_f{ports}_r{rows}"),
+                "Walks the output pixels and hands them to the loaders.",
+            ),
+            clock: Signal::default(),
+            reset: Net::new(1),
+            go: Net::new(1),
+            hold: Net::new(1),
+            pool: Net::new(1),
+            taken: Net::new(1),
+            origin_x: field(Field::OriginX),
+            step_x: field(Field::StepX),
+            origin_line: field(Field::OriginLine),
+            step_line: field(Field::StepLine),
+            image_pitch: field(Field::ImagePitch),
+            out_width: field(Field::OutWidth),
+            out_height: field(Field::OutHeight),
+            row_tiles: field(Field::RowTiles),
+            last_rows: field(Field::LastRows),
+            out_granule: field(Field::OutGranule),
+            out_pixel: field(Field::OutPixel),
+            valid: Net::new(1),
+            turn: Net::new(ports),
+            gx: Net::new(position),
+            line: Net::new(position),
+            image: Net::new(granule),
+            granule: Net::new(granule),
+            select: Net::new(rounds),
+            half: Net::new(1),
+            last: Net::new(1),
+            empty: Net::new(1),
+            final_pixel: Net::new(1),
+            starting: ResetRegister::new(1),
+            running: EnabledResetRegister::new(1),
+            gx_r: EnabledRegister::new(position),
+            x_left: EnabledRegister::new(PIXELS_WIDTH),
+            line_r: EnabledRegister::new(position),
+            y_left: EnabledRegister::new(PIXELS_WIDTH),
+            image_r: EnabledResetRegister::new(granule),
+            granule_r: EnabledResetRegister::new(granule),
+            tiles_left: EnabledRegister::new(tiles),
+            last_tile: EnabledRegister::new(1),
+            rows_left: EnabledRegister::new(counter),
+            turn_r: EnabledRegister::new(ports),
+            round_r: EnabledRegister::new(rounds),
+            last_round_r: EnabledRegister::new(1),
+            half_r: EnabledResetRegister::new(1),
+            begin: Net::new(1),
+            step: Net::new(1),
+            load_x: Net::new(1),
+            load_y: Net::new(1),
+            next_line: Net::new(1),
+            last_x: Net::new(1),
+            last_y: Net::new(1),
+            next_last_tile: Net::new(1),
+            next_tile: Net::new(1),
+            tile_begins: Net::new(1),
+            few: Net::new(1),
+            one_left: Net::new(1),
+            none_left: Net::new(1),
+            last_round: Net::new(1),
+            first_turn: Net::new(1),
+            last_turn: Net::new(1),
+            tile_rows: Net::new(counter),
+            gx_base: Net::new(position),
+            gx_step: Net::new(position),
+            line_base: Net::new(position),
+            line_step: Net::new(position),
+            x_base: Net::new(PIXELS_WIDTH),
+            x_minus: Net::new(PIXELS_WIDTH),
+            y_base: Net::new(PIXELS_WIDTH),
+            y_minus: Net::new(PIXELS_WIDTH),
+            tiles_base: Net::new(tiles),
+            tiles_minus: Net::new(tiles),
+            granule_base: Net::new(granule),
+            granule_step: Net::new(granule),
+            position_zero: Constant::new(position, 0),
+            granule_zero: Constant::new(granule, 0),
+            pixels_minus_1: minus(PIXELS_WIDTH, 1),
+            pixels_minus_2: minus(PIXELS_WIDTH, 2),
+            pixels_sign: Constant::new(32, (PIXELS_WIDTH - 1).into()),
+            tiles_minus_1: minus(tiles, 1),
+            tiles_minus_2: minus(tiles, 2),
+            tiles_sign: Constant::new(32, (tiles - 1).into()),
+            all_rows: Constant::new(counter, rows),
+            one_row: Constant::new(counter, 1),
+            no_row: Constant::new(counter, 0),
+            ports: Constant::new(counter, ports.into()),
+            several: Constant::new(1, (ports > 1).into()),
+            last_port: Constant::new(32, (ports - 1).into()),
+            by_one: Constant::new(32, 1),
+            one: Constant::new(1, 1),
+            no_select: Constant::new(1, 0),
+            _position: position as usize,
+            _pixels: PIXELS_WIDTH as usize,
+            _tiles: tiles as usize,
+            _ports: ports as usize,
+            _rounds: rounds as usize,
+        }
+    }
+}
+
+impl Logic for PixelWalker {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.starting.clock.next = self.clock.val();
+        self.starting.reset.next = self.reset.val();
+        self.starting.d.next = self.go.val() | (self.starting.q.val() & self.hold.val());
+        self.begin.next = self.starting.q.val() & (!self.hold.val());
+
+        // Counters count down to -1: their sign tells the last one.
+        self.last_x.next = bits_resize(self.x_left.q.val() >> self.pixels_sign.val(), 1);
+        self.last_y.next = bits_resize(self.y_left.q.val() >> self.pixels_sign.val(), 1);
+        self.next_last_tile.next = bits_resize(self.tiles_left.q.val() >> self.tiles_sign.val(), 1);
+
+        // Rows of the tile, in rounds of one row for each loader.
+        self.first_turn.next = bits_resize(self.turn_r.q.val(), 1);
+        self.last_turn.next = bits_resize(self.turn_r.q.val() >> self.last_port.val(), 1);
+        self.few.next = (self.rows_left.q.val() <= self.ports.val()).into();
+        self.one_left.next = (self.rows_left.q.val() == self.one_row.val()).into();
+        self.none_left.next =
+            self.several.val() & (self.rows_left.q.val() == self.no_row.val()).into();
+        if self.first_turn.val().any() {
+            self.last_round.next = self.few.val();
+        } else {
+            self.last_round.next = self.last_round_r.q.val();
+        }
+        if self.pool.val().any() {
+            self.next_tile.next = self.taken.val() & self.one_left.val();
+        } else {
+            self.next_tile.next = (self.taken.val() & self.last_round.val()) & self.last_turn.val();
+        }
+        self.tile_begins.next = self.begin.val() | self.next_tile.val();
+        self.running.clock.next = self.clock.val();
+        self.running.reset.next = self.reset.val();
+        self.running.enable.next = self.tile_begins.val();
+        self.running.d.next = self.begin.val() | (!self.last_tile.q.val());
+        self.half_r.clock.next = self.clock.val();
+        self.half_r.reset.next = self.begin.val();
+        self.half_r.enable.next = self.next_tile.val();
+        self.half_r.d.next = !self.half_r.q.val();
+
+        if self.go.val().any() {
+            self.tiles_base.next = bits_resize(self.row_tiles.val(), self._tiles);
+            self.tiles_minus.next = self.tiles_minus_2.val();
+        } else {
+            self.tiles_base.next = self.tiles_left.q.val();
+            self.tiles_minus.next = self.tiles_minus_1.val();
+        }
+        self.tiles_left.clock.next = self.clock.val();
+        self.tiles_left.enable.next = self.go.val() | self.tile_begins.val();
+        self.tiles_left.d.next = self.tiles_base.val() + self.tiles_minus.val();
+        self.last_tile.clock.next = self.clock.val();
+        self.last_tile.enable.next = self.tile_begins.val();
+        self.last_tile.d.next = self.next_last_tile.val();
+        if self.next_last_tile.val().any() {
+            self.tile_rows.next = self.last_rows.val();
+        } else {
+            self.tile_rows.next = self.all_rows.val();
+        }
+        self.rows_left.clock.next = self.clock.val();
+        self.rows_left.enable.next = self.begin.val() | self.taken.val();
+        if self.tile_begins.val().any() {
+            self.rows_left.d.next = self.tile_rows.val();
+        } else if self.none_left.val().any() {
+            self.rows_left.d.next = self.no_row.val();
+        } else {
+            self.rows_left.d.next = self.rows_left.q.val() - self.one_row.val();
+        }
+        self.last_round_r.clock.next = self.clock.val();
+        self.last_round_r.enable.next = self.first_turn.val();
+        self.last_round_r.d.next = self.few.val();
+        self.turn_r.clock.next = self.clock.val();
+        self.turn_r.enable.next = self.begin.val() | (self.taken.val() & (!self.pool.val()));
+        if self.begin.val().any() {
+            self.turn_r.d.next = bits_resize(self.one.val(), self._ports);
+        } else {
+            self.turn_r.d.next = (self.turn_r.q.val() << self.by_one.val())
+                | (self.turn_r.q.val() >> self.last_port.val());
+        }
+        self.round_r.clock.next = self.clock.val();
+        self.round_r.enable.next =
+            self.tile_begins.val() | (self.taken.val() & self.last_turn.val());
+        if self.tile_begins.val().any() {
+            self.round_r.d.next = bits_resize(self.one.val(), self._rounds);
+        } else {
+            self.round_r.d.next = self.round_r.q.val() << self.by_one.val();
+        }
+
+        // The pixel's place. A selection before the adder costs no LUT of its own.
+        self.step.next = self.begin.val() | (self.taken.val() & (!self.none_left.val()));
+        self.load_x.next = self.begin.val() | self.last_x.val();
+        self.load_y.next = self.begin.val() | self.last_y.val();
+        self.next_line.next = self.step.val() & self.load_x.val();
+        if self.load_x.val().any() {
+            self.gx_base.next = self.origin_x.val();
+            self.gx_step.next = self.position_zero.val();
+            self.x_base.next = bits_resize(self.out_width.val(), self._pixels);
+            self.x_minus.next = self.pixels_minus_2.val();
+        } else {
+            self.gx_base.next = self.gx_r.q.val();
+            self.gx_step.next = bits_resize(self.step_x.val(), self._position);
+            self.x_base.next = self.x_left.q.val();
+            self.x_minus.next = self.pixels_minus_1.val();
+        }
+        self.gx_r.clock.next = self.clock.val();
+        self.gx_r.enable.next = self.step.val();
+        self.gx_r.d.next = self.gx_base.val() + self.gx_step.val();
+        self.x_left.clock.next = self.clock.val();
+        self.x_left.enable.next = self.step.val();
+        self.x_left.d.next = self.x_base.val() + self.x_minus.val();
+        if self.load_y.val().any() {
+            self.line_base.next = self.origin_line.val();
+            self.line_step.next = self.position_zero.val();
+            self.y_base.next = bits_resize(self.out_height.val(), self._pixels);
+            self.y_minus.next = self.pixels_minus_2.val();
+        } else {
+            self.line_base.next = self.line_r.q.val();
+            self.line_step.next = bits_resize(self.step_line.val(), self._position);
+            self.y_base.next = self.y_left.q.val();
+            self.y_minus.next = self.pixels_minus_1.val();
+        }
+        self.line_r.clock.next = self.clock.val();
+        self.line_r.enable.next = self.next_line.val();
+        self.line_r.d.next = self.line_base.val() + self.line_step.val();
+        self.y_left.clock.next = self.clock.val();
+        self.y_left.enable.next = self.next_line.val();
+        self.y_left.d.next = self.y_base.val() + self.y_minus.val();
+        self.image_r.clock.next = self.clock.val();
+        self.image_r.reset.next = self.begin.val();
+        self.image_r.enable.next = self.next_line.val() & self.last_y.val();
+        self.image_r.d.next = self.image_r.q.val() + self.image_pitch.val();
+        if self.begin.val().any() {
+            self.granule_base.next = self.out_granule.val();
+            self.granule_step.next = self.granule_zero.val();
+        } else {
+            self.granule_base.next = self.granule_r.q.val();
+            self.granule_step.next = self.out_pixel.val();
+        }
+        self.granule_r.clock.next = self.clock.val();
+        self.granule_r.reset.next = !self.pool.val();
+        self.granule_r.enable.next = self.step.val();
+        self.granule_r.d.next = self.granule_base.val() + self.granule_step.val();
+
+        self.valid.next = self.running.q.val();
+        self.turn.next = self.turn_r.q.val();
+        self.gx.next = self.gx_r.q.val();
+        self.line.next = self.line_r.q.val();
+        self.image.next = self.image_r.q.val();
+        self.granule.next = self.granule_r.q.val();
+        if self.none_left.val().any() {
+            self.select.next = bits_resize(self.no_select.val(), self._rounds);
+        } else {
+            self.select.next = self.round_r.q.val();
+        }
+        self.half.next = self.half_r.q.val();
+        self.last.next = self.last_round.val();
+        self.empty.next = self.none_left.val();
+        self.final_pixel.next = self.last_tile.q.val() & self.one_left.val();
+    }
+}
