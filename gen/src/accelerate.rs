@@ -19,7 +19,7 @@ use xnorforge_sim::network::{
     Layer, Network, Operation, Output, Shape, Tensor, TensorId, TensorType, execute,
     number_of_step, steps,
 };
-use xnorforge_sim::program::timing::{self, Cycles};
+use xnorforge_sim::program::timing;
 use xnorforge_sim::program::{Entry, LOAD_WEIGHTS, Program, ProgramError};
 use xnorforge_sim::{Operand, Precision};
 
