@@ -44,6 +44,14 @@ pub fn execute(network: &Network, input: &Tensor) -> Result<Trace, NetworkError>
     Ok(trace)
 }
 
+/// Runs a network on its input; gives what the network gives.
+///
+/// # Errors
+/// As [`execute`].
+pub fn outputs(network: &Network, input: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
+    Ok(execute(network, input)?.of_network(network, input))
+}
+
 fn layer_error(index: usize, layer: &Layer, source: LayerError) -> NetworkError {
     NetworkError::Layer {
         index,

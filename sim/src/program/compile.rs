@@ -222,7 +222,7 @@ impl<'d> Memories<'d> {
         let design = self.design;
         check_memory(
             || format!("`{}`", network.name),
-            "performance counters (a set for each layer, one for what belongs to none)",
+            "performance counters",
             "layers",
             network.layers.len() as u64 + 1,
             design.config().layers,
@@ -582,7 +582,7 @@ fn check_reduction(
     }
     let groups = u64::from(activation.planes() / c.activation_branches);
     check_memory(
-        || format!("layer `{}`, with both halves,", stage.name),
+        || format!("layer `{}`, both halves", stage.name),
         "patch buffer of a row",
         "patch_words",
         2 * chunks * groups,
@@ -813,7 +813,7 @@ impl<'a> Emitter<'a> {
                 let tile = packed.tile_words();
                 let name = &self.lowered.stages.stages[stage].name;
                 check_memory(
-                    || format!("a column tile of layer `{name}`, double buffered,"),
+                    || format!("a column tile of layer `{name}`, double buffered"),
                     "weight memory of a column",
                     "weight_words",
                     2 * u64::from(tile),

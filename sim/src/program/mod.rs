@@ -23,13 +23,16 @@ pub mod interpreter;
 pub mod layout;
 mod placement;
 mod requantize;
+pub mod run;
 mod stage;
 pub mod stream;
+pub mod timing;
 mod weights;
 
 use crate::gemm::Precision;
 use crate::network::{LayerError, NetworkError, Shape, Tensor};
 pub use layout::TensorLayout;
+pub use run::{LayerReport, NetworkReport, run};
 pub use stream::{Beats, Packet, Target};
 use xnorforge_hdl::accelerator::Descriptor;
 use xnorforge_hdl::{AcceleratorDesign, accelerator::DESCRIPTOR_WORDS};
@@ -243,7 +246,7 @@ pub enum ProgramError {
     Network(#[from] NetworkError),
     /// A memory is too small.
     #[error(
-        "{what} needs {needed} words of the {memory}, which has {available}; raise `accelerator.{field}` to {suggestion}"
+        "{what}: {needed} words of the {memory} are needed and {available} are there; raise `accelerator.{field}` to {suggestion}"
     )]
     Memory {
         /// What needs it.
@@ -378,6 +381,9 @@ pub enum ProgramError {
     /// Two networks of one name.
     #[error("two networks are called `{0}`; entries are found by name: choose another one")]
     Name(String),
+    /// A network that was not compiled.
+    #[error("the program has no entry `{0}`; compile that network")]
+    NoEntry(String),
     /// An entry that takes no input.
     #[error("this entry takes no input; start it without one")]
     NoInput,

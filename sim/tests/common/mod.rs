@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 pub mod networks;
+pub mod resnet;
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};

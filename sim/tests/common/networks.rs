@@ -41,7 +41,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
             weight_bits,
             activation_branches,
             weight_branches,
-            reduction_max: 2048,
+            reduction_max: 3000,
             popcount_stages: 1,
             accelerator: AcceleratorConfig {
                 drain_columns: divisor(rng, columns),
@@ -254,7 +254,9 @@ pub fn random_network(
         input: Shape::new(
             rng.random_range(1..=7),
             rng.random_range(1..=7),
-            rng.random_range(1..=14),
+            *[1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 32]
+                .choose(rng)
+                .unwrap(),
         ),
         precision: random_precision(rng, array.activation_bits),
         layers: Vec::new(),
