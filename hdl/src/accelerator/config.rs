@@ -1,5 +1,6 @@
 //! Sizes of the accelerator around the array, and all that follows from them.
 
+use super::descriptor::Field;
 use crate::config::{ConfigError, Design, bits_for};
 use serde::{Deserialize, Serialize};
 
@@ -227,6 +228,51 @@ impl AcceleratorDesign {
         ]
         .into_iter()
         .fold(0, u32::max)
+    }
+
+    /// Bits of a granule: a slice of each plane of a group.
+    pub fn granule_width(&self) -> u32 {
+        self.design.config().activation_branches * self.granule_lanes
+    }
+
+    /// Granules that the residual memory holds, for each plane group.
+    pub fn residual_granules(&self) -> u32 {
+        self.config.residual_words * self.slices
+    }
+
+    /// Bits of the widest address of a lane's memories: constants, thresholds, affine words, table.
+    pub fn lane_address_width(&self) -> u32 {
+        let thresholds = self.channel_address_width + self.config.threshold_bits - 1;
+        self.constant_address_width
+            .max(thresholds)
+            .max(self.table_address_width)
+    }
+
+    /// Whether writing a row's plane groups can take longer than draining it, so that the drain must space rows out.
+    pub fn rows_are_spaced(&self) -> bool {
+        self.design.activation_groups > self.drain_steps
+    }
+
+    /// Bits of the number of the first column of a step.
+    pub fn column_width(&self) -> u32 {
+        bits_for((self.design.config().columns - self.config.drain_columns).into())
+    }
+
+    /// Bits in which the result stream's values are kept before they are widened to [`RESULT_BITS`]: a result, or a code
+    /// and a sign.
+    pub fn stream_value_width(&self) -> u32 {
+        self.design.result_width.max(Field::CodeMax.bits() + 1)
+    }
+
+    /// Stages of the epilogue between value and requantized value: the threshold levels, at least the two of the
+    /// multiplier.
+    pub fn requantization_stages(&self) -> u32 {
+        self.config.threshold_bits.max(2)
+    }
+
+    /// Stages of the epilogue from the drain to the codes, both ends included (`docs/accelerator.md`).
+    pub fn epilogue_stages(&self) -> u32 {
+        10 + self.requantization_stages()
     }
 
     /// The top module's name, without AXI.

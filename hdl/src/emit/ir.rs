@@ -201,6 +201,28 @@ impl Expr {
         }
     }
 
+    /// Puts an expression in the place of every reference to exactly these bits.
+    pub fn replace(self, bits: &Bits, by: &Expr) -> Expr {
+        let replace = |e: Box<Expr>| Box::new(e.replace(bits, by));
+        match self {
+            Expr::Bits(own) if own == *bits => by.clone(),
+            Expr::Bits(_) | Expr::Literal { .. } => self,
+            Expr::Not(e) => Expr::Not(replace(e)),
+            Expr::Any(e) => Expr::Any(replace(e)),
+            Expr::Binary(op, a, b) => Expr::Binary(op, replace(a), replace(b)),
+            Expr::Concat(parts) => concat(parts.into_iter().map(|p| p.replace(bits, by)).collect()),
+            Expr::Select {
+                test,
+                then,
+                otherwise,
+            } => Expr::Select {
+                test: replace(test),
+                then: replace(then),
+                otherwise: replace(otherwise),
+            },
+        }
+    }
+
     /// Puts `value` in the place of a loop variable.
     pub fn substitute(self, name: &str, value: &Affine) -> Expr {
         self.map_bits(&|mut bits| {

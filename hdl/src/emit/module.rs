@@ -2,8 +2,8 @@
 //!
 //! A RustHDL kernel is a sequence of statements; a module is a set of continuous assignments. The kernel is executed
 //! symbolically: an `if` becomes a selection, an override replaces what it overrides, a loop whose body assigns one
-//! element after another stays a loop, any other loop is unrolled. What has no such meaning (a value read between two
-//! assignments, an element driven twice, an element read and never driven) is refused.
+//! element after another stays a loop, any other loop is unrolled. A net that is assigned from itself goes on from what it
+//! has been given so far. What has no such meaning (a value read otherwise between two assignments, an element driven twice, an element read and never driven) is refused.
 
 use super::EmitError;
 use super::collect::{AtomShape, Kind, Scope};
@@ -325,7 +325,8 @@ impl<'a> Builder<'a> {
                         NetKind::Wire
                     },
                     is_clock: port.first.is_clock,
-                    waiver: None,
+                    // A child that says so has outputs that not every parent reads.
+                    waiver: port.first.waiver.clone().filter(|_| is_output),
                 });
                 self.elements.insert(
                     format!("{}${}", g.path, port.base),
@@ -556,6 +557,11 @@ impl<'a> Builder<'a> {
                 value.width()
             )));
         }
+        // `x = x | y` goes on from what `x` has been given so far.
+        let value = match env.get(&target) {
+            Some(before) => value.replace(&target, before),
+            None => value,
+        };
         env.set(target, value).map_err(|net| {
             self.error(format!(
                 "`{}` is read before its last assignment",
@@ -588,7 +594,10 @@ impl<'a> Builder<'a> {
             .collect();
         for target in targets {
             let before = env.get(&target).cloned();
-            let value = |branch: &Env| branch.get(&target).cloned().or_else(|| before.clone());
+            let value = |branch: &Env| match (branch.get(&target).cloned(), &before) {
+                (Some(value), Some(before)) => Some(value.replace(&target, before)),
+                (value, before) => value.or_else(|| before.clone()),
+            };
             let (Some(a), Some(b)) = (value(&then), value(&otherwise)) else {
                 let name = &self.nets[target.net.0].name;
                 return Err(self.error(format!("`{name}` would be a latch")));

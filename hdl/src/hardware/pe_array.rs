@@ -6,8 +6,9 @@ use crate::rtl::prelude::*;
 
 /// One row: its processing elements, its row unit, and its place in the drain.
 ///
-/// The drain is a chain of registers down each column. A finished tile is loaded into it in one cycle and moves
-/// towards row 0 while the next tile computes.
+/// The drain is a chain of registers through all elements of row 0, then of row 1 and so on, `drain_columns` of them
+/// to a step; with as many as there are columns it is a chain down each column. A finished tile is loaded into it in one
+/// cycle and moves towards row 0 while the next tile computes.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct PeRow {
     shape: Shape,
@@ -27,17 +28,19 @@ pub struct PeRow {
     pub mode: Net<In>,
     /// The drain takes the accumulators' sums.
     pub load: Net<In>,
-    /// The drain takes something: the sums, or the row above.
+    /// The drain takes something: the sums, or what is one step further up the chain.
     pub move_drain: Net<In>,
+    /// The row unit's drain takes something. Absent where a row leaves in one step: then it is `move_drain`.
+    pub move_row: Vec<Net<In>>,
     /// The row's activation words.
     pub activation: Vec<Net<In>>,
     /// The columns' weight words.
     pub weight: Vec<Vec<Net<In>>>,
-    /// What the row above holds in its drain.
+    /// What the row above holds at the head of its drain.
     pub above: Vec<Net<In>>,
     /// The same, for the row unit.
     pub row_above: Net<In>,
-    /// What this row holds in its drain.
+    /// What this row holds at the head of its drain: the columns that leave it with the next step.
     pub drained: Vec<Net<Out>>,
     /// The same, for the row unit.
     pub row_drained: Net<Out>,
@@ -45,19 +48,37 @@ pub struct PeRow {
     row_unit: RowSum,
     drain: Vec<EnabledRegister>,
     row_drain: EnabledRegister,
+    _step: usize,
+    _step_end: usize,
+    _rest: usize,
+    _rest_end: usize,
+    _stepwise: usize,
+    _whole: usize,
     _columns: usize,
     _activation_branches: usize,
     _weight_branches: usize,
 }
 
 impl PeRow {
-    /// A row of a design.
+    /// A row of a design, of which all columns leave in one step.
     pub fn new(design: &Design) -> Self {
+        Self::draining(design, design.config().columns)
+    }
+
+    /// A row of a design, of which `drain_columns` columns (a divisor of all) leave in a step.
+    pub fn draining(design: &Design, drain_columns: u32) -> Self {
         let c = design.config();
         let (sum, row_sum) = (design.sum_width(), design.row_sum_width());
+        let stepwise = drain_columns < c.columns;
+        let (step, rest) = (drain_columns as usize, (c.columns - drain_columns) as usize);
         PeRow {
             shape: Shape::new(
-                format!("pe_row_c{}_l{}", c.columns, c.lanes),
+                format!(
+                    "pe_row_c{}_l{}{}",
+                    c.columns,
+                    c.lanes,
+                    drain_suffix(design, drain_columns)
+                ),
                 "One row: processing elements, row unit, and its place in the drain chain.",
             ),
             clock: Signal::default(),
@@ -69,11 +90,12 @@ impl PeRow {
             mode: Net::new(2),
             load: Net::new(1),
             move_drain: Net::new(1),
+            move_row: Net::vector(stepwise.into(), 1),
             activation: Net::vector(c.activation_branches, c.lanes),
             weight: grid(c.columns, c.weight_branches, c.lanes),
-            above: Net::vector(c.columns, sum),
+            above: Net::vector(drain_columns, sum),
             row_above: Net::new(row_sum),
-            drained: Net::vector(c.columns, sum),
+            drained: Net::vector(drain_columns, sum),
             row_drained: Net::new(row_sum),
             pe: (0..c.columns)
                 .map(|_| ProcessingElement::new(design))
@@ -81,10 +103,25 @@ impl PeRow {
             row_unit: RowSum::new(design),
             drain: EnabledRegister::vector(c.columns, sum),
             row_drain: EnabledRegister::new(row_sum),
+            _step: step,
+            _step_end: step + 1,
+            _rest: rest,
+            _rest_end: rest + 1,
+            _stepwise: stepwise.into(),
+            _whole: (!stepwise).into(),
             _columns: c.columns as usize,
             _activation_branches: c.activation_branches as usize,
             _weight_branches: c.weight_branches as usize,
         }
+    }
+}
+
+/// Tells the modules of drains of different steps apart.
+fn drain_suffix(design: &Design, drain_columns: u32) -> String {
+    if drain_columns == design.config().columns {
+        String::new()
+    } else {
+        format!("_d{drain_columns}")
     }
 }
 
@@ -105,11 +142,26 @@ impl Logic for PeRow {
             }
             self.drain[c].clock.next = self.clock.val();
             self.drain[c].enable.next = self.move_drain.val();
-            if self.load.val().any() {
-                self.drain[c].d.next = self.pe[c].sum.val();
-            } else {
-                self.drain[c].d.next = self.above[c].val();
+        }
+        for s in self._step..self._step_end {
+            for c in 0..self._rest {
+                if self.load.val().any() {
+                    self.drain[c].d.next = self.pe[c].sum.val();
+                } else {
+                    self.drain[c].d.next = self.drain[c + s].q.val();
+                }
             }
+        }
+        for s in self._rest..self._rest_end {
+            for c in 0..self._step {
+                if self.load.val().any() {
+                    self.drain[c + s].d.next = self.pe[c + s].sum.val();
+                } else {
+                    self.drain[c + s].d.next = self.above[c].val();
+                }
+            }
+        }
+        for c in 0..self._step {
             self.drained[c].next = self.drain[c].q.val();
         }
         self.row_unit.clock.next = self.clock.val();
@@ -123,7 +175,12 @@ impl Logic for PeRow {
             self.row_unit.activation[m].next = self.activation[m].val();
         }
         self.row_drain.clock.next = self.clock.val();
-        self.row_drain.enable.next = self.move_drain.val();
+        for i in 0..self._stepwise {
+            self.row_drain.enable.next = self.move_row[i].val();
+        }
+        for _i in 0..self._whole {
+            self.row_drain.enable.next = self.move_drain.val();
+        }
         if self.load.val().any() {
             self.row_drain.d.next = self.row_unit.sum.val();
         } else {
@@ -155,11 +212,13 @@ pub struct PeArray {
     pub load: Net<In>,
     /// The drain takes something.
     pub move_drain: Net<In>,
+    /// The row units' drain takes something. Absent where a row leaves in one step.
+    pub move_row: Vec<Net<In>>,
     /// One word for each row and activation branch.
     pub activation: Vec<Vec<Net<In>>>,
     /// One word for each column and weight branch.
     pub weight: Vec<Vec<Net<In>>>,
-    /// Row 0 of the drain.
+    /// The columns of row 0 that leave the drain with the next step.
     pub drained: Vec<Net<Out>>,
     /// The same, for the row units.
     pub row_drained: Net<Out>,
@@ -169,19 +228,33 @@ pub struct PeArray {
     _rows: usize,
     _last_row: usize,
     _one: usize,
+    _step: usize,
+    _stepwise: usize,
     _columns: usize,
     _activation_branches: usize,
     _weight_branches: usize,
 }
 
 impl PeArray {
-    /// The grid of a design.
+    /// The grid of a design, of which a row leaves the drain in one step.
     pub fn new(design: &Design) -> Self {
+        Self::draining(design, design.config().columns)
+    }
+
+    /// The grid of a design, of which `drain_columns` columns (a divisor of all) leave the drain in a step.
+    pub fn draining(design: &Design, drain_columns: u32) -> Self {
         let c = design.config();
         let (sum, row_sum) = (design.sum_width(), design.row_sum_width());
+        let stepwise = drain_columns < c.columns;
         PeArray {
             shape: Shape::new(
-                format!("pe_array_r{}_c{}_l{}", c.rows, c.columns, c.lanes),
+                format!(
+                    "pe_array_r{}_c{}_l{}{}",
+                    c.rows,
+                    c.columns,
+                    c.lanes,
+                    drain_suffix(design, drain_columns)
+                ),
                 "The grid of processing elements; finished tiles drain through row 0.",
             ),
             clock: Signal::default(),
@@ -193,16 +266,21 @@ impl PeArray {
             mode: Net::new(2),
             load: Net::new(1),
             move_drain: Net::new(1),
+            move_row: Net::vector(stepwise.into(), 1),
             activation: grid(c.rows, c.activation_branches, c.lanes),
             weight: grid(c.columns, c.weight_branches, c.lanes),
-            drained: Net::vector(c.columns, sum),
+            drained: Net::vector(drain_columns, sum),
             row_drained: Net::new(row_sum),
-            row: (0..c.rows).map(|_| PeRow::new(design)).collect(),
+            row: (0..c.rows)
+                .map(|_| PeRow::draining(design, drain_columns))
+                .collect(),
             sum_zero: Constant::new(sum, 0),
             row_sum_zero: Constant::new(row_sum, 0),
             _rows: c.rows as usize,
             _last_row: c.rows as usize - 1,
             _one: 1,
+            _step: drain_columns as usize,
+            _stepwise: stepwise.into(),
             _columns: c.columns as usize,
             _activation_branches: c.activation_branches as usize,
             _weight_branches: c.weight_branches as usize,
@@ -223,6 +301,9 @@ impl Logic for PeArray {
             self.row[r].mode.next = self.mode.val();
             self.row[r].load.next = self.load.val();
             self.row[r].move_drain.next = self.move_drain.val();
+            for i in 0..self._stepwise {
+                self.row[r].move_row[i].next = self.move_row[i].val();
+            }
             for m in 0..self._activation_branches {
                 self.row[r].activation[m].next = self.activation[r][m].val();
             }
@@ -233,19 +314,19 @@ impl Logic for PeArray {
             }
         }
         for r in 0..self._last_row {
-            for c in 0..self._columns {
+            for c in 0..self._step {
                 self.row[r].above[c].next = self.row[r + 1].drained[c].val();
             }
             self.row[r].row_above.next = self.row[r + 1].row_drained.val();
         }
         for r in self._last_row..self._rows {
-            for c in 0..self._columns {
+            for c in 0..self._step {
                 self.row[r].above[c].next = self.sum_zero.val();
             }
             self.row[r].row_above.next = self.row_sum_zero.val();
         }
         for r in 0..self._one {
-            for c in 0..self._columns {
+            for c in 0..self._step {
                 self.drained[c].next = self.row[r].drained[c].val();
             }
             self.row_drained.next = self.row[r].row_drained.val();

@@ -314,6 +314,22 @@ impl ComputeEngine {
 impl Logic for ComputeEngine {
     #[hdl_gen]
     fn update(&mut self) {
+        // A step is taken when the one before it has its last chunk, and the patch is there if it is a row tile's first.
+        // A half that is being released still looks full.
+        self.usable.next = self.patch_full.val() & (!self.released.q.val());
+        if self.half.q.val().any() {
+            self.available.next = self.usable.val().get_bit(1).into();
+        } else {
+            self.available.next = self.usable.val().get_bit(0).into();
+        }
+        self.last_chunk.next = (self.chunks_left.q.val() == self.last_of_chunks.val()).into();
+        self.continues.next = self.beat.q.val() & (!self.last_chunk.val());
+        self.ready.next = self.active.q.val()
+            & self.filled.q.val()
+            & (!self.continues.val())
+            & ((!self.fresh.q.val()) | self.available.val());
+        self.takes.next = self.ready.val() & self.advance.val();
+
         // The entry that comes next stands at the schedule memory's output.
         self.entry.next = self.memory.value.val();
         self.entry_shift.next =
@@ -357,22 +373,6 @@ impl Logic for ComputeEngine {
         self.entry_last.clock.next = self.clock.val();
         self.entry_last.enable.next = self.reads.val();
         self.entry_last.d.next = self.last_step.val();
-
-        // A step is taken when the one before it has its last chunk, and the patch is there if it is a row tile's first.
-        // A half that is being released still looks full.
-        self.usable.next = self.patch_full.val() & (!self.released.q.val());
-        if self.half.q.val().any() {
-            self.available.next = self.usable.val().get_bit(1).into();
-        } else {
-            self.available.next = self.usable.val().get_bit(0).into();
-        }
-        self.last_chunk.next = (self.chunks_left.q.val() == self.last_of_chunks.val()).into();
-        self.continues.next = self.beat.q.val() & (!self.last_chunk.val());
-        self.ready.next = self.active.q.val()
-            & self.filled.q.val()
-            & (!self.continues.val())
-            & ((!self.fresh.q.val()) | self.available.val());
-        self.takes.next = self.ready.val() & self.advance.val();
 
         // Tiles.
         self.last_column.next = (self.columns_left.q.val() == self.last_of_columns.val()).into();

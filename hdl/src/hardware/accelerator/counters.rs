@@ -182,6 +182,14 @@ impl Logic for Counters {
         }
 
         // Add one and write; what the cycle before has written is not read yet.
+        if self.erases.q.val().any() {
+            self.before.next = self.no_count.val();
+        } else if self.repeats.q.val().any() {
+            self.before.next = self.latest.q.val();
+        } else {
+            self.before.next = self.counts.value.val();
+        }
+        self.sum.next = self.before.val() + bits_resize(!self.erases.q.val(), self._count);
         self.writes.clock.next = self.clock.val();
         self.writes.reset.next = self.reset.val();
         self.writes.d.next = self.counted.q.val() | self.clearing.q.val();
@@ -198,14 +206,6 @@ impl Logic for Counters {
         self.latest.clock.next = self.clock.val();
         self.latest.enable.next = self.writes.q.val();
         self.latest.d.next = self.sum.val();
-        if self.erases.q.val().any() {
-            self.before.next = self.no_count.val();
-        } else if self.repeats.q.val().any() {
-            self.before.next = self.latest.q.val();
-        } else {
-            self.before.next = self.counts.value.val();
-        }
-        self.sum.next = self.before.val() + bits_resize(!self.erases.q.val(), self._count);
         self.counts.clock.next = self.clock.val();
         self.counts.read.next = self.one.val();
         self.counts.read_address.next = self.place.q.val();

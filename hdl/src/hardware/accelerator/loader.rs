@@ -937,9 +937,9 @@ impl Logic for Loader {
         self.rotator.clear.next = !self.read_inside.q.val();
         self.rotator.rotate_2.next = self.turn_rotate.q.val();
         self.rotator.pad.next = self.turn_pad.q.val();
+        self.above_end.next = self.slices_but_first.val() << self.turn_end.q.val();
         self.rotator.zero.next = self.above_end.val();
         self.from_begin.next = self.slices.val() << self.turn_begin.q.val();
-        self.above_end.next = self.slices_but_first.val() << self.turn_end.q.val();
         // A row's last piece clears what is left of its word.
         if (self.turn_closes.q.val() & (!self.pool.val())).any() {
             self.mask.next = self.from_begin.val();

@@ -286,6 +286,48 @@ impl Logic for PatchSystem {
         self.walker.out_granule.next = self.out_granule.val();
         self.walker.out_pixel.next = self.out_pixel.val();
 
+        self.back_any.next = self.back_write.val().any().into();
+        // One of the input port, the back end and the max-pool unit writes; the others are 0, so that an OR selects.
+        self.input_strobe.clock.next = self.clock.val();
+        self.input_strobe.reset.next = self.reset.val();
+        self.input_strobe.d.next = self.input_write.val();
+        self.input_where.clock.next = self.clock.val();
+        self.input_where.reset.next = !self.input_write.val();
+        self.input_where.d.next = self.input_address.val();
+        self.input_what.clock.next = self.clock.val();
+        self.input_what.reset.next = !self.input_write.val();
+        self.input_what.d.next = self.input_value.val();
+        self.back_strobe.clock.next = self.clock.val();
+        self.back_strobe.reset.next = self.reset.val();
+        self.back_strobe.d.next = self.back_write.val();
+        self.back_where.clock.next = self.clock.val();
+        self.back_where.reset.next = !self.back_any.val();
+        self.back_where.d.next = bits_resize(self.back_address.val(), self._memory);
+        self.back_what.clock.next = self.clock.val();
+        self.back_what.reset.next = !self.back_any.val();
+        self.back_what.d.next = self.back_value.val();
+        if self.input_strobe.q.val().any() {
+            self.input_slices.next = self.all_slices.val();
+        } else {
+            self.input_slices.next = self.no_slices.val();
+        }
+        self.write.next =
+            (self.input_slices.val() | self.back_strobe.q.val()) | self.pool_unit.write.val();
+        if self.pooling.q.val().any() {
+            self.pool_address.next = self.pool_unit.write_address.val();
+        } else {
+            self.pool_address.next = bits_resize(self.zero.val(), self._memory);
+        }
+        self.address.next =
+            (self.input_where.q.val() | self.back_where.q.val()) | self.pool_address.val();
+        self.input_planes.word.next = self.input_what.q.val();
+        self.back_planes.granule.next = self.back_what.q.val();
+        for m in 0..self._branches {
+            self.value[m].next = (self.input_planes.plane[m].val()
+                | self.back_planes.plane[m].val())
+                | self.pool_unit.write_value[m].val();
+        }
+
         for f in 0..self._ports {
             self.loader[f].clock.next = self.clock.val();
             self.loader[f].reset.next = self.reset.val();
@@ -399,47 +441,5 @@ impl Logic for PatchSystem {
         self.code.enable.next = !self.stop.val();
         self.code.d.next = self.raised.val();
         self.patch_error.next = self.code.q.val();
-
-        // One of the input port, the back end and the max-pool unit writes; the others are 0, so that an OR selects.
-        self.input_strobe.clock.next = self.clock.val();
-        self.input_strobe.reset.next = self.reset.val();
-        self.input_strobe.d.next = self.input_write.val();
-        self.input_where.clock.next = self.clock.val();
-        self.input_where.reset.next = !self.input_write.val();
-        self.input_where.d.next = self.input_address.val();
-        self.input_what.clock.next = self.clock.val();
-        self.input_what.reset.next = !self.input_write.val();
-        self.input_what.d.next = self.input_value.val();
-        self.back_strobe.clock.next = self.clock.val();
-        self.back_strobe.reset.next = self.reset.val();
-        self.back_strobe.d.next = self.back_write.val();
-        self.back_where.clock.next = self.clock.val();
-        self.back_where.reset.next = !self.back_any.val();
-        self.back_where.d.next = bits_resize(self.back_address.val(), self._memory);
-        self.back_what.clock.next = self.clock.val();
-        self.back_what.reset.next = !self.back_any.val();
-        self.back_what.d.next = self.back_value.val();
-        self.back_any.next = self.back_write.val().any().into();
-        if self.input_strobe.q.val().any() {
-            self.input_slices.next = self.all_slices.val();
-        } else {
-            self.input_slices.next = self.no_slices.val();
-        }
-        self.write.next =
-            (self.input_slices.val() | self.back_strobe.q.val()) | self.pool_unit.write.val();
-        if self.pooling.q.val().any() {
-            self.pool_address.next = self.pool_unit.write_address.val();
-        } else {
-            self.pool_address.next = bits_resize(self.zero.val(), self._memory);
-        }
-        self.address.next =
-            (self.input_where.q.val() | self.back_where.q.val()) | self.pool_address.val();
-        self.input_planes.word.next = self.input_what.q.val();
-        self.back_planes.granule.next = self.back_what.q.val();
-        for m in 0..self._branches {
-            self.value[m].next = (self.input_planes.plane[m].val()
-                | self.back_planes.plane[m].val())
-                | self.pool_unit.write_value[m].val();
-        }
     }
 }

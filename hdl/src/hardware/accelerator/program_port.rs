@@ -235,6 +235,9 @@ impl Logic for ProgramPort {
         self.takes.next = self.ready.val() & self.program_valid.val();
         self.is_header.next =
             !((self.addressing.q.val() | self.loading.q.val()) | self.skipping.q.val());
+        self.last_part.next = !((!self.second.q.val())
+            & (self.target.q.val() & self.wide_targets.val()).any().into());
+        self.completes.next = self.loading.q.val() & self.last_part.val();
 
         // The header.
         self.header_target.next = bits_resize(
@@ -310,9 +313,6 @@ impl Logic for ProgramPort {
             | (self.is_table.val() & (self.address.q.val() >> self.table_bits.val()).any().into());
 
         // Data: one or two words for each word of the memory.
-        self.last_part.next = !((!self.second.q.val())
-            & (self.target.q.val() & self.wide_targets.val()).any().into());
-        self.completes.next = self.loading.q.val() & self.last_part.val();
         self.commits.next = self.takes.val() & self.completes.val() & (!self.past.val());
         self.second.clock.next = self.clock.val();
         self.second.reset.next = self.reset.val();

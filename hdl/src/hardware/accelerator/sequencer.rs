@@ -323,12 +323,85 @@ impl Logic for Sequencer {
     #[hdl_gen]
     fn update(&mut self) {
         self.clear.next = self.reset.val() | self.flush_r.q.val();
-        // An error in the same cycle wins: nothing starts.
+
+        // The descriptor that has been fetched, and whether it goes.
+        self.no_runs.next = (self.runs_left.q.val() == self.final_run.val()).into();
+        self.is_end.next = (self.opcode.val() == self.opcode_end.val()).into();
+        self.is_compute.next = (self.opcode.val() == self.opcode_compute.val()).into();
+        self.is_pool.next = (self.opcode.val() == self.opcode_pool.val()).into();
+        self.is_input.next = (self.opcode.val() == self.opcode_input.val()).into();
+        self.is_weights.next = (self.opcode.val() == self.opcode_weights.val()).into();
+        self.is_unknown.next = (self.opcode.val() > self.opcode_weights.val()).into();
+        self.for_weights.next =
+            self.pending.q.val() & (self.wait_weights.val() | self.is_weights.val());
+        self.blocked.next = self.for_weights.val() & self.weights_busy.val();
+        self.goes.next = self.pending.q.val() & (!self.blocked.val());
+        self.ends.next = self.goes.val() & self.is_end.val();
+
+        // What is wrong with it.
+        self.overlaps.next = (self.is_compute.val() | self.is_pool.val())
+            & self.to_activation.val()
+            & (bits_resize(self.in_base.val(), self._output) <= self.out_last.val()).into()
+            & (self.out_base.val() <= bits_resize(self.in_last.val(), self._output)).into();
+        for _i in 0..self._activation_past {
+            self.beyond_activation.next = (self.to_activation.val() | self.is_input.val())
+                & (self.out_last.val() >> self.activation_bits.val())
+                    .any()
+                    .into();
+        }
+        for _i in 0..self._activation_fits {
+            self.beyond_activation.next = self.zero.val();
+        }
+        for _i in 0..self._residual_past {
+            self.beyond_residual.next = self.to_residual.val()
+                & (self.out_last.val() >> self.residual_bits.val())
+                    .any()
+                    .into();
+        }
+        for _i in 0..self._residual_fits {
+            self.beyond_residual.next = self.zero.val();
+        }
+        if (self.rewind.q.val() & self.no_runs.val()).any() {
+            self.own_error.next = self.error_field.val();
+        } else if !self.pending.q.val().any() {
+            self.own_error.next = self.no_error.val();
+        } else if self.past.q.val().any() {
+            self.own_error.next = self.error_program.val();
+        } else if self.is_unknown.val().any() {
+            self.own_error.next = self.error_opcode.val();
+        } else if self.refused.q.val().any() {
+            self.own_error.next = self.error_field.val();
+        } else if self.overlaps.val().any() {
+            self.own_error.next = self.error_overlap.val();
+        } else if (self.beyond_activation.val() | self.beyond_residual.val()).any() {
+            self.own_error.next = self.error_output.val();
+        } else {
+            self.own_error.next = self.no_error.val();
+        }
+
+        // The first error stays until the next start, and wins over a start in the same cycle.
+        if self.own_error.val().any() {
+            self.found_error.next = self.own_error.val();
+        } else if self.compute_error.val().any() {
+            self.found_error.next = self.compute_error.val();
+        } else if self.back_error.val().any() {
+            self.found_error.next = self.back_error.val();
+        } else if self.patch_error.val().any() {
+            self.found_error.next = self.patch_error.val();
+        } else if self.input_error.val().any() {
+            self.found_error.next = self.input_error.val();
+        } else if self.weight_error.val().any() {
+            self.found_error.next = self.weight_error.val();
+        } else {
+            self.found_error.next = self.load_error.val();
+        }
+        self.has_error.next = self.found_error.val().any().into();
+        self.keeps_error.next = self.error_r.q.val().any().into();
+        self.takes_error.next = self.has_error.val() & (!self.keeps_error.val());
         self.starts.next = self.start.val()
             & (!self.busy_r.q.val())
             & (!self.flush_r.q.val())
             & (!self.has_error.val());
-        self.no_runs.next = (self.runs_left.q.val() == self.final_run.val()).into();
 
         // Words 0..=40 are read one after the other; each stands at the memory's output a cycle later.
         self.fetches.next = self.rewind.q.val()
@@ -393,61 +466,11 @@ impl Logic for Sequencer {
         self.past.d.next = (self.address.q.val() >> self.address_bits.val())
             .any()
             .into();
-        self.overlaps.next = (self.is_compute.val() | self.is_pool.val())
-            & self.to_activation.val()
-            & (bits_resize(self.in_base.val(), self._output) <= self.out_last.val()).into()
-            & (self.out_base.val() <= bits_resize(self.in_last.val(), self._output)).into();
-        for _i in 0..self._activation_past {
-            self.beyond_activation.next = (self.to_activation.val() | self.is_input.val())
-                & (self.out_last.val() >> self.activation_bits.val())
-                    .any()
-                    .into();
-        }
-        for _i in 0..self._activation_fits {
-            self.beyond_activation.next = self.zero.val();
-        }
-        for _i in 0..self._residual_past {
-            self.beyond_residual.next = self.to_residual.val()
-                & (self.out_last.val() >> self.residual_bits.val())
-                    .any()
-                    .into();
-        }
-        for _i in 0..self._residual_fits {
-            self.beyond_residual.next = self.zero.val();
-        }
 
         // The descriptor is there.
-        self.is_end.next = (self.opcode.val() == self.opcode_end.val()).into();
-        self.is_compute.next = (self.opcode.val() == self.opcode_compute.val()).into();
-        self.is_pool.next = (self.opcode.val() == self.opcode_pool.val()).into();
-        self.is_input.next = (self.opcode.val() == self.opcode_input.val()).into();
-        self.is_weights.next = (self.opcode.val() == self.opcode_weights.val()).into();
-        self.is_unknown.next = (self.opcode.val() > self.opcode_weights.val()).into();
-        self.for_weights.next =
-            self.pending.q.val() & (self.wait_weights.val() | self.is_weights.val());
-        self.blocked.next = self.for_weights.val() & self.weights_busy.val();
         self.pending.clock.next = self.clock.val();
         self.pending.reset.next = self.clear.val();
         self.pending.d.next = self.blocked.val() | self.chain.q.val().get_bit(41).into();
-        self.goes.next = self.pending.q.val() & (!self.blocked.val());
-        self.ends.next = self.goes.val() & self.is_end.val();
-        if (self.rewind.q.val() & self.no_runs.val()).any() {
-            self.own_error.next = self.error_field.val();
-        } else if !self.pending.q.val().any() {
-            self.own_error.next = self.no_error.val();
-        } else if self.past.q.val().any() {
-            self.own_error.next = self.error_program.val();
-        } else if self.is_unknown.val().any() {
-            self.own_error.next = self.error_opcode.val();
-        } else if self.refused.q.val().any() {
-            self.own_error.next = self.error_field.val();
-        } else if self.overlaps.val().any() {
-            self.own_error.next = self.error_overlap.val();
-        } else if (self.beyond_activation.val() | self.beyond_residual.val()).any() {
-            self.own_error.next = self.error_output.val();
-        } else {
-            self.own_error.next = self.no_error.val();
-        }
         self.go_compute_r.clock.next = self.clock.val();
         self.go_compute_r.reset.next = self.clear.val() | self.takes_error.val();
         self.go_compute_r.d.next = self.goes.val() & self.is_compute.val();
@@ -489,25 +512,6 @@ impl Logic for Sequencer {
         self.busy_r.d.next =
             self.starts.val() | (self.busy_r.q.val() & (!(self.ends.val() & self.no_runs.val())));
 
-        // The first error stays until the next start.
-        if self.own_error.val().any() {
-            self.found_error.next = self.own_error.val();
-        } else if self.compute_error.val().any() {
-            self.found_error.next = self.compute_error.val();
-        } else if self.back_error.val().any() {
-            self.found_error.next = self.back_error.val();
-        } else if self.patch_error.val().any() {
-            self.found_error.next = self.patch_error.val();
-        } else if self.input_error.val().any() {
-            self.found_error.next = self.input_error.val();
-        } else if self.weight_error.val().any() {
-            self.found_error.next = self.weight_error.val();
-        } else {
-            self.found_error.next = self.load_error.val();
-        }
-        self.has_error.next = self.found_error.val().any().into();
-        self.keeps_error.next = self.error_r.q.val().any().into();
-        self.takes_error.next = self.has_error.val() & (!self.keeps_error.val());
         self.error_r.clock.next = self.clock.val();
         self.error_r.reset.next = self.reset.val() | self.starts.val();
         self.error_r.enable.next = self.takes_error.val();
