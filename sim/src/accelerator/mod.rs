@@ -6,6 +6,7 @@ mod axi;
 mod compute;
 mod counters;
 mod host;
+pub mod patches;
 mod ports;
 mod sequencer;
 
@@ -16,6 +17,7 @@ pub use axi::{
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use counters::{CountersInputs, CountersModel};
 pub use host::{program_image, stream_bytes};
+pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
     ProgramPortModel, ProgramPortOutputs, StreamBeat, WeightPortInputs, WeightPortModel,
