@@ -3,6 +3,7 @@
 //! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
 
 mod axi;
+pub mod backend;
 mod compute;
 mod counters;
 mod host;
@@ -13,6 +14,9 @@ mod sequencer;
 pub use axi::{
     AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY, ResultHoldModel,
     ResultTransfer,
+};
+pub use backend::{
+    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory, BackStall,
 };
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use counters::{CountersInputs, CountersModel};
