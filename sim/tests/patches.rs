@@ -3,16 +3,23 @@
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rust_hdl_core::block::Block;
+use rust_hdl_core::direction::{In, Out};
+use rust_hdl_core::simulate::simulate;
 use std::path::Path;
 use xnorforge_hdl::accelerator::{Descriptor, Field, Opcode};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::PatchSystem;
+use xnorforge_hdl::rtl::{Net, Word};
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig};
+use xnorforge_sim::accelerator::load_timing::{full_cycles, pool_cycles};
 use xnorforge_sim::accelerator::{PatchFields, PatchInputs, PatchSystemModel};
 use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
 
 /// Cycles in which anything must have happened.
 const PATIENCE: u32 = 20_000;
+/// Passes after which a design without loops has settled.
+const PASSES_MAX: usize = 200;
 
 fn design(config: &ArrayConfig) -> AcceleratorDesign {
     AcceleratorDesign::new(&config.validate().unwrap()).unwrap()
@@ -76,10 +83,104 @@ fn packed(planes: &[u64], lanes: usize) -> Vec<u64> {
     out
 }
 
+/// What is compared with the model.
+enum Rtl {
+    /// The emitted Verilog.
+    Verilated(VerilatedModel),
+    /// The kernels and leaves as RustHDL simulates them.
+    Kernels(Box<PatchSystem>),
+}
+
+/// A port of the kernels by its name.
+macro_rules! port {
+    ($top:expr, $name:expr, [$($port:ident)*]) => {
+        match $name {
+            $(stringify!($port) => Some(&mut $top.$port),)*
+            _ => None,
+        }
+    };
+}
+
+fn kernel_input<'t>(top: &'t mut PatchSystem, name: &str) -> Option<&'t mut Net<In>> {
+    port!(
+        top,
+        name,
+        [reset go_compute go_pool in_base in_pitch in_last image_pitch line_granules run_granules runs
+            kernel_lines origin_x step_x tap_x out_width out_height pad_code origin_line step_line tap_line
+            chunks groups row_tiles last_rows out_base out_pitch out_last out_granule out_pixel input_write
+            input_address input_value back_write back_address back_value patch_release patch_read
+            patch_read_address]
+    )
+}
+
+/// A word's bits as machine words.
+fn bits_of(words: &[Word]) -> Vec<u64> {
+    let bits: Vec<bool> = words
+        .iter()
+        .flat_map(|word| (0..word.bits()).map(|bit| word.get_bit(bit)))
+        .collect();
+    let number = |bits: &[bool]| (0..).zip(bits).map(|(i, bit)| u64::from(*bit) << i).sum();
+    bits.chunks(64).map(number).collect()
+}
+
+impl Rtl {
+    fn has(&mut self, name: &str) -> bool {
+        match self {
+            Rtl::Verilated(model) => model.port(name).is_some(),
+            Rtl::Kernels(top) => kernel_input(top, name).is_some(),
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &[u64]) {
+        match self {
+            Rtl::Verilated(model) => {
+                let port = model.port(name).unwrap_or_else(|| panic!("no port {name}"));
+                model.set(port, value);
+            }
+            Rtl::Kernels(top) if name == "clock" => top.clock.next = (value[0] == 1).into(),
+            Rtl::Kernels(top) => {
+                let net = kernel_input(top, name).unwrap_or_else(|| panic!("no port {name}"));
+                let bit = |i: usize| value[i / 64] >> (i % 64) & 1 == 1;
+                net.next = Word::from_bits((0..net.next.bits()).map(bit));
+            }
+        }
+    }
+
+    fn get(&self, name: &str) -> Vec<u64> {
+        let top = match self {
+            Rtl::Verilated(model) => {
+                let port = model.port(name).unwrap_or_else(|| panic!("no port {name}"));
+                let mut value = vec![0; model.ports()[port].width.div_ceil(64) as usize];
+                model.get(port, &mut value);
+                return value;
+            }
+            Rtl::Kernels(top) => top,
+        };
+        bits_of(&match name {
+            "patch_full" => vec![top.patch_full.val()],
+            "pool_finished" => vec![top.pool_finished.val()],
+            "patch_error" => vec![top.patch_error.val()],
+            _ => top
+                .activation
+                .iter()
+                .flatten()
+                .map(Net::<Out>::val)
+                .collect(),
+        })
+    }
+
+    fn eval(&mut self) {
+        match self {
+            Rtl::Verilated(model) => model.eval().unwrap(),
+            Rtl::Kernels(top) => assert!(simulate(top.as_mut(), PASSES_MAX), "no rest"),
+        }
+    }
+}
+
 /// The RTL and the model, in lockstep.
 struct Bench {
     design: AcceleratorDesign,
-    rtl: VerilatedModel,
+    rtl: Rtl,
     model: PatchSystemModel,
     descriptor: Descriptor,
     fields: PatchFields,
@@ -89,11 +190,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(design: &AcceleratorDesign) -> Self {
+    fn new(design: &AcceleratorDesign, rtl: Rtl) -> Self {
         let descriptor = Descriptor::new(Opcode::Compute);
         let mut bench = Bench {
             design: design.clone(),
-            rtl: start(design),
+            rtl,
             model: PatchSystemModel::new(design),
             fields: PatchFields::new(&descriptor),
             descriptor,
@@ -109,32 +210,15 @@ impl Bench {
         bench
     }
 
-    fn set(&mut self, name: &str, value: &[u64]) {
-        let port = self
-            .rtl
-            .port(name)
-            .unwrap_or_else(|| panic!("no port {name}"));
-        self.rtl.set(port, value);
-    }
-
-    fn get(&self, name: &str) -> Vec<u64> {
-        let port = self
-            .rtl
-            .port(name)
-            .unwrap_or_else(|| panic!("no port {name}"));
-        let mut value = vec![0; self.rtl.ports()[port].width.div_ceil(64) as usize];
-        self.rtl.get(port, &mut value);
-        value
-    }
-
     /// A descriptor's fields at the ports.
     fn load(&mut self, descriptor: &Descriptor) {
         self.descriptor = *descriptor;
         self.fields = PatchFields::new(descriptor);
         for field in Field::ALL {
-            if self.rtl.port(field.name()).is_some() {
+            if self.rtl.has(field.name()) {
                 let mask = u64::MAX >> (64 - field.width(&self.design));
-                self.set(field.name(), &[descriptor.get(*field) as u64 & mask]);
+                self.rtl
+                    .set(field.name(), &[descriptor.get(*field) as u64 & mask]);
             }
         }
     }
@@ -142,29 +226,32 @@ impl Bench {
     fn edge(&mut self, inputs: &PatchInputs<'_>) {
         let c = self.design.design().config().clone();
         let (lanes, granule) = (c.lanes as usize, self.design.granule_lanes as usize);
-        self.set("reset", &[inputs.reset.into()]);
-        self.set("go_compute", &[inputs.go_compute.into()]);
-        self.set("go_pool", &[inputs.go_pool.into()]);
-        self.set("input_write", &[inputs.input.is_some().into()]);
+        self.rtl.set("reset", &[inputs.reset.into()]);
+        self.rtl.set("go_compute", &[inputs.go_compute.into()]);
+        self.rtl.set("go_pool", &[inputs.go_pool.into()]);
+        self.rtl
+            .set("input_write", &[inputs.input.is_some().into()]);
         if let Some((address, word)) = inputs.input {
-            self.set("input_address", &[address.into()]);
-            self.set("input_value", &packed(word, lanes));
+            self.rtl.set("input_address", &[address.into()]);
+            self.rtl.set("input_value", &packed(word, lanes));
         }
         let slices = inputs.back.map_or(0, |(slices, ..)| slices);
-        self.set("back_write", &[slices]);
+        self.rtl.set("back_write", &[slices]);
         if let Some((_, address, value)) = inputs.back {
-            self.set("back_address", &[address.into()]);
-            self.set("back_value", &packed(value, granule));
+            self.rtl.set("back_address", &[address.into()]);
+            self.rtl.set("back_value", &packed(value, granule));
         }
         let released = inputs.patch_release.map(u64::from);
-        self.set("patch_release", &[released[0] | released[1] << 1]);
-        self.set("patch_read", &[inputs.patch_read.is_some().into()]);
+        self.rtl
+            .set("patch_release", &[released[0] | released[1] << 1]);
+        self.rtl
+            .set("patch_read", &[inputs.patch_read.is_some().into()]);
         if let Some(address) = inputs.patch_read {
-            self.set("patch_read_address", &[address.into()]);
+            self.rtl.set("patch_read_address", &[address.into()]);
         }
         for level in [0, 1] {
-            self.set("clock", &[level]);
-            self.rtl.eval().unwrap();
+            self.rtl.set("clock", &[level]);
+            self.rtl.eval();
         }
         self.model.edge(inputs, &self.fields);
         self.cycle += 1;
@@ -176,18 +263,18 @@ impl Bench {
         let full = expected.patch_full.map(u64::from);
         let cycle = self.cycle;
         assert_eq!(
-            self.get("patch_full")[0],
+            self.rtl.get("patch_full")[0],
             full[0] | full[1] << 1,
             "patch_full, cycle {cycle}"
         );
         let finished = u64::from(expected.pool_finished);
         assert_eq!(
-            self.get("pool_finished")[0],
+            self.rtl.get("pool_finished")[0],
             finished,
             "pool_finished, cycle {cycle}"
         );
         assert_eq!(
-            self.get("patch_error")[0],
+            self.rtl.get("patch_error")[0],
             u64::from(expected.error),
             "patch_error, cycle {cycle}"
         );
@@ -195,7 +282,7 @@ impl Bench {
             let lanes = self.design.design().config().lanes as usize;
             let activation = packed(expected.activation, lanes);
             assert_eq!(
-                self.get("activation"),
+                self.rtl.get("activation"),
                 activation,
                 "activation, cycle {cycle}"
             );
@@ -621,10 +708,19 @@ fn errors(bench: &mut Bench, rng: &mut ChaCha8Rng) {
 }
 
 fn run(config: &ArrayConfig, seed: u64, layers: u32) {
+    run_on(config, seed, layers, |design| Rtl::Verilated(start(design)));
+}
+
+fn run_on(
+    config: &ArrayConfig,
+    seed: u64,
+    layers: u32,
+    rtl: impl FnOnce(&AcceleratorDesign) -> Rtl,
+) {
     println!("seed {seed}, configuration {}", config.command_flags());
     let design = design(config);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut bench = Bench::new(&design);
+    let mut bench = Bench::new(&design, rtl(&design));
     bench.fill(&mut rng);
     bench.fill_patches(&mut rng);
     bench.has_read = true;
@@ -679,4 +775,96 @@ fn load_ports() {
 #[test]
 fn single_row_column_lane() {
     run(&config(1, 1, 1, 1, 1, 1), 10, 16);
+}
+
+/// What RustHDL simulates is what is emitted: leaves have two descriptions.
+#[test]
+fn kernels() {
+    for (seed, config) in [
+        (20, config(2, 3, 5, 2, 1, 1)),
+        (21, config(2, 2, 16, 3, 2, 2)),
+    ] {
+        let mut config = config;
+        config.accelerator.activation_words = 64;
+        config.accelerator.patch_words = 32;
+        run_on(&config, seed, 3, |design| {
+            let mut top = PatchSystem::new(design);
+            top.connect_all();
+            Rtl::Kernels(Box::new(top))
+        });
+    }
+}
+
+/// The recurrence of the documentation against the model, which the other tests hold to the RTL.
+#[test]
+fn load_cycles() {
+    for (seed, config) in [
+        (1, ArrayConfig::preset("tiny").unwrap()),
+        (2, ArrayConfig::preset("default").unwrap()),
+        (3, config(4, 2, 96, 3, 1, 1)),
+        (4, config(4, 4, 32, 8, 1, 2)),
+        (5, config(6, 2, 16, 3, 2, 3)),
+        (6, config(4, 4, 16, 2, 1, 4)),
+    ] {
+        println!("seed {seed}, configuration {}", config.command_flags());
+        let design = design(&config);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for _ in 0..40 {
+            let layer = random_layer(&design, false, &mut rng);
+            let delay = *[0, 0, 3, 200].get(rng.random_range(0..4)).unwrap();
+            let expected = full_cycles(&design, &layer.descriptor, |_, full| full + delay);
+            assert_eq!(
+                model_full_cycles(&design, &layer.descriptor, delay),
+                expected
+            );
+            let layer = random_layer(&design, true, &mut rng);
+            let expected = pool_cycles(&design, &layer.descriptor);
+            assert_eq!(model_pool_cycles(&design, &layer.descriptor), expected);
+        }
+    }
+}
+
+/// Steps the model; each tile is released `delay` cycles after it is full, the tiles one after the other.
+fn model_full_cycles(design: &AcceleratorDesign, descriptor: &Descriptor, delay: u64) -> Vec<u64> {
+    let (mut model, fields) = (PatchSystemModel::new(design), PatchFields::new(descriptor));
+    let mut full = Vec::new();
+    let mut cycle = 0;
+    let tiles = descriptor.get(Field::RowTiles) as usize;
+    let mut freed = 0;
+    while freed < tiles {
+        let flags = model.outputs().patch_full;
+        if full.len() < tiles && full.len() < freed + 2 && flags[full.len() % 2] {
+            full.push(cycle);
+        }
+        let mut patch_release = [false; 2];
+        if full.get(freed).is_some_and(|full| full + delay == cycle) {
+            patch_release[freed % 2] = true;
+            freed += 1;
+        }
+        let inputs = PatchInputs {
+            go_compute: cycle == 0,
+            patch_release,
+            ..PatchInputs::default()
+        };
+        model.edge(&inputs, &fields);
+        cycle += 1;
+        assert_eq!(model.outputs().error, 0);
+        assert!(cycle < 100 * u64::from(PATIENCE));
+    }
+    full
+}
+
+fn model_pool_cycles(design: &AcceleratorDesign, descriptor: &Descriptor) -> u64 {
+    let (mut model, fields) = (PatchSystemModel::new(design), PatchFields::new(descriptor));
+    let mut cycle = 0;
+    while !model.outputs().pool_finished {
+        let inputs = PatchInputs {
+            go_pool: cycle == 0,
+            ..PatchInputs::default()
+        };
+        model.edge(&inputs, &fields);
+        cycle += 1;
+        assert!(cycle < 100 * u64::from(PATIENCE));
+    }
+    cycle
 }

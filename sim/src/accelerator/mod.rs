@@ -7,6 +7,7 @@ pub mod backend;
 mod compute;
 mod counters;
 mod host;
+pub mod load_timing;
 pub mod patches;
 mod ports;
 mod sequencer;

@@ -11,9 +11,10 @@ const BYTE: u32 = 8;
 /// A memory of words of PM planes of L lanes with one write port, an enable for each of the S slices (G lanes of every
 /// plane), and one registered read port with an enable.
 ///
-/// A read of a word in the cycle in which it is written gives the old value.
-///
 /// Synthesizers infer block RAM: with byte enables where a slice has whole bytes, else as one memory for each slice.
+/// Nothing reads a word in the cycle in which it is written (the halves of a patch buffer and the ranges of a
+/// descriptor do not meet), and the memory says so (`no_rw_check`): else ECP5 and iCE40 would take some LUTs and
+/// flip-flops for each bit to keep the old value. Simulation gives the old value.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct SliceMemory {
     shape: Shape,
@@ -47,7 +48,7 @@ impl SliceMemory {
         SliceMemory {
             shape: Shape::new(
                 format!("slice_memory_d{words}_p{planes}_s{slices}_g{granule}"),
-                "Words of bit-planes with an enable for each slice; a read while writing gives the old value.",
+                "Words of bit-planes with an enable for each slice; no word is read while it is written.",
             ),
             clock: Signal::default(),
             write: Net::new(slices),
@@ -71,7 +72,7 @@ impl SliceMemory {
     /// One memory that is written in parts.
     fn one_memory(&self) -> String {
         let mut text = format!(
-            "    reg [{}:0] memory [0:{}];\n\n    always @(posedge clock) begin\n",
+            "    (* ram_style = \"block\", no_rw_check *)\n    reg [{}:0] memory [0:{}];\n\n    always @(posedge clock) begin\n",
             self._planes * self._slices * self._granule - 1,
             self._memory.len() - 1
         );
@@ -112,7 +113,8 @@ impl SliceMemory {
             };
             let _ = write!(
                 text,
-                "    reg [{}:0] memory_{slice} [0:{last}];
+                "    (* ram_style = \"block\", no_rw_check *)
+    reg [{}:0] memory_{slice} [0:{last}];
 
     always @(posedge clock) begin
         if (write[{slice}]) begin
