@@ -4,10 +4,12 @@
 use rust_hdl_core::block::Block;
 use std::path::Path;
 use std::process::Command;
+use xnorforge_hdl::accelerator::AcceleratorDesign;
 use xnorforge_hdl::emit::{self, Package, PortDirection};
+use xnorforge_hdl::hardware::accelerator::*;
 use xnorforge_hdl::hardware::*;
 use xnorforge_hdl::popcount::PopcountPlan;
-use xnorforge_hdl::{ArrayConfig, Design, stock};
+use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, stock};
 
 /// Cycles of the bounded proofs.
 const STEPS: u32 = 8;
@@ -177,4 +179,44 @@ fn arrays() {
         c.popcount_stages = 2;
     });
     prove("StreamArray", &StreamArray::new(&odd));
+}
+
+#[test]
+fn drains_by_steps() {
+    let d = design(|c| c.lanes = 2);
+    prove("PeRow", &PeRow::draining(&d, 1));
+}
+
+/// A small accelerator: one column to a step, or a whole row and then rows are spaced out.
+fn accelerator(drain_columns: u32) -> AcceleratorDesign {
+    let design = design(|c| {
+        c.lanes = 4;
+        c.accelerator = AcceleratorConfig {
+            drain_columns,
+            activation_words: 4,
+            residual_words: 2,
+            constant_words: 2,
+            channel_words: 2,
+            table_words: 2,
+            threshold_bits: 2,
+            ..AcceleratorConfig::default()
+        };
+    });
+    AcceleratorDesign::new(&design).unwrap()
+}
+
+#[test]
+fn back_end_blocks() {
+    for lanes in [1, 2] {
+        let d = accelerator(lanes);
+        prove("BeatPipeline", &BeatPipeline::new(d.design()));
+        prove("TileDrain", &TileDrain::new(&d));
+        prove("ChannelCounter", &ChannelCounter::new(&d));
+        prove("PlaneLatch", &PlaneLatch::new(&d));
+        prove("PlaneGroup", &PlaneGroup::new(&d));
+        prove("PlanePacker", &PlanePacker::new(&d));
+        prove("ResultPort", &ResultPort::new(&d));
+        prove("RowTag", &RowTag::new(&d));
+        prove("ShiftStep", &ShiftStep::new(9, 5, 4, 12));
+    }
 }

@@ -9,7 +9,8 @@ use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::BackEnd;
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, schedule};
 use xnorforge_sim::accelerator::{
-    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
+    BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
+    BackTiming,
 };
 use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
 use xnorforge_sim::{Beat, RowMode};
@@ -640,4 +641,135 @@ fn one_element() {
         ..ArrayConfig::preset("tiny").unwrap()
     };
     soak(5, &config, 400);
+}
+
+/// The cycles that the recurrence predicts are those of the model: when each tile's last beat is taken, when the last
+/// word is written and when the descriptor is finished.
+#[test]
+fn the_recurrence_is_the_model() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    println!("seed 6");
+    for (columns, drain_columns, bits) in [(4, 1, 3), (4, 2, 8), (4, 4, 1), (4, 4, 3), (1, 1, 2)] {
+        let config = ArrayConfig {
+            rows: 3,
+            columns,
+            lanes: 8,
+            activation_bits: bits,
+            popcount_stages: 2,
+            accelerator: AcceleratorConfig {
+                drain_columns,
+                ..small()
+            },
+            ..ArrayConfig::preset("tiny").unwrap()
+        };
+        let d = AcceleratorDesign::new(&config.validate().unwrap()).unwrap();
+        for _ in 0..100 {
+            predict(&d, &mut rng);
+        }
+    }
+}
+
+/// One descriptor on the model, beats always offered and results always taken, against the recurrence.
+fn predict(d: &AcceleratorDesign, rng: &mut ChaCha8Rng) {
+    let c = d.design().config();
+    let groups = d.design().activation_groups;
+    let residual = rng.random_bool(0.5).then(|| rng.random_range(1..=groups));
+    let (out_groups, last_rows) = (rng.random_range(1..=groups), rng.random_range(1..=c.rows));
+    let tiles = [0, 1].map(|_| rng.random_range(1..=4));
+    let mut descriptor = Descriptor::new(Opcode::Compute);
+    for (field, value) in [
+        (Field::ToActivation, 1),
+        (Field::Mode, 1),
+        (Field::Levels, 1),
+        (Field::ResidualBefore, residual.is_some().into()),
+        (Field::ResidualGroups, residual.unwrap_or(1).into()),
+        (Field::OutGroups, out_groups.into()),
+        (Field::OutWidth, 5),
+        (Field::OutHeight, 5),
+        (Field::OutLast, i64::from(d.config().activation_words) - 1),
+        (Field::LastColumns, c.columns.into()),
+        (Field::LastRows, last_rows.into()),
+    ] {
+        assert!(descriptor.set(d, field, value), "{}", field.name());
+    }
+    let fields = BackDescriptor {
+        go: 0,
+        residual_groups: residual,
+        out_groups,
+    };
+    let mut timing = BackTiming::new(d, &fields);
+    let mut model = BackEndModel::new(d);
+    let stages = u64::from(c.popcount_stages);
+    let idle = BackEndInputs {
+        reset: true,
+        go_compute: false,
+        descriptor: &descriptor,
+        load: None,
+        operand: None,
+        result_ready: true,
+    };
+    model.edge(&idle);
+    model.edge(&BackEndInputs {
+        reset: false,
+        ..idle
+    });
+    let mut beats = Vec::new();
+    let mut predicted = Vec::new();
+    let (mut load, mut written) = (0, 0);
+    for tile in 0..tiles[0] * tiles[1] {
+        let length = rng.random_range(1..=12);
+        let last_row = tile / tiles[1] + 1 == tiles[0];
+        for beat in 0..length {
+            beats.push(BackBeat {
+                beat: Beat {
+                    first: beat == 0,
+                    last: beat + 1 == length,
+                    activation: vec![0; (c.rows * c.activation_branches) as usize],
+                    weight: vec![0; (c.columns * c.weight_branches) as usize],
+                    entry: vec![0; c.rows as usize],
+                    ..Beat::default()
+                },
+                last_column: tile % tiles[1] + 1 == tiles[1],
+                last_row,
+            });
+        }
+        // Beats are offered from cycle 3 on.
+        let done = if tile == 0 {
+            2 + length + stages + 1
+        } else {
+            load + length
+        };
+        let rows = if last_row { last_rows } else { c.rows };
+        let seen = timing.tile(done, rows);
+        (load, written) = (seen.load, seen.written);
+        predicted.extend(seen.done..seen.load);
+    }
+    let (mut next, mut stalled, mut last_write) = (0, Vec::new(), 0);
+    for cycle in 0.. {
+        let outputs = model.outputs();
+        assert_eq!(outputs.back_error, 0);
+        if outputs.drain_stall {
+            stalled.push(cycle);
+        }
+        if outputs.back_write != 0 {
+            last_write = cycle;
+        }
+        let operand = beats.get(next).filter(|_| cycle >= 3);
+        model.edge(&BackEndInputs {
+            reset: false,
+            go_compute: cycle == 0,
+            operand,
+            ..idle
+        });
+        next += usize::from(operand.is_some() && outputs.advance);
+        if outputs.compute_finished {
+            assert_eq!(stalled, predicted, "{fields:?}");
+            assert_eq!(
+                (last_write, cycle),
+                (written, timing.finished()),
+                "{fields:?}"
+            );
+            return;
+        }
+    }
 }

@@ -17,7 +17,8 @@ pub use axi::{
     ResultTransfer,
 };
 pub use backend::{
-    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory, BackStall,
+    BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
+    BackStall, BackTile, BackTiming,
 };
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use counters::{CountersInputs, CountersModel};

@@ -180,13 +180,16 @@ pub struct BackEnd {
     finished: ResetRegister,
     range_error: ResetRegister,
     table_error: ResetRegister,
+    /// What the descriptor does not ask for; registers, because they reset others.
+    no_thresholds: ResetRegister,
+    no_affine: ResetRegister,
+    no_early: ResetRegister,
+    no_late: ResetRegister,
     flow: Net<Local>,
     restart: Net<Local>,
     doubled: Net<Local>,
     accumulates: Net<Local>,
     raw: Net<Local>,
-    thresholds: Net<Local>,
-    affine: Net<Local>,
     adds_early: Net<Local>,
     row_term: Net<Local>,
     value_valid: Net<Local>,
@@ -362,13 +365,15 @@ impl BackEnd {
             finished: ResetRegister::new(1),
             range_error: ResetRegister::new(1),
             table_error: ResetRegister::new(1),
+            no_thresholds: ResetRegister::new(1),
+            no_affine: ResetRegister::new(1),
+            no_early: ResetRegister::new(1),
+            no_late: ResetRegister::new(1),
             flow: Net::new(1),
             restart: Net::new(1),
             doubled: Net::new(1),
             accumulates: Net::new(1),
             raw: Net::new(1),
-            thresholds: Net::new(1),
-            affine: Net::new(1),
             adds_early: Net::new(1),
             row_term: Net::new(width),
             value_valid: Net::new(1),
@@ -446,9 +451,21 @@ impl Logic for BackEnd {
         } else {
             self.raw.next = self.one_bit.val();
         }
-        self.thresholds.next = bits_resize(self.mode.val(), self._one_width);
-        self.affine.next = bits_resize(self.mode.val() >> self.one_place.val(), self._one_width);
         self.adds_early.next = self.residual_before.val() & (!self.residual_after.val());
+
+        self.no_thresholds.clock.next = self.clock.val();
+        self.no_thresholds.reset.next = self.reset.val();
+        self.no_thresholds.d.next = !(bits_resize(self.mode.val(), self._one_width));
+        self.no_affine.clock.next = self.clock.val();
+        self.no_affine.reset.next = self.reset.val();
+        self.no_affine.d.next =
+            !(bits_resize(self.mode.val() >> self.one_place.val(), self._one_width));
+        self.no_early.clock.next = self.clock.val();
+        self.no_early.reset.next = self.reset.val();
+        self.no_early.d.next = !self.adds_early.val();
+        self.no_late.clock.next = self.clock.val();
+        self.no_late.reset.next = self.reset.val();
+        self.no_late.d.next = !self.residual_after.val();
 
         for _i in 0..self._serial {
             self.doubled.next = self.operand_row_mode.val().any().into();
@@ -664,9 +681,10 @@ impl Logic for BackEnd {
                     self.level_write[b].val() & self.lane_write[e].val();
             }
             self.lane[e].raw.next = self.raw.val();
-            self.lane[e].thresholds.next = self.thresholds.val();
-            self.lane[e].affine.next = self.affine.val();
-            self.lane[e].adds_early.next = self.adds_early.val();
+            self.lane[e].no_thresholds.next = self.no_thresholds.q.val();
+            self.lane[e].no_affine.next = self.no_affine.q.val();
+            self.lane[e].no_early.next = self.no_early.q.val();
+            self.lane[e].no_late.next = self.no_late.q.val();
             self.lane[e].adds_late.next = self.residual_after.val();
             self.lane[e].align.next = self.align.val();
             self.lane[e].result_shift.next = self.result_shift.val();

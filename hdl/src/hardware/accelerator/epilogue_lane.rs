@@ -30,13 +30,15 @@ pub struct EpilogueLane {
     pub level_used: Vec<Net<In>>,
     /// The result stream gets v1.
     pub raw: Net<In>,
-    /// Thresholds are counted.
-    pub thresholds: Net<In>,
-    /// The affine step is taken.
-    pub affine: Net<In>,
-    /// The residual is added before requantization.
-    pub adds_early: Net<In>,
-    /// The residual is added after it.
+    /// Thresholds are not counted.
+    pub no_thresholds: Net<In>,
+    /// The affine step is not taken.
+    pub no_affine: Net<In>,
+    /// The residual is not added before requantization.
+    pub no_early: Net<In>,
+    /// The residual is not added after it.
+    pub no_late: Net<In>,
+    /// The residual is added after requantization.
     pub adds_late: Net<In>,
     /// Field of the descriptor.
     pub align: Net<In>,
@@ -103,6 +105,7 @@ pub struct EpilogueLane {
     used: Net<Local>,
     count_next: Net<Local>,
     counted: Net<Local>,
+    bracket_sign: Net<Local>,
     sign_1: Net<Local>,
     sign_2: Net<Local>,
     divided: Net<Local>,
@@ -112,10 +115,6 @@ pub struct EpilogueLane {
     code_keep: Net<Local>,
     value_sign: Net<Local>,
     value_wide: Net<Local>,
-    no_before: Net<Local>,
-    no_after: Net<Local>,
-    no_affine: Net<Local>,
-    no_thresholds: Net<Local>,
     affine_channel: Net<Local>,
     affine_value: Net<Local>,
     requantized: Net<Local>,
@@ -194,9 +193,10 @@ impl EpilogueLane {
             channel: Net::vector(levels, d.channel_address_width),
             level_used: Net::vector(levels, 1),
             raw: Net::new(1),
-            thresholds: Net::new(1),
-            affine: Net::new(1),
-            adds_early: Net::new(1),
+            no_thresholds: Net::new(1),
+            no_affine: Net::new(1),
+            no_early: Net::new(1),
+            no_late: Net::new(1),
             adds_late: Net::new(1),
             align: field(Field::Align),
             result_shift: field(Field::ResultShift),
@@ -245,6 +245,7 @@ impl EpilogueLane {
             used: Net::new(levels),
             count_next: Net::new(levels),
             counted: Net::new(levels),
+            bracket_sign: Net::new(1),
             sign_1: Net::new(width),
             sign_2: Net::new(width),
             divided: Net::new(width),
@@ -254,10 +255,6 @@ impl EpilogueLane {
             code_keep: Net::new(1),
             value_sign: Net::new(1),
             value_wide: Net::new(d.stream_value_width()),
-            no_before: Net::new(1),
-            no_after: Net::new(1),
-            no_affine: Net::new(1),
-            no_thresholds: Net::new(1),
             affine_channel: Net::new(d.channel_address_width),
             affine_value: Net::new(width),
             requantized: Net::new(product),
@@ -339,7 +336,11 @@ impl Logic for EpilogueLane {
             + (bits_resize(self.aligned_2.q.val(), self._result_width) << self.two.val());
 
         // Stage 4: division by d_x * d_w, and what the table says of the residual code.
-        if self.bracket_3.q.val() >= self.sign_bit.val() {
+        self.bracket_sign.next = bits_resize(
+            self.bracket_3.q.val() >> self.value_top.val(),
+            self._one_bit,
+        );
+        if self.bracket_sign.val().any() {
             self.sign_1.next = self.top_1.val();
             self.sign_2.next = self.top_2.val();
         } else {
@@ -356,9 +357,8 @@ impl Logic for EpilogueLane {
         self.value_4.clock.next = self.clock.val();
         self.value_4.enable.next = self.flow.val();
         self.value_4.d.next = self.divided.val();
-        self.no_before.next = !self.adds_early.val();
         self.residual_4.clock.next = self.clock.val();
-        self.residual_4.reset.next = self.no_before.val();
+        self.residual_4.reset.next = self.no_early.val();
         self.residual_4.enable.next = self.flow.val();
         self.residual_4.d.next = bits_resize(self.table_memory.value.val(), self._result_width);
 
@@ -393,11 +393,11 @@ impl Logic for EpilogueLane {
             self.levels.channel[b].next = self.channel[b].val();
             // Two's complement is compared with the sign bit turned round on both sides.
             if (self.value_at[b].val() ^ self.sign_bit.val())
-                >= (self.levels.value[b].val() ^ self.sign_bit.val())
+                < (self.levels.value[b].val() ^ self.sign_bit.val())
             {
-                self.above[b].next = self.one_count.val();
-            } else {
                 self.above[b].next = self.no_count.val();
+            } else {
+                self.above[b].next = self.one_count.val();
             }
             if self.level_used[b].val().any() {
                 self.found_next[b].next =
@@ -435,7 +435,6 @@ impl Logic for EpilogueLane {
                 self.count_next.next = self.found_next[b].val();
             }
         }
-        self.no_thresholds.next = !self.thresholds.val();
         for i in 0..self._counts {
             self.count[i].clock.next = self.clock.val();
             self.count[i].reset.next = self.no_thresholds.val();
@@ -460,7 +459,6 @@ impl Logic for EpilogueLane {
         self.affine_memory.write_value.next = self.load_value.val();
         self.affine_memory.read.next = self.flow.val();
         self.affine_memory.read_address.next = self.affine_channel.val();
-        self.no_affine.next = !self.affine.val();
         self.product.clock.next = self.clock.val();
         self.product.enable.next = self.flow.val();
         self.product.clear.next = self.no_affine.val();
@@ -509,9 +507,8 @@ impl Logic for EpilogueLane {
         self.table_memory.read.next = self.flow.val();
         self.table_memory.read_address.next =
             bits_resize(self.table_address.q.val(), self._table_address);
-        self.no_after.next = !self.adds_late.val();
         self.residual_after.clock.next = self.clock.val();
-        self.residual_after.reset.next = self.no_after.val();
+        self.residual_after.reset.next = self.no_late.val();
         self.residual_after.enable.next = self.flow.val();
         self.residual_after.d.next = self.table_memory.value.val();
 

@@ -141,9 +141,12 @@ pub struct ResultPort {
     lane: Vec<ResultLane>,
     spill_valid: ResetRegister,
     spill_last: EnabledRegister,
+    /// Not `spill_valid`, but for the cycle after reset: as a register it enables all that waits for it without an
+    /// inverter.
+    room: ResetRegister,
     main_ready: Net<Local>,
     some_valid: Net<Local>,
-    room: Net<Local>,
+    spills: Net<Local>,
     _lanes: usize,
 }
 
@@ -173,9 +176,10 @@ impl ResultPort {
             lane: (0..lanes).map(|_| ResultLane::new(d)).collect(),
             spill_valid: ResetRegister::new(1),
             spill_last: EnabledRegister::new(1),
+            room: ResetRegister::new(1),
             main_ready: Net::new(1),
             some_valid: Net::new(1),
-            room: Net::new(1),
+            spills: Net::new(1),
             _lanes: lanes as usize,
         }
     }
@@ -184,7 +188,6 @@ impl ResultPort {
 impl Logic for ResultPort {
     #[hdl_gen]
     fn update(&mut self) {
-        self.room.next = !self.spill_valid.q.val();
         self.main_ready.next = (!self.main_valid.q.val()) | self.out_ready.val();
         self.some_valid.next = self.spill_valid.q.val() | self.in_valid.val();
 
@@ -194,12 +197,16 @@ impl Logic for ResultPort {
         self.main_valid.d.next = self.some_valid.val();
         self.spill_valid.clock.next = self.clock.val();
         self.spill_valid.reset.next = self.reset.val();
-        self.spill_valid.d.next = self.some_valid.val() & (!self.main_ready.val());
+        self.spills.next = self.some_valid.val() & (!self.main_ready.val());
+        self.spill_valid.d.next = self.spills.val();
+        self.room.clock.next = self.clock.val();
+        self.room.reset.next = self.reset.val();
+        self.room.d.next = !self.spills.val();
 
         self.main_last.clock.next = self.clock.val();
         self.main_last.enable.next = self.main_ready.val();
         self.spill_last.clock.next = self.clock.val();
-        self.spill_last.enable.next = self.room.val();
+        self.spill_last.enable.next = self.room.q.val();
         self.spill_last.d.next = self.in_last.val();
         if self.spill_valid.q.val().any() {
             self.main_last.d.next = self.spill_last.q.val();
@@ -209,14 +216,14 @@ impl Logic for ResultPort {
         for e in 0..self._lanes {
             self.lane[e].clock.next = self.clock.val();
             self.lane[e].main_ready.next = self.main_ready.val();
-            self.lane[e].room.next = self.room.val();
+            self.lane[e].room.next = self.room.q.val();
             self.lane[e].spilled.next = self.spill_valid.q.val();
             self.lane[e].in_keep.next = self.in_keep[e].val();
             self.lane[e].in_value.next = self.in_value[e].val();
             self.out_keep[e].next = self.lane[e].out_keep.val();
             self.out_value[e].next = self.lane[e].out_value.val();
         }
-        self.in_ready.next = self.room.val();
+        self.in_ready.next = self.room.q.val();
         self.out_valid.next = self.main_valid.q.val();
         self.out_last.next = self.main_last.q.val();
     }

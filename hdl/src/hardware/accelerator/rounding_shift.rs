@@ -367,7 +367,7 @@ impl Logic for RoundingShift {
             self.above.next = self.one.val();
         } else {
             self.below.next = (self.low.val() < self.code_min.val()).into();
-            self.above.next = (self.low.val() >= self.code_max.val()).into();
+            self.above.next = (self.low.val() > self.code_max.val()).into();
         }
         self.clears.next = self.enable.val() & (!self.keep.val());
         self.code_4.clock.next = self.clock.val();

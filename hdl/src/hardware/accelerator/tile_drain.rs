@@ -279,10 +279,10 @@ impl Logic for TileDrain {
             bits_resize(self.column_r.q.val(), self._end_width) + self.step_end.val();
         self.final_row.next =
             (self.drain_last_column.q.val() & self.drain_last_row.q.val()) & self.at_last_row.val();
-        if self.end_column.val() >= self.last_columns.val() {
-            self.final_value.next = self.final_row.val();
-        } else {
+        if self.end_column.val() < self.last_columns.val() {
             self.final_value.next = self.zero.val();
+        } else {
+            self.final_value.next = self.final_row.val();
         }
 
         self.advance.next = (!self.done.q.val()) | self.can_load.val();

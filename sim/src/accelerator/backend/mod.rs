@@ -9,6 +9,7 @@ mod fields;
 mod lane;
 mod packer;
 mod rows;
+mod timing;
 
 use crate::kernel::{BLOCK, GROUP, Tile, dispatched};
 use crate::model::accumulators::Accumulators;
@@ -21,6 +22,8 @@ use rows::{Reader, TileRows, Walker};
 use std::collections::VecDeque;
 use xnorforge_hdl::AcceleratorDesign;
 use xnorforge_hdl::accelerator::Descriptor;
+
+pub use timing::{BackDescriptor, BackTile, BackTiming};
 
 /// Stages of the epilogue in which something is looked at (`docs/accelerator.md`).
 const TABLE_EARLY_STAGE: usize = 2;

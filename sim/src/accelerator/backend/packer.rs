@@ -132,11 +132,13 @@ pub(super) struct Transfer {
 pub(super) struct ResultPort {
     pub main: Option<Transfer>,
     spill: Option<Transfer>,
+    /// A register: from the second cycle after reset on, nothing is spilled.
+    room: bool,
 }
 
 impl ResultPort {
     pub fn has_room(&self) -> bool {
-        self.spill.is_none()
+        self.room
     }
 
     pub fn edge(&mut self, offered: Option<Transfer>, ready: bool) {
@@ -145,5 +147,6 @@ impl ResultPort {
         } else if offered.is_some() {
             self.spill = offered;
         }
+        self.room = self.spill.is_none();
     }
 }
