@@ -307,6 +307,11 @@ impl Descriptor {
         descriptor
     }
 
+    /// The descriptor that these words are.
+    pub fn from_words(words: [u32; DESCRIPTOR_WORDS as usize]) -> Self {
+        Descriptor { words }
+    }
+
     /// Its words.
     pub fn words(&self) -> &[u32] {
         &self.words

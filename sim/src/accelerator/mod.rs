@@ -1,13 +1,16 @@
-//! Cycle-accurate models of the accelerator's blocks (`docs/accelerator.md`), one file per block.
+//! Cycle-accurate models of the accelerator's blocks (`docs/accelerator.md`), one file per block, and of the whole core.
 //!
 //! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
 
 mod axi;
 pub mod backend;
 mod compute;
+mod core;
 mod counters;
+mod driver;
 mod host;
 pub mod load_timing;
+mod model;
 pub mod patches;
 mod ports;
 mod sequencer;
@@ -21,8 +24,11 @@ pub use backend::{
     BackStall, BackTile, BackTiming,
 };
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
+pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
+pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
 pub use host::{program_image, stream_bytes};
+pub use model::AcceleratorModel;
 pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use xnorforge_hdl::AcceleratorDesign;
-use xnorforge_hdl::accelerator::{Field, Opcode, When};
+use xnorforge_hdl::accelerator::{DESCRIPTOR_WORDS, Descriptor, Field, Opcode, When};
 
 /// Words of a descriptor that are read.
 const FIELD_WORDS: u32 = 41;
@@ -172,6 +172,13 @@ impl SequencerModel {
         } else {
             value
         }
+    }
+
+    /// The descriptor in the registers.
+    pub fn descriptor(&self) -> Descriptor {
+        let mut words = [0; DESCRIPTOR_WORDS as usize];
+        words[..self.words.len()].copy_from_slice(&self.words);
+        Descriptor::from_words(words)
     }
 
     fn opcode(&self) -> Option<Opcode> {
