@@ -359,6 +359,9 @@ fn run_network(seed: u64) {
         return;
     };
     println!("seed {seed}: {:?}", design.design().config());
+    let expected = reference::execute(&network, &input)
+        .unwrap()
+        .of_network(&network, &input);
     let mut top = Top::new(&design, seed);
     let mut commands = "load_image".to_owned();
     let mut data = vec![program_image(&program)];
@@ -377,17 +380,16 @@ fn run_network(seed: u64) {
             entry.result_values()
         );
     }
-    let report = run(&mut top, &(commands + " bus_errors"), &data);
+    let report = run(&mut top, &(commands + " status bus_errors"), &data);
     for name in ["load_image", "push", "start", "pop", "wait"] {
+        let results = report.all(name);
+        let status = ["error", "layer"].map(|field| report.one(field));
         assert!(
-            report.all(name).iter().all(|r| *r == OK),
-            "seed {seed}: {name}"
+            results.iter().all(|r| *r == OK),
+            "seed {seed}: {name} gives {results:?}; error and layer {status:?}"
         );
     }
     assert_eq!(report.one("bus_errors"), 0);
-    let expected = reference::execute(&network, &input)
-        .unwrap()
-        .of_network(&network, &input);
     for bytes in &report.bytes {
         let values = bytes
             .chunks(4)
