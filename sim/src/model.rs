@@ -14,9 +14,9 @@
 //! assert!(outputs.operand_ready && !outputs.result_valid);
 //! ```
 
-mod accumulators;
+pub(crate) mod accumulators;
 mod drain;
-mod operands;
+pub(crate) mod operands;
 
 use crate::kernel::dispatched;
 use crate::simulator::{Inputs, Outputs, Simulator, SimulatorError};

@@ -132,3 +132,79 @@ fn what_does_not_fit_is_refused_with_numbers() {
         "{error}"
     );
 }
+
+#[test]
+fn networks_that_are_not_legal_are_refused_and_never_panic() {
+    use xnorforge_sim::network::{
+        Convolution, Layer, LayerError, NetworkError, Operation, Output, Pad, Read, Shape,
+        TensorId, Window,
+    };
+    use xnorforge_sim::{Encoding, Operand, Precision};
+    let precision = Precision::new(Encoding::Bipolar, 2);
+    let operand = |vectors, elements| {
+        Operand::new(
+            "weights",
+            precision,
+            vectors,
+            elements,
+            vec![1; vectors * elements],
+        )
+        .unwrap()
+    };
+    let legal = Network {
+        name: "n".to_owned(),
+        input: Shape::new(4, 4, 2),
+        precision,
+        layers: vec![Layer {
+            name: "l".to_owned(),
+            input: Read::from(TensorId::Input),
+            operation: Operation::Convolution(Convolution {
+                window: Window::square(3, 1, 1),
+                groups: 1,
+                weights: operand(3, 18),
+                bias: None,
+                pad: Pad::Zero,
+            }),
+            residual: None,
+            output: Output::Raw,
+        }],
+        outputs: vec![TensorId::Layer(0)],
+    };
+    legal.check().unwrap();
+    let refused = |change: &dyn Fn(&mut Network)| {
+        let mut network = legal.clone();
+        change(&mut network);
+        let error = network.check().unwrap_err();
+        let design = random_accelerator(&mut ChaCha8Rng::seed_from_u64(1));
+        let compiled = Program::compile(&design, 1, &network);
+        assert_eq!(compiled, Err(ProgramError::Network(error.clone())));
+        match error {
+            NetworkError::Layer { source, .. } => *source,
+            NetworkError::Ends(source) => source,
+        }
+    };
+    let window = |network: &mut Network, window: Window| {
+        network.layers[0].operation = Operation::MaxPool(window);
+    };
+    type Change<'a> = &'a dyn Fn(&mut Network);
+    let changes: [(&str, Change<'_>); 12] = [
+        ("Range", &|n| window(n, Window::square(0, 1, 0))),
+        ("Range", &|n| window(n, Window::square(1, 0, 0))),
+        ("Range", &|n| window(n, Window::square(1, u32::MAX, 0))),
+        ("Kernel", &|n| window(n, Window::square(5, 1, 0))),
+        ("EmptyWindow", &|n| window(n, Window::square(1, 1, 1))),
+        ("Range", &|n| n.input = Shape::new(65_535, 65_535, 65_535)),
+        ("Length", &|n| n.input.channels = 3),
+        ("Order", &|n| {
+            n.layers[0].input = Read::from(TensorId::Layer(0))
+        }),
+        ("Truncate", &|n| n.layers[0].input.bits = Some(3)),
+        ("Empty", &|n| n.outputs.clear()),
+        ("OutputTwice", &|n| n.outputs = vec![TensorId::Layer(0); 2]),
+        ("Order", &|n| n.outputs = vec![TensorId::Layer(1)]),
+    ];
+    for (expected, change) in changes {
+        let found: LayerError = refused(change);
+        assert!(format!("{found:?}").starts_with(expected), "{found:?}");
+    }
+}

@@ -20,6 +20,8 @@ pub const LAYERS_MAX: u32 = 256;
 pub const COUNTERS: u32 = 8;
 /// Bits of an affine multiplier (signed).
 pub const MULTIPLIER_BITS: u32 = 16;
+/// Bits of an address in a packet of the program stream.
+pub const LOAD_ADDRESS_BITS: u32 = 24;
 /// Bits of a value in the result stream.
 pub const RESULT_BITS: u32 = 32;
 
@@ -215,6 +217,14 @@ impl AcceleratorDesign {
     /// Words of one half of a patch buffer.
     pub fn patch_half_words(&self) -> u32 {
         self.config.patch_words / 2
+    }
+
+    /// Bits of the widest address of a memory that the program stream loads; a packet has room for 24.
+    pub fn load_address_width(&self) -> u32 {
+        self.program_address_width
+            .max(self.schedule_address_width)
+            .max(self.lane_address_width())
+            .min(LOAD_ADDRESS_BITS)
     }
 
     /// Bits of the widest memory word that the program stream loads; two of its words hold it.

@@ -3,9 +3,14 @@
 //! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
 
 mod axi;
+pub mod backend;
 mod compute;
+mod core;
 mod counters;
+mod driver;
 mod host;
+pub mod load_timing;
+pub mod patches;
 mod ports;
 mod sequencer;
 
@@ -13,9 +18,15 @@ pub use axi::{
     AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY, ResultHoldModel,
     ResultTransfer,
 };
+pub use backend::{
+    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory, BackStall,
+};
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
+pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
+pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
 pub use host::{program_image, stream_bytes};
+pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
     ProgramPortModel, ProgramPortOutputs, StreamBeat, WeightPortInputs, WeightPortModel,

@@ -9,7 +9,7 @@ use crate::simulator::RowMode;
 ///
 /// A sum may carry bits past its width for a while; whoever reads it drops them, as the RTL never had them.
 #[derive(Clone, Debug)]
-pub(super) struct Accumulators {
+pub(crate) struct Accumulators {
     /// `[block of columns][group of rows]`.
     pub elements: Vec<Tile>,
     /// `[group of rows]`.

@@ -8,7 +8,7 @@ use xnorforge_hdl::Design;
 
 /// Sizes and widths that never change.
 #[derive(Clone, Debug)]
-pub(super) struct Geometry {
+pub(crate) struct Geometry {
     pub rows: usize,
     pub columns: usize,
     /// Groups of four rows.
@@ -58,7 +58,7 @@ impl Geometry {
 
 /// One register of the popcount's pipeline, with the operands still uncounted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stage {
+pub(crate) struct Stage {
     pub valid: bool,
     pub first: bool,
     pub last: bool,
@@ -164,7 +164,7 @@ fn strided<const N: usize>(words: &[u64], stride: usize) -> [u64; N] {
 
 /// The D stages, as a ring.
 #[derive(Clone, Debug)]
-pub(super) struct Pipe {
+pub(crate) struct Pipe {
     stages: Vec<Stage>,
     /// Where stage D is; stage 1 follows it.
     oldest: usize,

@@ -1,8 +1,8 @@
 //! What a legal network is.
 
 use super::{
-    Convolution, LAYERS_MAX, Layer, Network, Operation, Output, Pad, Requantize, Rescale, Residual,
-    SIZE_MAX, Shape, TensorId, WINDOW_MAX, Window, steps, truncated_precision,
+    Convolution, LAYERS_MAX, Layer, NUMBERS_MAX, Network, Operation, Output, Pad, Requantize,
+    Rescale, Residual, SIZE_MAX, Shape, TensorId, WINDOW_MAX, Window, steps, truncated_precision,
 };
 use crate::encoder::{EncodeError, Encoding};
 use crate::gemm::{GemmError, Precision};
@@ -216,7 +216,12 @@ fn check_shape(shape: Shape) -> Result<(), LayerError> {
     ] {
         range(field, value.into(), 1, SIZE_MAX.into())?;
     }
-    Ok(())
+    check_numbers("numbers of a feature map", shape.len() as u64)
+}
+
+fn check_numbers(field: &'static str, numbers: u64) -> Result<(), LayerError> {
+    let value = i64::try_from(numbers).unwrap_or(i64::MAX);
+    range(field, value, 1, NUMBERS_MAX as i64)
 }
 
 impl Network {
@@ -241,6 +246,25 @@ impl Network {
         Ok(types)
     }
 
+    /// Checks the network, that `input` can be fed to it, and that no tensor of all images is too large to execute.
+    ///
+    /// # Errors
+    /// Those of [`Network::check`] and [`Network::check_input`], and [`LayerError::Range`].
+    pub fn check_run(&self, input: &super::Tensor) -> Result<Vec<TensorType>, NetworkError> {
+        let types = self.check()?;
+        self.check_input(input).map_err(NetworkError::Ends)?;
+        for (index, found) in types.iter().enumerate() {
+            let numbers = (input.images as u64).saturating_mul(found.shape.len() as u64);
+            let checked = check_numbers("numbers of all images", numbers);
+            checked.map_err(|source| NetworkError::Layer {
+                index,
+                name: self.layers[index].name.clone(),
+                source: Box::new(source),
+            })?;
+        }
+        Ok(types)
+    }
+
     /// Checks that `input` can be fed to the network.
     ///
     /// # Errors
@@ -252,7 +276,7 @@ impl Network {
                 expected: self.input,
             });
         }
-        let expected = input.images * input.shape.len();
+        let expected = input.images.saturating_mul(input.shape.len());
         length(
             "the input",
             input.values.len(),

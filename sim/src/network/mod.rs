@@ -16,7 +16,7 @@
 //! A fully connected layer is a convolution whose kernel is the whole feature map ([`Convolution::dense`]); an average
 //! pool is a [`Operation::SumPool`] whose requantization divides.
 //!
-//! [`reference`] executes a network in plain loops and gives the integers of every layer; [`crate::program`] compiles it
+//! [`mod@reference`] executes a network in plain loops and gives the integers of every layer; [`crate::program`] compiles it
 //! for an accelerator.
 
 mod check;
@@ -30,8 +30,10 @@ pub use check::{LayerError, NetworkError, TensorType};
 
 /// Largest height, width and number of channels of a feature map.
 pub const SIZE_MAX: u32 = 65_535;
-/// Largest kernel, stride and dilation.
+/// Largest stride, dilation and padding.
 pub const WINDOW_MAX: u32 = 255;
+/// Most numbers of a feature map, and of those of all images.
+pub const NUMBERS_MAX: u64 = 1 << 28;
 /// Most layers of a network.
 pub const LAYERS_MAX: usize = 4096;
 
@@ -199,31 +201,30 @@ impl Window {
         }
     }
 
-    /// Height and width of the output, or nothing if the kernel is larger than the padded input.
+    /// Height and width of the output, or nothing if the kernel is empty or larger than the padded input, or the stride 0.
     pub fn output(&self, shape: Shape) -> Option<(u32, u32)> {
-        let size =
-            |input: u32, before: u32, after: u32, kernel: u32, stride: u32, dilation: u32| {
-                let extent = dilation * (kernel - 1) + 1;
-                let room = (input + before + after).checked_sub(extent)?;
-                Some(room / stride + 1)
-            };
+        let size = |input: u32, padding: [u32; 2], kernel: u32, stride: u32, dilation: u32| {
+            let [before, after] = padding.map(u64::from);
+            let extent = u64::from(dilation) * u64::from(kernel.checked_sub(1)?) + 1;
+            let room = (u64::from(input) + before + after).checked_sub(extent)?;
+            u32::try_from(room.checked_div(stride.into())? + 1).ok()
+        };
         let p = self.padding;
+        let (kernel, stride, dilation) = (self.kernel, self.stride, self.dilation);
         Some((
             size(
                 shape.height,
-                p.top,
-                p.bottom,
-                self.kernel.0,
-                self.stride.0,
-                self.dilation.0,
+                [p.top, p.bottom],
+                kernel.0,
+                stride.0,
+                dilation.0,
             )?,
             size(
                 shape.width,
-                p.left,
-                p.right,
-                self.kernel.1,
-                self.stride.1,
-                self.dilation.1,
+                [p.left, p.right],
+                kernel.1,
+                stride.1,
+                dilation.1,
             )?,
         ))
     }

@@ -33,8 +33,7 @@ impl Trace {
 /// # Errors
 /// A network that is not legal, or an input that does not fit it.
 pub fn execute(network: &Network, input: &Tensor) -> Result<Trace, NetworkError> {
-    let types = network.check()?;
-    network.check_input(input).map_err(NetworkError::Ends)?;
+    let types = network.check_run(input)?;
     let mut trace = Trace {
         accumulators: Vec::new(),
         outputs: Vec::new(),

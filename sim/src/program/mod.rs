@@ -214,7 +214,7 @@ impl ResultBlock {
 fn check_input(layout: &TensorLayout, input: &Tensor) -> Result<(), ProgramError> {
     let expected = (layout.images as usize, layout.shape);
     if (input.images, input.shape) != expected
-        || input.values.len() != input.images * input.shape.len()
+        || input.values.len() != input.images.saturating_mul(input.shape.len())
     {
         return Err(ProgramError::InputShape {
             images: input.images,

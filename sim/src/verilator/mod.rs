@@ -15,8 +15,10 @@
 //! | `cache` | the cache folder: keys, locks, entries that are checked before use |
 //! | `build` | from Verilog to a shared library |
 //! | `model` | loads it and calls it; all `unsafe` code is there |
+//! | `accelerator` | the accelerator's ports |
 //! | `array` | the array's ports and the packing of beats |
 
+mod accelerator;
 mod array;
 mod build;
 mod cache;
@@ -25,6 +27,7 @@ mod shim;
 mod source;
 mod tools;
 
+pub use accelerator::VerilatedAccelerator;
 pub use array::{ArrayOptions, TraceWindow, VerilatedArray, VerilatedArrayError, array_ports};
 pub use build::{Tracing, Verilator, Warnings};
 pub use cache::default_cache_folder;

@@ -4,6 +4,44 @@ use super::slice_rotator::{SliceRotator, rotation_widths};
 use crate::accelerator::{AcceleratorDesign, Field};
 use crate::rtl::prelude::*;
 
+/// The slice enables of one patch buffer: a register that is cleared where the buffer is not selected, which costs no
+/// LUT.
+#[derive(Clone, Debug, LogicBlock)]
+struct BufferEnable {
+    shape: Shape,
+    pub clock: Signal<In, Clock>,
+    pub clear: Net<In>,
+    pub mask: Net<In>,
+    pub enable: Net<Out>,
+    register: ResetRegister,
+}
+
+impl BufferEnable {
+    fn new(slices: u32) -> Self {
+        BufferEnable {
+            shape: Shape::new(
+                format!("buffer_enable_s{slices}"),
+                "The slice enables of one patch buffer.",
+            ),
+            clock: Signal::default(),
+            clear: Net::new(1),
+            mask: Net::new(slices),
+            enable: Net::new(slices),
+            register: ResetRegister::new(slices),
+        }
+    }
+}
+
+impl Logic for BufferEnable {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.register.clock.next = self.clock.val();
+        self.register.reset.next = self.clear.val();
+        self.register.d.next = self.mask.val();
+        self.enable.next = self.register.q.val();
+    }
+}
+
 /// Loads one row after the other. A row's taps are cut into pieces of at most one word of the memory and of the
 /// patch buffer.
 ///
@@ -171,7 +209,8 @@ pub struct Loader {
     // The word that is written.
     write_valid: ResetRegister,
     write_last: EnabledRegister,
-    write_select: ResetRegister,
+    buffer_enable: Vec<BufferEnable>,
+    buffer_clear: Vec<Net<Local>>,
     write_mask: EnabledRegister,
     write_address: EnabledRegister,
     write_half: EnabledRegister,
@@ -207,6 +246,7 @@ pub struct Loader {
     takes: Net<Local>,
     claim: Net<Local>,
     fill: Net<Local>,
+    writes: Net<Local>,
     gx_base: Net<Local>,
     gx_step: Net<Local>,
     gx_sum: Net<Local>,
@@ -253,8 +293,6 @@ pub struct Loader {
     stage_1: Constant,
     slices: Constant,
     slices_but_first: Constant,
-    no_slices: Constant,
-    no_select: Constant,
     patch_zero: Constant,
     half_shift: Constant,
     half_0: Constant,
@@ -455,7 +493,8 @@ impl Loader {
             turn_final: EnabledRegister::new(1),
             write_valid: ResetRegister::new(1),
             write_last: EnabledRegister::new(1),
-            write_select: ResetRegister::new(rounds),
+            buffer_enable: (0..rounds).map(|_| BufferEnable::new(slices)).collect(),
+            buffer_clear: Net::vector(rounds, 1),
             write_mask: EnabledRegister::new(slices),
             write_address: EnabledRegister::new(patch),
             write_half: EnabledRegister::new(1),
@@ -491,6 +530,7 @@ impl Loader {
             takes: Net::new(1),
             claim: Net::new(2),
             fill: Net::new(2),
+            writes: Net::new(1),
             gx_base: Net::new(position),
             gx_step: Net::new(position),
             gx_sum: Net::new(position),
@@ -537,8 +577,6 @@ impl Loader {
             stage_1: number(2),
             slices: Constant::new(slices, u64::MAX >> (64 - slices)),
             slices_but_first: Constant::new(slices, (u64::MAX >> (64 - slices)) & !1),
-            no_slices: Constant::new(slices, 0),
-            no_select: Constant::new(1, 0),
             patch_zero: Constant::new(patch, 0),
             half_shift: number(design.patch_half_width),
             half_0: Constant::new(2, 1),
@@ -952,13 +990,6 @@ impl Logic for Loader {
         self.write_last.clock.next = self.clock.val();
         self.write_last.enable.next = self.turn_valid.q.val();
         self.write_last.d.next = self.turn_last.q.val();
-        self.write_select.clock.next = self.clock.val();
-        self.write_select.reset.next = self.reset.val() | self.pool.val();
-        if self.turn_valid.q.val().any() {
-            self.write_select.d.next = self.turn_select.q.val();
-        } else {
-            self.write_select.d.next = bits_resize(self.no_select.val(), self._rounds);
-        }
         if self.turn_first.q.val().any() {
             self.patch_base.next = bits_resize(self.turn_word.q.val(), self._patch);
             self.patch_step.next = self.patch_zero.val();
@@ -984,12 +1015,17 @@ impl Logic for Loader {
         self.write_final.clock.next = self.clock.val();
         self.write_final.enable.next = self.turn_first.q.val();
         self.write_final.d.next = self.turn_final.q.val();
+        self.writes.next = self.turn_valid.q.val() & (!self.pool.val());
         for r in 0..self._rounds {
-            if self.write_select.q.val().get_bit(r) {
-                self.patch_write[r].next = self.write_mask.q.val();
+            if self.turn_select.q.val().get_bit(r) {
+                self.buffer_clear[r].next = self.reset.val() | (!self.writes.val());
             } else {
-                self.patch_write[r].next = self.no_slices.val();
+                self.buffer_clear[r].next = self.one.val();
             }
+            self.buffer_enable[r].clock.next = self.clock.val();
+            self.buffer_enable[r].clear.next = self.buffer_clear[r].val();
+            self.buffer_enable[r].mask.next = self.mask.val();
+            self.patch_write[r].next = self.buffer_enable[r].enable.val();
         }
         self.patch_address.next = (bits_resize(self.write_half.q.val(), self._patch_address)
             << self.half_shift.val())

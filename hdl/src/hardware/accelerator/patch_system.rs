@@ -1,5 +1,6 @@
 //! The activation memories and everything that reads and writes them.
 
+use super::loader::LoaderWidths;
 use super::{
     GranuleCopies, Loader, LoaderStatus, PixelWalker, PoolUnit, RowOrder, SliceMemory, WordPlanes,
 };
@@ -126,6 +127,14 @@ pub struct PatchSystem {
     input_slices: Net<Local>,
     address: Net<Local>,
     pool_address: Net<Local>,
+    pool_next_valid: Vec<Net<Local>>,
+    pool_next_first: Vec<Net<Local>>,
+    pool_next_first_tap: Vec<Net<Local>>,
+    pool_next_word: Vec<Net<Local>>,
+    pool_tap_valid: Vec<Net<Local>>,
+    pool_tap_last: Vec<Net<Local>>,
+    pool_tap_final: Vec<Net<Local>>,
+    pool_tap_mask: Vec<Net<Local>>,
     value: Vec<Net<Local>>,
     no_error: Constant,
     input_range: Constant,
@@ -136,7 +145,6 @@ pub struct PatchSystem {
     all_slices: Constant,
     no_slices: Constant,
     pool_port: Vec<Constant>,
-    _one: usize,
     _ports: usize,
     _two: usize,
     _rounds: usize,
@@ -154,6 +162,12 @@ impl PatchSystem {
         let slices = design.slices;
         let (memory, word) = (design.activation_address_width, design.word_width);
         let granule = design.granule_lanes * c.activation_branches;
+        let w = LoaderWidths::new(design);
+        let of_first = |width: u32| {
+            (0..ports)
+                .map(|_| Net::partly_unused(width, "max-pool works with loader 0 alone"))
+                .collect()
+        };
         PatchSystem {
             shape: Shape::new(
                 format!("patch_system_r{}_l{}", c.rows, c.lanes),
@@ -235,6 +249,14 @@ impl PatchSystem {
             input_slices: Net::new(slices),
             address: Net::new(memory),
             pool_address: Net::new(memory),
+            pool_next_valid: of_first(1),
+            pool_next_first: of_first(1),
+            pool_next_first_tap: of_first(1),
+            pool_next_word: of_first(w.word),
+            pool_tap_valid: of_first(1),
+            pool_tap_last: of_first(1),
+            pool_tap_final: of_first(1),
+            pool_tap_mask: of_first(slices),
             value: Net::vector(c.activation_branches, c.lanes),
             no_error: Constant::new(4, 0),
             input_range: Constant::new(4, 5),
@@ -247,7 +269,6 @@ impl PatchSystem {
             pool_port: (0..ports)
                 .map(|port| Constant::new(1, (port == 0).into()))
                 .collect(),
-            _one: 1,
             _ports: ports as usize,
             _two: 2,
             _rounds: rounds as usize,
@@ -411,18 +432,26 @@ impl Logic for PatchSystem {
         self.pool_unit.out_base.next = self.out_base.val();
         self.pool_unit.out_pitch.next = self.out_pitch.val();
         self.pool_unit.out_last.next = self.out_last.val();
-        for f in 0..self._one {
-            self.pool_unit.next_valid.next = self.loader[f].next_valid.val();
-            self.pool_unit.next_first.next = self.loader[f].next_first.val();
-            self.pool_unit.next_first_tap.next = self.loader[f].next_first_tap.val();
-            self.pool_unit.next_word.next = self.loader[f].next_word.val();
-            self.pool_unit.tap_valid.next = self.loader[f].tap_valid.val();
-            self.pool_unit.tap_last.next = self.loader[f].tap_last.val();
-            self.pool_unit.tap_final.next = self.loader[f].tap_final.val();
-            self.pool_unit.tap_mask.next = self.loader[f].tap_mask.val();
-            for m in 0..self._branches {
-                self.pool_unit.tap_value[m].next = self.loader[f].patch_value[m].val();
-            }
+        for f in 0..self._ports {
+            self.pool_next_valid[f].next = self.loader[f].next_valid.val();
+            self.pool_next_first[f].next = self.loader[f].next_first.val();
+            self.pool_next_first_tap[f].next = self.loader[f].next_first_tap.val();
+            self.pool_next_word[f].next = self.loader[f].next_word.val();
+            self.pool_tap_valid[f].next = self.loader[f].tap_valid.val();
+            self.pool_tap_last[f].next = self.loader[f].tap_last.val();
+            self.pool_tap_final[f].next = self.loader[f].tap_final.val();
+            self.pool_tap_mask[f].next = self.loader[f].tap_mask.val();
+        }
+        self.pool_unit.next_valid.next = self.pool_next_valid[0].val();
+        self.pool_unit.next_first.next = self.pool_next_first[0].val();
+        self.pool_unit.next_first_tap.next = self.pool_next_first_tap[0].val();
+        self.pool_unit.next_word.next = self.pool_next_word[0].val();
+        self.pool_unit.tap_valid.next = self.pool_tap_valid[0].val();
+        self.pool_unit.tap_last.next = self.pool_tap_last[0].val();
+        self.pool_unit.tap_final.next = self.pool_tap_final[0].val();
+        self.pool_unit.tap_mask.next = self.pool_tap_mask[0].val();
+        for m in 0..self._branches {
+            self.pool_unit.tap_value[m].next = self.loader[0].patch_value[m].val();
         }
         self.pool_finished.next = self.pool_unit.finished.val();
 

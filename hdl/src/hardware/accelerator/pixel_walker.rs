@@ -132,6 +132,7 @@ pub struct PixelWalker {
     _position: usize,
     _pixels: usize,
     _tiles: usize,
+    _rows_wide: usize,
     _ports: usize,
     _rounds: usize,
 }
@@ -237,7 +238,7 @@ impl PixelWalker {
             all_rows: Constant::new(counter, rows),
             one_row: Constant::new(counter, 1),
             no_row: Constant::new(counter, 0),
-            ports: Constant::new(counter, ports.into()),
+            ports: Constant::new(counter + 1, ports.into()),
             several: Constant::new(1, (ports > 1).into()),
             last_port: Constant::new(32, (ports - 1).into()),
             by_one: Constant::new(32, 1),
@@ -246,6 +247,7 @@ impl PixelWalker {
             _position: position as usize,
             _pixels: PIXELS_WIDTH as usize,
             _tiles: tiles as usize,
+            _rows_wide: counter as usize + 1,
             _ports: ports as usize,
             _rounds: rounds as usize,
         }
@@ -268,7 +270,8 @@ impl Logic for PixelWalker {
         // Rows of the tile, in rounds of one row for each loader.
         self.first_turn.next = bits_resize(self.turn_r.q.val(), 1);
         self.last_turn.next = bits_resize(self.turn_r.q.val() >> self.last_port.val(), 1);
-        self.few.next = (self.rows_left.q.val() <= self.ports.val()).into();
+        self.few.next =
+            (bits_resize(self.rows_left.q.val(), self._rows_wide) <= self.ports.val()).into();
         self.one_left.next = (self.rows_left.q.val() == self.one_row.val()).into();
         self.none_left.next =
             self.several.val() & (self.rows_left.q.val() == self.no_row.val()).into();

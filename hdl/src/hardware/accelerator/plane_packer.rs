@@ -34,7 +34,7 @@ impl PlaneShift {
             clock: Signal::default(),
             take: Net::new(1),
             entering: Net::new(columns),
-            slice: Net::new(width),
+            slice: Net::partly_unused(width, "a plane has its slice at the bottom"),
             plane: EnabledRegister::new(columns),
             step_columns: Constant::new(32, lanes.into()),
             _width: width as usize,

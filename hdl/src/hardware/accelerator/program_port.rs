@@ -3,9 +3,6 @@
 use crate::accelerator::AcceleratorDesign;
 use crate::rtl::prelude::*;
 
-/// Bits of an address in a packet.
-const ADDRESS_BITS: u32 = 24;
-
 /// Turns packets of the program stream into writes of the memories: a header, an address, then words of the memory in
 /// rising order, each in one or two words of the stream. A packet that is wrong is dropped up to its TLAST.
 #[derive(Clone, Debug, LogicBlock)]
@@ -105,7 +102,6 @@ pub struct ProgramPort {
     no_error: Constant,
     _kept: usize,
     _address: usize,
-    _load: usize,
     _value: usize,
     _byte: usize,
     _nibble: usize,
@@ -128,16 +124,7 @@ impl ProgramPort {
             .enumerate()
             .map(|(target, width)| u64::from(*width > 32) << target)
             .sum();
-        let kept = [
-            d.program_address_width,
-            d.schedule_address_width,
-            d.constant_address_width,
-            d.channel_address_width + d.config().threshold_bits - 1,
-            d.table_address_width,
-        ]
-        .into_iter()
-        .fold(0, u32::max)
-        .min(ADDRESS_BITS);
+        let kept = d.load_address_width();
         ProgramPort {
             shape: Shape::new(
                 "program_port",
@@ -158,7 +145,7 @@ impl ProgramPort {
             table_write: Net::new(1),
             load_level: Net::new(4),
             load_lane: Net::new(8),
-            load_address: Net::new(ADDRESS_BITS),
+            load_address: Net::new(kept),
             load_value: Net::new(d.load_value_width()),
             load_error: Net::new(4),
             addressing: ResetRegister::new(1),
@@ -219,7 +206,6 @@ impl ProgramPort {
             no_error: Constant::new(4, 0),
             _kept: kept as usize,
             _address: kept as usize + 1,
-            _load: ADDRESS_BITS as usize,
             _value: d.load_value_width() as usize,
             _byte: 8,
             _nibble: 4,
@@ -370,7 +356,7 @@ impl Logic for ProgramPort {
         self.table_write.next = self.write.q.val().get_bit(5).into();
         self.load_level.next = self.level.q.val();
         self.load_lane.next = self.lane.q.val();
-        self.load_address.next = bits_resize(self.write_address.q.val(), self._load);
+        self.load_address.next = self.write_address.q.val();
         self.load_value.next = bits_resize(self.assembled.val(), self._value);
         self.load_error.next = self.error.q.val();
     }

@@ -71,7 +71,7 @@ impl SliceMemory {
     /// One memory that is written in parts.
     fn one_memory(&self) -> String {
         let mut text = format!(
-            "    reg [{}:0] memory [0:{}];\n\n    always @(posedge clock) begin\n",
+            "    (* ram_style = \"block\" *)\n    reg [{}:0] memory [0:{}];\n\n    always @(posedge clock) begin\n",
             self._planes * self._slices * self._granule - 1,
             self._memory.len() - 1
         );
@@ -112,7 +112,8 @@ impl SliceMemory {
             };
             let _ = write!(
                 text,
-                "    reg [{}:0] memory_{slice} [0:{last}];
+                "    (* ram_style = \"block\" *)
+    reg [{}:0] memory_{slice} [0:{last}];
 
     always @(posedge clock) begin
         if (write[{slice}]) begin

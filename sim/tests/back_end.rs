@@ -1,0 +1,643 @@
+//! The back end's text, Verilated, beside its model: every output in every cycle, over random descriptors, beats, loads
+//! and stalls.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use xnorforge_hdl::accelerator::{Descriptor, Field, Mode, Opcode};
+use xnorforge_hdl::emit::emit;
+use xnorforge_hdl::hardware::accelerator::BackEnd;
+use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, schedule};
+use xnorforge_sim::accelerator::{
+    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
+};
+use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::{Beat, RowMode};
+
+/// The fields that are ports of the back end.
+const FIELDS: [Field; 37] = [
+    Field::ToActivation,
+    Field::ToResidual,
+    Field::ToStream,
+    Field::Mode,
+    Field::ResidualBefore,
+    Field::ResidualAfter,
+    Field::RoundEven,
+    Field::StreamLast,
+    Field::OutWidth,
+    Field::OutHeight,
+    Field::LastRows,
+    Field::Align,
+    Field::ResultShift,
+    Field::Levels,
+    Field::Shift,
+    Field::ConstantBase,
+    Field::ClassXPitch,
+    Field::ClassYPitch,
+    Field::YLead,
+    Field::YTrail,
+    Field::XLead,
+    Field::XTrail,
+    Field::ChannelBase,
+    Field::TableBase,
+    Field::Offset,
+    Field::CodeMin,
+    Field::CodeMax,
+    Field::OutGroups,
+    Field::OutBase,
+    Field::OutPitch,
+    Field::OutLast,
+    Field::OutGranule,
+    Field::OutPixel,
+    Field::ResidualBase,
+    Field::ResidualPitch,
+    Field::ResidualGroups,
+    Field::LastColumns,
+];
+
+fn verilated(d: &AcceleratorDesign) -> VerilatedModel {
+    let package = emit(&BackEnd::new(d), "").unwrap();
+    let source = ModelSource {
+        files: package
+            .files
+            .into_iter()
+            .map(|f| (f.name, f.text))
+            .collect(),
+        top: package.top,
+        ports: package.ports,
+    };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
+    let tools = Toolchain::find().expect("Verilator and g++ are installed");
+    let verilator = Verilator::new(tools, folder);
+    let library = verilator.model(&source, Tracing::Off).unwrap();
+    library.start(1).unwrap()
+}
+
+/// The Verilated text, with ports by name.
+struct Rtl {
+    model: VerilatedModel,
+    design: AcceleratorDesign,
+}
+
+impl Rtl {
+    fn set_words(&mut self, name: &str, value: &[u64]) {
+        let port = self.model.port(name).unwrap_or_else(|| panic!("{name}"));
+        let words = self.model.ports()[port].width.div_ceil(64) as usize;
+        let mut padded = value.to_vec();
+        padded.resize(words, 0);
+        self.model.set(port, &padded);
+    }
+
+    fn set(&mut self, name: &str, value: u64) {
+        self.set_words(name, &[value]);
+    }
+
+    fn get_words(&self, name: &str) -> Vec<u64> {
+        let port = self.model.port(name).unwrap_or_else(|| panic!("{name}"));
+        let mut value = vec![0; self.model.ports()[port].width.div_ceil(64) as usize];
+        self.model.get(port, &mut value);
+        value
+    }
+
+    fn get(&self, name: &str) -> u64 {
+        self.get_words(name)[0]
+    }
+
+    fn set_inputs(&mut self, inputs: &BackEndInputs<'_>) {
+        self.set("reset", inputs.reset.into());
+        self.set("go_compute", inputs.go_compute.into());
+        for field in FIELDS {
+            self.set(field.name(), inputs.descriptor.get(field) as u64);
+        }
+        let memory = inputs.load.map(|load| load.memory);
+        for (port, which) in [
+            ("constant_write", BackMemory::Constant),
+            ("threshold_write", BackMemory::Threshold),
+            ("affine_write", BackMemory::Affine),
+            ("table_write", BackMemory::Table),
+        ] {
+            self.set(port, (memory == Some(which)).into());
+        }
+        if let Some(load) = inputs.load {
+            self.set("load_level", load.level.into());
+            self.set("load_lane", load.lane.into());
+            self.set("load_address", load.address.into());
+            self.set("load_value", load.value);
+        }
+        self.set("operand_valid", inputs.operand.is_some().into());
+        if let Some(operand) = inputs.operand {
+            self.set_operand(operand);
+        }
+        self.set("result_ready", inputs.result_ready.into());
+    }
+
+    fn set_operand(&mut self, operand: &BackBeat) {
+        let beat = &operand.beat;
+        self.set("operand_first", beat.first.into());
+        self.set("operand_last", beat.last.into());
+        self.set("operand_shift", beat.shift.map_or(0, |i| 1 << i));
+        self.set("operand_row_mode", beat.row_mode as u64);
+        self.set("operand_last_column", operand.last_column.into());
+        self.set("operand_last_row", operand.last_row.into());
+        let lanes = self.design.design().config().lanes as usize;
+        self.set_words("activation", &packed(&beat.activation, lanes));
+        self.set_words("weight", &packed(&beat.weight, lanes));
+    }
+
+    fn outputs(&self) -> BackEndOutputs {
+        let lanes = self.design.config().drain_columns as usize;
+        let (data, keep) = (self.get_words("result_data"), self.get_words("result_keep"));
+        let valid = self.get("result_valid") == 1;
+        let result = |lane: usize| {
+            let value = (data[lane / 2] >> (lane % 2 * 32)) as u32 as i32;
+            (value, keep[lane / 64] >> (lane % 64) & 1 == 1)
+        };
+        let write = self.get("back_write");
+        BackEndOutputs {
+            advance: self.get("advance") == 1,
+            back_write: write,
+            back_address: if write == 0 {
+                0
+            } else {
+                self.get("back_address") as u32
+            },
+            back_value: if write == 0 {
+                Vec::new()
+            } else {
+                self.get_words("back_value")
+            },
+            result_valid: valid,
+            result: (0..lanes * usize::from(valid)).map(result).collect(),
+            result_last: valid && self.get("result_last") == 1,
+            drain_stall: self.get("drain_stall") == 1,
+            output_stall: self.get("output_stall") == 1,
+            compute_finished: self.get("compute_finished") == 1,
+            back_error: self.get("back_error") as u8,
+        }
+    }
+}
+
+/// Words of lanes, each beginning at a multiple of 64 bits, side by side.
+fn packed(words: &[u64], lanes: usize) -> Vec<u64> {
+    let each = lanes.div_ceil(64);
+    let bits = words.len() / each * lanes;
+    let mut packed = vec![0; bits.div_ceil(64)];
+    for bit in 0..bits {
+        let (word, lane) = (bit / lanes, bit % lanes);
+        packed[bit / 64] |= (words[word * each + lane / 64] >> (lane % 64) & 1) << (bit % 64);
+    }
+    packed
+}
+
+/// The model and the text, stepped together.
+struct Pair {
+    design: AcceleratorDesign,
+    model: BackEndModel,
+    rtl: Rtl,
+    rng: ChaCha8Rng,
+    cycle: u64,
+    known: bool,
+    counts: [u64; 6],
+}
+
+impl Pair {
+    fn new(config: &ArrayConfig, seed: u64) -> Self {
+        let design = AcceleratorDesign::new(&config.validate().unwrap()).unwrap();
+        let rtl = Rtl {
+            model: verilated(&design),
+            design: design.clone(),
+        };
+        Pair {
+            model: BackEndModel::new(&design),
+            rtl,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            cycle: 0,
+            known: false,
+            counts: [0; 6],
+            design,
+        }
+    }
+
+    /// One cycle; gives the outputs that stood in it.
+    fn step(&mut self, inputs: &BackEndInputs<'_>) -> BackEndOutputs {
+        self.rtl.set_inputs(inputs);
+        self.rtl.set("clock", 0);
+        self.rtl.model.eval().unwrap();
+        let outputs = self.model.outputs();
+        if self.known {
+            assert_eq!(
+                self.rtl.outputs(),
+                outputs,
+                "cycle {}: text and model",
+                self.cycle
+            );
+        }
+        self.rtl.set("clock", 1);
+        self.rtl.model.eval().unwrap();
+        self.model.edge(inputs);
+        self.known |= inputs.reset;
+        self.cycle += 1;
+        for (count, seen) in self.counts.iter_mut().zip([
+            outputs.back_write != 0,
+            outputs.result_valid && inputs.result_ready,
+            outputs.drain_stall,
+            outputs.output_stall,
+            outputs.compute_finished,
+            outputs.back_error != 0,
+        ]) {
+            *count += u64::from(seen);
+        }
+        outputs
+    }
+
+    fn idle(&mut self, descriptor: &Descriptor, reset: bool) {
+        self.step(&BackEndInputs {
+            reset,
+            go_compute: false,
+            descriptor,
+            load: None,
+            operand: None,
+            result_ready: true,
+        });
+    }
+
+    /// A number of a random magnitude, in `width` bits.
+    fn number(&mut self, width: u32) -> u64 {
+        let magnitude = self.rng.random_range(1..=width);
+        let value = self.rng.random::<i64>() >> (64 - magnitude);
+        value as u64 & (u64::MAX >> (64 - width))
+    }
+
+    /// Writes every word of every memory.
+    fn load_memories(&mut self) {
+        let d = self.design.clone();
+        let c = d.config();
+        let mut all = vec![
+            (BackMemory::Constant, 0, c.constant_words, d.constant_width),
+            (BackMemory::Affine, 0, c.channel_words, d.affine_width),
+            (BackMemory::Table, 0, c.table_words, d.product_width),
+        ];
+        all.extend((0..c.threshold_bits).map(|level| {
+            let width = d.design().result_width;
+            (
+                BackMemory::Threshold,
+                level,
+                c.channel_words << level,
+                width,
+            )
+        }));
+        let descriptor = Descriptor::new(Opcode::Compute);
+        for (memory, level, words, width) in all {
+            for address in 0..words {
+                for lane in 0..c.drain_columns {
+                    let load = BackLoad {
+                        memory,
+                        level,
+                        lane,
+                        address,
+                        value: self.number(width),
+                    };
+                    self.step(&BackEndInputs {
+                        reset: false,
+                        go_compute: false,
+                        descriptor: &descriptor,
+                        load: Some(&load),
+                        operand: None,
+                        result_ready: false,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The beats of a tile of a random schedule.
+    fn tile(&mut self, last_column: bool, last_row: bool) -> Vec<BackBeat> {
+        let design = self.design.design().clone();
+        let c = design.config();
+        let groups = |most: u32, rng: &mut ChaCha8Rng| rng.random_range(1..=most);
+        let activation = groups(design.activation_groups, &mut self.rng);
+        let weight = groups(design.weight_groups, &mut self.rng);
+        let pairs = schedule::group_pairs(
+            &schedule::binary_significances(activation, c.activation_branches),
+            &schedule::binary_significances(weight, c.weight_branches),
+        );
+        let chunks = self
+            .rng
+            .random_range(1..=c.reduction_max.div_ceil(c.lanes).min(3));
+        let beats = pairs.len() * chunks as usize;
+        let row_mode =
+            [RowMode::Odd, RowMode::OddAndSum, RowMode::NotBoth][self.rng.random_range(0..3)];
+        (0..beats)
+            .map(|beat| {
+                let pair = &pairs[beat / chunks as usize];
+                let begins = beat % chunks as usize == 0 && pair.shift > 0;
+                let shift = design.shift_amounts.iter().position(|a| *a == pair.shift);
+                BackBeat {
+                    beat: Beat {
+                        first: beat == 0,
+                        last: beat + 1 == beats,
+                        shift: shift.filter(|_| begins).map(|i| i as u32),
+                        row_mode,
+                        activation: self.words(c.rows * c.activation_branches, c.lanes),
+                        weight: self.words(c.columns * c.weight_branches, c.lanes),
+                        entry: vec![0; c.rows as usize],
+                        ..Beat::default()
+                    },
+                    last_column,
+                    last_row,
+                }
+            })
+            .collect()
+    }
+
+    fn words(&mut self, count: u32, lanes: u32) -> Vec<u64> {
+        let each = lanes.div_ceil(64);
+        (0..count * each)
+            .map(|word| {
+                let used = (lanes - word % each * 64).min(64);
+                self.rng.random::<u64>() >> (64 - used)
+            })
+            .collect()
+    }
+
+    /// Runs a descriptor to its end or to an error; gives whether it came to its end.
+    fn run(&mut self, descriptor: &Descriptor, row_tiles: u32, column_tiles: u32) -> bool {
+        let [valid, ready] = [0, 1].map(|_| [0.2, 0.7, 1.0, 1.0][self.rng.random_range(0..4)]);
+        let mut beats = Vec::new();
+        for row in 1..=row_tiles {
+            for column in 1..=column_tiles {
+                beats.extend(self.tile(column == column_tiles, row == row_tiles));
+            }
+        }
+        let mut beats = beats.into_iter().peekable();
+        let mut offered = false;
+        for cycle in 0..200_000 {
+            // A beat that was offered stands until it is taken.
+            offered |= cycle > 2 && self.rng.random_bool(valid);
+            let operand = beats.peek().filter(|_| offered).cloned();
+            let result_ready = self.rng.random_bool(ready);
+            let outputs = self.step(&BackEndInputs {
+                reset: false,
+                go_compute: cycle == 0,
+                descriptor,
+                load: None,
+                operand: operand.as_ref(),
+                result_ready,
+            });
+            if outputs.advance && operand.is_some() {
+                beats.next();
+                offered = false;
+            }
+            if outputs.compute_finished {
+                assert!(beats.peek().is_none());
+                return true;
+            }
+            if outputs.back_error != 0 && self.rng.random_bool(0.1) {
+                self.idle(descriptor, true);
+                return false;
+            }
+        }
+        panic!("the descriptor does not end: {descriptor:?}");
+    }
+
+    /// Writes every granule of the residual memory.
+    fn fill_residual(&mut self) {
+        let d = self.design.clone();
+        let rows = d.design().config().rows;
+        let granules = d.residual_granules();
+        let mut descriptor = Descriptor::new(Opcode::Compute);
+        let row_tiles = granules.div_ceil(rows);
+        for (field, value) in [
+            (Field::ToResidual, 1),
+            (Field::Mode, Mode::Affine as i64),
+            (Field::CodeMax, 255),
+            (Field::OutWidth, i64::from(granules)),
+            (Field::OutHeight, 1),
+            (Field::OutGroups, 1),
+            (Field::OutPixel, 1),
+            (Field::XTrail, 65535),
+            (Field::YTrail, 65535),
+            (Field::OutLast, i64::from(d.config().residual_words) - 1),
+            (Field::LastColumns, i64::from(d.design().config().columns)),
+            (
+                Field::LastRows,
+                i64::from(granules - (row_tiles - 1) * rows),
+            ),
+        ] {
+            assert!(descriptor.set(&d, field, value), "{}", field.name());
+        }
+        assert!(self.run(&descriptor, row_tiles, 1));
+    }
+
+    /// A random descriptor; most of them keep within the memories.
+    fn descriptor(&mut self) -> Descriptor {
+        let d = self.design.clone();
+        let (c, array) = (d.config().clone(), d.design().config().clone());
+        let mut descriptor = Descriptor::new(Opcode::Compute);
+        let wild = self.rng.random_bool(0.1);
+        let (words, planes) = (1 << d.output_address_width, d.code_planes.min(8));
+        let mode = self.rng.random_range(0..3);
+        let activation = self.rng.random_bool(0.6);
+        let small = c.activation_words.min(c.residual_words);
+        let last = if wild {
+            self.rng.random_range(0..words)
+        } else {
+            small - 1
+        };
+        let range = |low: u32, high: u32| (i64::from(low), i64::from(high.max(low)));
+        let groups = d.design().activation_groups;
+        // Where nothing ever shifts, nothing ever writes the finished bits.
+        let shifts = array.activation_bits * array.weight_bits > 1;
+        let least_align = if shifts {
+            0
+        } else {
+            d.design().accumulator_low_width
+        };
+        let values = [
+            (Field::ToActivation, (activation.into(), activation.into())),
+            (Field::ToResidual, range(0, 1)),
+            (Field::ToStream, range(0, 1)),
+            (Field::Mode, (mode, mode)),
+            (Field::ResidualBefore, range(0, 1)),
+            (Field::ResidualAfter, range(0, 1)),
+            (Field::RoundEven, range(0, 1)),
+            (Field::StreamLast, range(0, 1)),
+            (Field::OutWidth, range(1, 6)),
+            (Field::OutHeight, range(1, 4)),
+            (Field::LastRows, range(1, array.rows)),
+            (
+                Field::Align,
+                range(least_align, d.design().accumulator_low_width),
+            ),
+            (Field::ResultShift, range(0, 2)),
+            (Field::Levels, range(1, c.threshold_bits)),
+            (Field::Shift, range(0, if wild { 31 } else { 12 })),
+            (Field::ConstantBase, range(0, 20)),
+            (Field::ClassXPitch, range(0, 8)),
+            (Field::ClassYPitch, range(0, 12)),
+            (Field::YLead, range(0, 3)),
+            (Field::YTrail, range(1, 5)),
+            (Field::XLead, range(0, 3)),
+            (Field::XTrail, range(1, 7)),
+            (
+                Field::ChannelBase,
+                range(0, c.channel_words / if wild { 1 } else { 2 } - 1),
+            ),
+            (
+                Field::TableBase,
+                range(
+                    0,
+                    c.table_words
+                        - if wild {
+                            1
+                        } else {
+                            c.table_words.min(1 << planes)
+                        },
+                ),
+            ),
+            (Field::Offset, (-40, 40)),
+            (Field::CodeMin, range(0, 3)),
+            (Field::CodeMax, range(1, (1 << planes) - 1)),
+            (Field::OutGroups, range(1, groups)),
+            (Field::OutBase, range(0, small / 8)),
+            (Field::OutPitch, range(0, small / 16)),
+            (Field::OutLast, range(last, last)),
+            (Field::OutGranule, range(0, d.slices * 2)),
+            (Field::OutPixel, range(0, if wild { 100 } else { 3 })),
+            (Field::ResidualBase, range(0, c.residual_words - 1)),
+            (Field::ResidualPitch, range(0, c.residual_words - 1)),
+            (Field::ResidualGroups, range(1, groups)),
+            (Field::LastColumns, range(1, array.columns)),
+        ];
+        for (field, (low, high)) in values {
+            let value = self.rng.random_range(low..=high);
+            assert!(descriptor.set(&d, field, value), "{}", field.name());
+        }
+        descriptor
+    }
+
+    fn soak(&mut self, descriptors: u32) {
+        let none = Descriptor::new(Opcode::Compute);
+        self.idle(&none, true);
+        self.idle(&none, true);
+        self.load_memories();
+        self.fill_residual();
+        let mut errors = 0;
+        for _ in 0..descriptors {
+            let descriptor = self.descriptor();
+            let tiles = [0, 1].map(|_| self.rng.random_range(1..=4));
+            errors += u32::from(!self.run(&descriptor, tiles[0], tiles[1]));
+        }
+        let [writes, results, drain, output, finished, _] = self.counts;
+        println!(
+            "{} cycles, {writes} writes, {results} results, {drain} drain stalls, {output} output stalls, {finished} finished, {errors} errors",
+            self.cycle
+        );
+        assert!(
+            writes > 0
+                && results > 0
+                && drain > 0
+                && output > 0
+                && finished > u64::from(descriptors) / 2
+        );
+    }
+}
+
+fn small() -> AcceleratorConfig {
+    AcceleratorConfig {
+        activation_words: 64,
+        residual_words: 32,
+        constant_words: 256,
+        channel_words: 128,
+        ..ArrayConfig::preset("tiny").unwrap().accelerator
+    }
+}
+
+fn soak(seed: u64, config: &ArrayConfig, descriptors: u32) {
+    println!("seed {seed}, {config:?}");
+    Pair::new(config, seed).soak(descriptors);
+}
+
+#[test]
+fn tiny() {
+    let config = ArrayConfig {
+        accelerator: small(),
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    soak(1, &config, 300);
+}
+
+#[test]
+fn default() {
+    let config = ArrayConfig {
+        accelerator: AcceleratorConfig {
+            threshold_bits: 4,
+            table_words: 64,
+            ..small()
+        },
+        ..ArrayConfig::preset("default").unwrap()
+    };
+    soak(2, &config, 60);
+}
+
+/// A row in one step: three plane groups are to be written for each, and rows must wait for them.
+#[test]
+fn rows_in_one_step() {
+    let config = ArrayConfig {
+        rows: 3,
+        columns: 4,
+        lanes: 16,
+        activation_bits: 3,
+        popcount_stages: 2,
+        reduction_max: 64,
+        accelerator: AcceleratorConfig {
+            drain_columns: 4,
+            threshold_bits: 3,
+            ..small()
+        },
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    soak(3, &config, 200);
+}
+
+/// Two planes to a group, groups of unequal size, two columns to a step, lanes that no power of two divides.
+#[test]
+fn planes_in_parallel() {
+    let config = ArrayConfig {
+        rows: 4,
+        columns: 4,
+        lanes: 9,
+        activation_bits: 5,
+        weight_bits: 2,
+        activation_branches: 2,
+        popcount_stages: 2,
+        accelerator: AcceleratorConfig {
+            drain_columns: 2,
+            load_ports: 2,
+            threshold_bits: 5,
+            table_words: 64,
+            activation_words: 32,
+            residual_words: 64,
+            ..small()
+        },
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    soak(4, &config, 200);
+}
+
+#[test]
+fn one_element() {
+    let config = ArrayConfig {
+        rows: 1,
+        columns: 1,
+        lanes: 3,
+        activation_bits: 1,
+        weight_bits: 1,
+        accelerator: AcceleratorConfig {
+            threshold_bits: 1,
+            ..small()
+        },
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    soak(5, &config, 400);
+}
