@@ -8,7 +8,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let design = ArrayConfig::preset(&preset)?.validate()?;
     let design = AcceleratorDesign::new(&design)?;
     let package = xnorforge_hdl::generate_accelerator(&design)?;
-    let array = package.modules.iter().find(|m| m.name.starts_with("xnf_pe_array")).unwrap();
+    let array = package
+        .modules
+        .iter()
+        .find(|m| m.name.starts_with("xnf_pe_array"))
+        .unwrap();
     let yosys = Search::from_environment().find(&YOSYS)?;
     let found = split::split(&yosys, &package, &array.name.clone(), Target::Xilinx)?;
     println!("{}", split::table(&found));

@@ -27,4 +27,4 @@ pub mod timing;
 
 pub use accelerator::{AcceleratorConfig, AcceleratorDesign};
 pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};
-pub use emit::{EmitError, Package, generate, generate_accelerator};
+pub use emit::{EmitError, Package, generate, generate_accelerator, generate_axi};

@@ -376,7 +376,7 @@ impl AxiLiteModel {
             Place::Control => 0,
             Place::Status => [
                 ("busy", u32::from(inputs.busy || now.start)),
-                ("done", now.has_ended.into()),
+                ("done", u32::from(now.has_ended || inputs.done)),
                 (
                     "clearing",
                     u32::from(inputs.counter_clearing || now.counter_clear),

@@ -307,3 +307,35 @@ fn starting_and_ending_show_in_status_and_interrupt() {
     assert_eq!(read(&mut rtl, &failed, "interrupt_status"), 0);
     assert!(!rtl.outputs().irq);
 }
+
+/// Whoever polls `status` must find a run either under way or ended, in whatever cycle the read falls.
+#[test]
+fn status_is_busy_until_it_is_done() {
+    let mut rtl = Rtl::new(&designs()[0], 6);
+    let idle = AxiLiteInputs::default();
+    let mask = |name| register("status").field(name).mask();
+    let (mut busy, mut done) = (0, 0);
+    for end in 2..12 {
+        assert_eq!(write(&mut rtl, &idle, "control", 1), RESPONSE_OKAY);
+        let mut answer = None;
+        for cycle in 0..16 {
+            let outputs = rtl.outputs();
+            answer = answer.or(outputs.read_response);
+            rtl.edge(&AxiLiteInputs {
+                busy: cycle < end,
+                done: cycle == end,
+                read_address: (cycle == 5).then_some(offset("status")),
+                rready: true,
+                ..idle
+            });
+        }
+        let (status, _) = answer.expect("an answer");
+        assert!(
+            status == mask("busy") || status == mask("done"),
+            "{end}: {status:#x}"
+        );
+        busy += u32::from(status == mask("busy"));
+        done += u32::from(status == mask("done"));
+    }
+    assert!(busy > 2 && done > 2, "{busy} {done}");
+}

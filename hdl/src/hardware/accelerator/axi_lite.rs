@@ -468,8 +468,10 @@ impl Logic for AxiLite {
         self.rom.word.next = self.ar_word.q.val();
         self.status.next =
             ((bits_resize(self.busy.val() | self.start_r.q.val(), self._register_width)
-                | (bits_resize(self.has_ended.q.val(), self._register_width)
-                    << self.one_at.val()))
+                | (bits_resize(
+                    self.done.val() | self.has_ended.q.val(),
+                    self._register_width,
+                ) << self.one_at.val()))
                 | (bits_resize(
                     self.counter_clearing.val() | self.counter_clear_r.q.val(),
                     self._register_width,

@@ -2,6 +2,7 @@
 //! again (`docs/accelerator.md`).
 
 mod accelerator_core;
+mod axi_accelerator;
 mod axi_lite;
 mod back_end;
 mod beat_pipeline;
@@ -42,6 +43,7 @@ mod word_memory;
 mod word_planes;
 
 pub use accelerator_core::Accelerator;
+pub use axi_accelerator::AxiAccelerator;
 pub use axi_lite::AxiLite;
 pub use back_end::BackEnd;
 pub use beat_pipeline::BeatPipeline;
