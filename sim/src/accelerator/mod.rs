@@ -10,10 +10,7 @@ mod counters;
 mod driver;
 mod host;
 pub mod load_timing;
-<<<<<<< HEAD
 mod model;
-=======
->>>>>>> axi
 pub mod patches;
 mod ports;
 mod sequencer;
@@ -23,22 +20,15 @@ pub use axi::{
     ResultTransfer,
 };
 pub use backend::{
-<<<<<<< HEAD
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
     BackStall, BackTile, BackTiming,
-=======
-    BackBeat, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory, BackStall,
->>>>>>> axi
 };
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
 pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
 pub use host::{program_image, stream_bytes};
-<<<<<<< HEAD
 pub use model::AcceleratorModel;
-=======
->>>>>>> axi
 pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};
 pub use ports::{
     InputPortInputs, InputPortModel, InputPortOutputs, LoadTarget, LoadWrite, ProgramPortInputs,
