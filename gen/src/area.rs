@@ -18,6 +18,7 @@
 
 mod netlist;
 mod sites;
+pub mod split;
 
 use crate::tools::{self, Found, ToolError};
 use netlist::{Module, Netlist};
@@ -234,11 +235,19 @@ fn work_folder() -> Result<tempfile::TempDir, AreaError> {
 /// Synthesizes `verilog` for `target` and counts what it takes.
 ///
 /// # Errors
-/// [`AreaError`]. When Yosys fails, its work folder is kept so that the log that the error names can be read.
+/// [`AreaError`].
 pub fn measure(yosys: &Found, verilog: &Verilog, target: Target) -> Result<Area, AreaError> {
+    let commands = synthesis(yosys, target, &verilog.top)?;
+    let mut netlist = synthesize_with(yosys, verilog, &commands)?;
+    let module = netlist.modules.remove(&verilog.top).unwrap_or_default();
+    Ok(Area::of_module(target, &module))
+}
+
+/// Runs Yosys with `commands` in a folder of its own; gives the netlist, the top module in it. When Yosys fails, the
+/// folder is kept so that the log that the error names can be read.
+fn synthesize_with(yosys: &Found, verilog: &Verilog, commands: &str) -> Result<Netlist, AreaError> {
     let folder = work_folder()?;
-    let result = synthesize(yosys, verilog, target, folder.path())
-        .map(|module| Area::of_module(target, &module));
+    let result = synthesize(yosys, verilog, commands, folder.path());
     if let Err(AreaError::Tool(_) | AreaError::Netlist { .. }) = result {
         let _kept = folder.keep();
     }
@@ -249,11 +258,10 @@ pub fn measure(yosys: &Found, verilog: &Verilog, target: Target) -> Result<Area,
 fn synthesize(
     yosys: &Found,
     verilog: &Verilog,
-    target: Target,
+    commands: &str,
     folder: &Path,
-) -> Result<Module, AreaError> {
+) -> Result<Netlist, AreaError> {
     check_names(verilog)?;
-    let script = script(verilog, &synthesis(yosys, target, &verilog.top)?);
     for (i, source) in verilog.sources.iter().enumerate() {
         let copy = folder.join(copy_name(i));
         match source {
@@ -264,7 +272,7 @@ fn synthesize(
         }?;
     }
     let path = folder.join("area.ys");
-    fs::write(&path, script).map_err(|e| file_error(&path, e))?;
+    fs::write(&path, script(verilog, commands)).map_err(|e| file_error(&path, e))?;
     yosys
         .invoke(folder, "yosys.log")
         .args(["-q", "-s", "area.ys"])
@@ -279,12 +287,11 @@ fn synthesize(
         path: path.clone(),
         reason,
     };
-    let mut netlist: Netlist =
-        serde_json::from_slice(&text).map_err(|e| unusable(e.to_string()))?;
-    netlist
-        .modules
-        .remove(&verilog.top)
-        .ok_or_else(|| unusable(format!("it has no module `{}`", verilog.top)))
+    let netlist: Netlist = serde_json::from_slice(&text).map_err(|e| unusable(e.to_string()))?;
+    if !netlist.modules.contains_key(&verilog.top) {
+        return Err(unusable(format!("it has no module `{}`", verilog.top)));
+    }
+    Ok(netlist)
 }
 
 fn file_error(path: &Path, source: io::Error) -> AreaError {

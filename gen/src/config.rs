@@ -5,7 +5,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::Read;
 use std::path::Path;
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
-use xnorforge_hdl::{ArrayConfig, ConfigError, Design, PRESETS, Target};
+use xnorforge_hdl::{
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, ConfigError, Design, PRESETS, Target,
+};
 
 /// Flags that choose and change an array configuration.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -50,6 +52,80 @@ pub struct ConfigArgs {
     /// Device family that constraints and scripts are written for
     #[arg(long, value_parser = target_parser())]
     pub target: Option<Target>,
+    /// Memories and ports of the accelerator.
+    #[command(flatten)]
+    pub accelerator: AcceleratorArgs,
+}
+
+/// Flags for the table `[accelerator]`.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Accelerator configuration (depths are powers of two)")]
+pub struct AcceleratorArgs {
+    /// Columns that leave the array's drain in one cycle (divides the columns)
+    #[arg(long, value_name = "E")]
+    pub drain_columns: Option<u32>,
+    /// Copies of the activation memory, each with a loader (divides the rows)
+    #[arg(long, value_name = "F")]
+    pub load_ports: Option<u32>,
+    /// Activation memory, in words of lanes x activation branches bits
+    #[arg(long, value_name = "WORDS")]
+    pub activation_words: Option<u32>,
+    /// Residual memory, in the same words
+    #[arg(long, value_name = "WORDS")]
+    pub residual_words: Option<u32>,
+    /// Patch buffer of a row, both halves, in the same words
+    #[arg(long, value_name = "WORDS")]
+    pub patch_words: Option<u32>,
+    /// Weight memory of a column, in words of lanes x weight branches bits
+    #[arg(long, value_name = "WORDS")]
+    pub weight_words: Option<u32>,
+    /// Column constants of a drained column
+    #[arg(long, value_name = "WORDS")]
+    pub constant_words: Option<u32>,
+    /// Channels whose thresholds or affine parameters a drained column holds
+    #[arg(long, value_name = "WORDS")]
+    pub channel_words: Option<u32>,
+    /// Entries of the residual table
+    #[arg(long, value_name = "WORDS")]
+    pub table_words: Option<u32>,
+    /// Program memory, in words of 32 bits
+    #[arg(long, value_name = "WORDS")]
+    pub program_words: Option<u32>,
+    /// Steps of all schedules together
+    #[arg(long, value_name = "WORDS")]
+    pub schedule_words: Option<u32>,
+    /// Sets of performance counters
+    #[arg(long, value_name = "COUNT")]
+    pub layers: Option<u32>,
+    /// Most bits of a code that thresholds can make (1..=8)
+    #[arg(long, value_name = "BITS")]
+    pub threshold_bits: Option<u32>,
+    /// Width of the weight and the input stream in bits
+    #[arg(long, value_name = "BITS")]
+    pub stream_bits: Option<u32>,
+}
+
+impl AcceleratorArgs {
+    fn apply(&self, config: &mut AcceleratorConfig) {
+        for (field, flag) in [
+            (&mut config.drain_columns, self.drain_columns),
+            (&mut config.load_ports, self.load_ports),
+            (&mut config.activation_words, self.activation_words),
+            (&mut config.residual_words, self.residual_words),
+            (&mut config.patch_words, self.patch_words),
+            (&mut config.weight_words, self.weight_words),
+            (&mut config.constant_words, self.constant_words),
+            (&mut config.channel_words, self.channel_words),
+            (&mut config.table_words, self.table_words),
+            (&mut config.program_words, self.program_words),
+            (&mut config.schedule_words, self.schedule_words),
+            (&mut config.layers, self.layers),
+            (&mut config.threshold_bits, self.threshold_bits),
+            (&mut config.stream_bits, self.stream_bits),
+        ] {
+            *field = flag.unwrap_or(*field);
+        }
+    }
 }
 
 fn target_parser() -> impl TypedValueParser<Value = Target> {
@@ -78,12 +154,11 @@ impl ConfigArgs {
             (&mut config.popcount_stages, self.popcount_stages),
             (&mut config.constant_entries, self.constant_entries),
         ] {
-            if let Some(value) = flag {
-                *field = value;
-            }
+            *field = flag.unwrap_or(*field);
         }
         config.accumulator_width = self.accumulator_width.or(config.accumulator_width);
         config.target = self.target.unwrap_or(config.target);
+        self.accelerator.apply(&mut config.accelerator);
         Ok(config)
     }
 
@@ -93,6 +168,14 @@ impl ConfigArgs {
     /// As [`ConfigArgs::resolve`], and every limit of [`ArrayConfig::validate`].
     pub fn design(&self) -> Result<Design, Failure> {
         Ok(self.resolve()?.validate()?)
+    }
+
+    /// The validated accelerator.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::design`], and every limit of [`AcceleratorDesign::new`].
+    pub fn accelerator_design(&self) -> Result<AcceleratorDesign, Failure> {
+        Ok(AcceleratorDesign::new(&self.design()?)?)
     }
 }
 
@@ -175,8 +258,24 @@ mod tests {
             popcount_stages: 1,
             constant_entries: 4,
             target: Target::Asic,
-            ..ArrayConfig::default()
+            accelerator: AcceleratorConfig {
+                drain_columns: 5,
+                load_ports: 3,
+                activation_words: 64,
+                residual_words: 32,
+                patch_words: 16,
+                weight_words: 128,
+                constant_words: 8,
+                channel_words: 4,
+                table_words: 2,
+                program_words: 256,
+                schedule_words: 512,
+                layers: 16,
+                threshold_bits: 3,
+                stream_bits: 32,
+            },
         };
-        assert_eq!(resolve(&config.command_flags()), config);
+        let flags = config.command_flags() + &config.accelerator.command_flags();
+        assert_eq!(resolve(&flags), config);
     }
 }

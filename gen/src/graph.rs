@@ -9,7 +9,7 @@
 use crate::config::read_text;
 use crate::failure::Failure;
 use crate::io::{Array, ArrayFile};
-use crate::network::{META_BYTES_MAX, layer_count, operand, read_requantize};
+use crate::network::{Bits, META_BYTES_MAX, layer_count, operand, read_requantize};
 use serde::Deserialize;
 use std::path::Path;
 use xnorforge_sim::network::{
@@ -54,24 +54,99 @@ fn one() -> u32 {
     1
 }
 
-/// Reads a network and the `meta.json` beside it.
+/// Reads a network and the `meta.json` beside it. `bits` takes the place of those of every layer; without a `meta.json`
+/// all layers are fully connected.
 ///
 /// # Errors
 /// A file that cannot be read, layers of an unknown kind, shapes and bits that do not follow each other, values outside
 /// the encoding.
-pub fn load(path: &Path) -> Result<Network, Failure> {
+pub fn load(path: &Path, bits: Option<Bits>) -> Result<Network, Failure> {
     let file = ArrayFile::open(path)?;
     let meta_path = path.with_file_name("meta.json");
-    let name = meta_path.display().to_string();
-    let text = read_text(&meta_path, META_BYTES_MAX)?;
-    let meta: Meta = serde_json::from_str(&text)
-        .map_err(|e| Failure::input(format!("`{name}` does not describe a network: {e}")))?;
+    let meta = match meta_path.exists() {
+        true => Some(read_text(&meta_path, META_BYTES_MAX)?),
+        false => None,
+    };
+    let meta = meta.as_deref();
+    from_file(
+        &file,
+        meta.map(|text| (meta_path.display().to_string(), text)),
+        bits,
+    )
+}
+
+/// A network from an open file, and name and text of its `meta.json`.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_file(
+    file: &ArrayFile,
+    meta: Option<(String, &str)>,
+    bits: Option<Bits>,
+) -> Result<Network, Failure> {
+    let (name, mut meta) = match (meta, bits) {
+        (Some((name, text)), _) => {
+            let meta = serde_json::from_str(text).map_err(|e| {
+                Failure::input(format!("`{name}` does not describe a network: {e}"))
+            })?;
+            (name, meta)
+        }
+        (None, Some(bits)) => (file.name().to_owned(), fully_connected(file, bits)?),
+        (None, None) => {
+            return Err(Failure::input(format!(
+                "`{}` has no meta.json beside it that gives the bits of its layers; add --bits MxK, --bits 2x2 for example",
+                file.name()
+            )));
+        }
+    };
+    if let Some(bits) = bits {
+        override_bits(&mut meta, bits);
+    }
     Loader {
-        file: &file,
+        file,
         meta_name: &name,
         meta: &meta,
     }
     .network()
+}
+
+fn override_bits(meta: &mut Meta, bits: Bits) {
+    meta.input.bits = bits.activation;
+    for layer in &mut meta.layers {
+        layer.act_in_bits = bits.activation;
+        layer.weight_bits = bits.weight;
+        layer.out_bits = None;
+    }
+}
+
+/// What a `meta.json` would say of fully connected layers.
+fn fully_connected(file: &ArrayFile, bits: Bits) -> Result<Meta, Failure> {
+    let codes = file.read("l1.weight_codes")?;
+    let &[_, inputs] = codes.shape.as_slice() else {
+        return Err(Failure::input(format!(
+            "`{}` holds convolutions but has no meta.json beside it that gives their strides and padding; add one (testbenches/cases has examples)",
+            file.name()
+        )));
+    };
+    let layer = || MetaLayer {
+        kind: "linear".to_owned(),
+        weight_bits: bits.weight,
+        act_in_bits: bits.activation,
+        out_bits: None,
+        stride: 1,
+        pad: 0,
+        pad_code: 0,
+        pad_is_true_zero: false,
+        maxpool_after: 0,
+    };
+    Ok(Meta {
+        encoding: "odd integer".to_owned(),
+        input: MetaInput {
+            shape: vec![u32::try_from(inputs).unwrap_or(u32::MAX)],
+            bits: bits.activation,
+        },
+        layers: (0..layer_count(file)?).map(|_| layer()).collect(),
+    })
 }
 
 /// Numbers `[images, channels, height, width]`, or `[images, features]`, as a tensor of the accelerator.
@@ -131,11 +206,15 @@ impl Loader<'_> {
                 self.file.name()
             )));
         }
-        let [channels, height, width] = *self.meta.input.shape.as_slice() else {
-            return Err(self.failure(format!(
-                "input.shape is {:?}; give [channels, height, width]",
-                self.meta.input.shape
-            )));
+        let (channels, height, width) = match *self.meta.input.shape.as_slice() {
+            [channels, height, width] => (channels, height, width),
+            [features] => (features, 1, 1),
+            _ => {
+                return Err(self.failure(format!(
+                    "input.shape is {:?}; give [channels, height, width] or [features]",
+                    self.meta.input.shape
+                )));
+            }
         };
         let mut network = Network {
             name: self.file.name().to_owned(),

@@ -7,6 +7,7 @@
 //! | [`config`] | the array configuration as every command takes it |
 //! | [`failure`] | how a command fails, and its exit code |
 //! | [`io`] | `.npy` and `.npz` files, with limits |
+//! | [`accelerate`] | networks on the accelerator, layer by layer |
 //! | [`graph`] | networks with convolutions, for the accelerator |
 //! | [`network`], [`workload`] | fully connected networks, products and their data |
 //! | [`scripts`], [`manifest`] | what `generate` writes |
@@ -17,6 +18,7 @@
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 
+pub mod accelerate;
 pub mod area;
 pub mod cli;
 pub mod commands;

@@ -1,5 +1,6 @@
 //! What `simulate`, `cosim`, `explore` and `demo` run: one GEMM or a network with its inputs.
 
+use crate::accelerate;
 use crate::failure::Failure;
 use crate::io::{Array, ArrayFile};
 use crate::network::{self, Bits, Network};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use xnorforge_hdl::ArrayConfig;
 use xnorforge_sim::Encoding;
 use xnorforge_sim::gemm::{Gemm, GemmShape, Operand, Precision};
+use xnorforge_sim::network::Tensor;
 
 /// Inputs of a network when neither a file nor a number is given.
 pub const INPUTS_DEFAULT: usize = 16;
@@ -52,6 +54,21 @@ pub struct DataArgs {
     /// Seed of all that is random
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+}
+
+impl DataArgs {
+    /// The inputs of a network: from a file, or random from the seed.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not fit the network.
+    pub fn tensor(&self, network: &xnorforge_sim::network::Network) -> Result<Tensor, Failure> {
+        let wanted = self.inputs.map(|n| n as usize);
+        let Some(path) = &self.input else {
+            return Ok(accelerate::random_inputs(network, wanted, self.seed));
+        };
+        let array = read_inputs(path, self.input_key.as_deref(), network.input.len())?;
+        accelerate::input_tensor(&array, network, wanted)
+    }
 }
 
 /// Parses the name of an encoding.
@@ -340,7 +357,7 @@ pub fn input_name(file: &ArrayFile, key: Option<&str>, elements: usize) -> Resul
 }
 
 /// Inputs in an array of this shape: the first dimension, if the others make up one input; 1 for a single one.
-fn rows_of(shape: &[usize], elements: usize) -> Option<usize> {
+pub(crate) fn rows_of(shape: &[usize], elements: usize) -> Option<usize> {
     let (first, rest) = shape.split_first()?;
     if *first > 0 && !rest.is_empty() && rest.iter().product::<usize>() == elements {
         return Some(*first);
@@ -413,7 +430,7 @@ pub fn accuracy(layer: &LayerIntegers, labels: &[i64]) -> f64 {
     right as f64 / labels.len() as f64
 }
 
-fn first_largest(row: &[i64]) -> usize {
+pub(crate) fn first_largest(row: &[i64]) -> usize {
     let largest = row.iter().max();
     row.iter()
         .position(|value| Some(value) == largest)

@@ -104,7 +104,7 @@ fn up_to(network: &Network, layer: usize, is_accumulator: bool) -> Network {
 fn odd_integers_of_mixed_precisions() {
     let case = "b_cnn_odd_mixed";
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../testbenches/cases");
-    let network = graph::load(&PathBuf::from(root).join(case).join("model.npz")).unwrap();
+    let network = graph::load(&PathBuf::from(root).join(case).join("model.npz"), None).unwrap();
     let test = open(case, "test.npz");
     let expected = [
         (0, true, "l1_acc"),

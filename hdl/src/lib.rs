@@ -7,6 +7,7 @@
 //! | [`config`] | [`ArrayConfig`], its limits, and [`Design`]: every derived width |
 //! | [`schedule`] | the order of branch pairs and the bounds that widths follow from |
 //! | [`popcount`] | the plan of a popcount |
+//! | [`regmap`] | the registers of the accelerator's AXI4-Lite port, and their texts in every language |
 //! | [`rtl`] | RustHDL signals, constants and registers of run-time widths |
 //! | [`hardware`] | the blocks of the array |
 //! | [`emit`] | the Verilog emitter |
@@ -18,6 +19,7 @@ pub mod config;
 pub mod emit;
 pub mod hardware;
 pub mod popcount;
+pub mod regmap;
 pub mod rtl;
 pub mod schedule;
 pub mod stock;
@@ -25,4 +27,4 @@ pub mod timing;
 
 pub use accelerator::{AcceleratorConfig, AcceleratorDesign};
 pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};
-pub use emit::{EmitError, Package, generate, generate_accelerator};
+pub use emit::{EmitError, Package, generate, generate_accelerator, generate_axi};

@@ -12,7 +12,7 @@
 //! | [`model`] | the cycle-accurate model |
 //! | [`driver`] | drives any simulator through a lowered product, with stalls |
 //! | [`mod@run`] | whole products at the host's speed: the model's results and cycle counts |
-//! | [`accelerator`] | cycle-accurate models of the accelerator's blocks |
+//! | [`accelerator`] | cycle-accurate models of the blocks around the array |
 //! | [`cycles`] | cycles and utilization of a shape as closed formulas |
 //! | [`network`] | networks as data; the reference executor and a fast one |
 //! | [`program`] | networks compiled for the accelerator; a plain interpreter; cycles by layer and cause |

@@ -13,13 +13,15 @@
 //! where the first bracket belongs to the row and the second, with bias and border, to the column.
 
 use crate::cycles::CycleReport;
-use crate::gemm::{Gemm, Operand, Precision};
+use crate::gemm::{BorderClasses, Gemm, Operand, Precision};
 use crate::kernel::{
     ActivationGroup, BLOCK, GROUP, Significances, WeightPair, dispatched, sum_pairs,
 };
 use crate::lower::{LowerError, Plan};
 use crate::packed::{BitPlanes, Padding, StoredForm, TapMask};
 use rayon::prelude::*;
+use std::borrow::Cow;
+use std::ops::Range;
 use xnorforge_hdl::Design;
 
 /// Lanes that the kernel pairs: each word with the next one.
@@ -53,51 +55,69 @@ pub fn run(design: &Design, gemm: &Gemm) -> Result<RunReport, LowerError> {
 
 /// The product alone, by the packed kernel.
 fn multiply(gemm: &Gemm) -> Vec<i64> {
-    let (x, w) = (gemm.activations(), gemm.weights());
-    let border = gemm.classes();
-    let weights = PackedWeights::new(
-        w,
-        x.precision(),
-        gemm.bias(),
-        border.map(|classes| classes.valid.as_slice()),
-    );
-    let masks: Option<Vec<TapMask>> = border.map(|classes| {
+    let x = gemm.activations();
+    let product = Product {
+        rows: x.vectors(),
+        activation: x.precision(),
+        weights: gemm.weights(),
+        bias: gemm.bias(),
+        classes: gemm.classes(),
+    };
+    multiply_rows(&product, |rows| {
+        Cow::Borrowed(&x.values()[rows.start * x.elements()..rows.end * x.elements()])
+    })
+}
+
+/// A product whose rows of activations are made when they are needed.
+pub(crate) struct Product<'a> {
+    /// P.
+    pub rows: usize,
+    /// Encoding and bits of the activations.
+    pub activation: Precision,
+    /// Q vectors of N weights.
+    pub weights: &'a Operand,
+    /// Added to each column.
+    pub bias: Option<&'a [i64]>,
+    /// Border classes of the rows; only with `bipolar` activations.
+    pub classes: Option<&'a BorderClasses>,
+}
+
+/// `P x Q` results, row by row. `panel` gives the activations of some neighbouring rows, N numbers each, all of which
+/// have a code.
+pub(crate) fn multiply_rows<'x>(
+    product: &Product<'_>,
+    panel: impl Fn(Range<usize>) -> Cow<'x, [i32]> + Sync,
+) -> Vec<i64> {
+    let (columns, elements) = (product.weights.vectors(), product.weights.elements());
+    let activation = StoredForm::native(product.activation);
+    let weights = PackedWeights::new(product, &activation);
+    let masks: Option<Vec<TapMask>> = product.classes.map(|classes| {
         let pack = |valid: &Vec<bool>| TapMask::pack(valid, LANES);
         classes.valid.iter().map(pack).collect()
     });
-    let elements = x.elements();
-    let mut results = vec![0; x.vectors() * w.vectors()];
-    let panels = results.par_chunks_mut(PANEL_ROWS * w.vectors()).enumerate();
+    let mut results = vec![0; product.rows * columns];
+    let panels = results.par_chunks_mut(PANEL_ROWS * columns).enumerate();
     panels.for_each(|(index, results)| {
         let first = index * PANEL_ROWS;
-        let last = (first + PANEL_ROWS).min(x.vectors());
-        let values = &x.values()[first * elements..last * elements];
-        let mut classes = vec![0; last - first];
+        let last = (first + PANEL_ROWS).min(product.rows);
+        let values = panel(first..last);
         let mut planes =
-            BitPlanes::pack_values(values, elements, &weights.activation, LANES, Padding::Zeros);
-        if let (Some(masks), Some(border)) = (&masks, border) {
+            BitPlanes::pack_values(&values, elements, &activation, LANES, Padding::Zeros);
+        let mut classes = vec![0; last - first];
+        if let (Some(masks), Some(border)) = (&masks, product.classes) {
             classes.copy_from_slice(&border.of_row[first..last]);
             for (row, class) in classes.iter().enumerate() {
                 planes.clear_invalid(row, &masks[*class as usize]);
             }
         }
-        weights.multiply_panel(&planes, elements, classes, results);
+        let panel = PackedRows::new(&planes, &activation, &weights, elements, classes);
+        multiply_panel(&panel, &weights, results);
     });
     results
 }
 
-/// Rows that [`PackedWeights::multiply_rows`] makes at a time.
-pub(crate) struct RowPanel<'a> {
-    /// The first row.
-    pub first: usize,
-    /// `rows * elements` numbers, row by row.
-    pub values: &'a mut [i32],
-    /// The border class of each row. A tap outside must hold the number of code 0.
-    pub classes: &'a mut [u32],
-}
-
 /// The weights of a product and all terms that belong to its columns.
-pub(crate) struct PackedWeights {
+struct PackedWeights {
     form: StoredForm,
     activation: StoredForm,
     columns: usize,
@@ -110,15 +130,8 @@ pub(crate) struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// Packs weights for activations of a precision, with a bias for each column and, for each border class, which
-    /// taps are inside.
-    pub fn new(
-        w: &Operand,
-        activation: Precision,
-        bias: Option<&[i64]>,
-        classes: Option<&[Vec<bool>]>,
-    ) -> Self {
-        let activation = StoredForm::native(activation);
+    fn new(product: &Product<'_>, activation: &StoredForm) -> Self {
+        let w = product.weights;
         let form = StoredForm::native(w.precision());
         let planes = BitPlanes::pack(w, &form, LANES, Padding::Ones);
         let (words, count) = (planes.chunks(), planes.planes());
@@ -139,51 +152,13 @@ impl PackedWeights {
             }
         }
         PackedWeights {
-            terms: column_terms(w, bias, classes, &activation, &form, &odd),
+            terms: column_terms(product, activation, &form, &odd),
             columns: w.vectors(),
-            activation,
+            activation: activation.clone(),
             form,
             words,
             pairs,
         }
-    }
-
-    /// Multiplies rows that `fill` makes, panel by panel, over the threads of the current rayon pool; `finish` takes
-    /// the first row of each panel and its results.
-    pub fn multiply_rows<T: Send>(
-        &self,
-        elements: usize,
-        outputs: &mut [T],
-        fill: impl Fn(RowPanel<'_>) + Sync,
-        finish: impl Fn(usize, &[i64], &mut [T]) + Sync,
-    ) {
-        let panels = outputs.par_chunks_mut(PANEL_ROWS * self.columns);
-        panels.enumerate().for_each(|(index, outputs)| {
-            let rows = outputs.len() / self.columns;
-            let first = index * PANEL_ROWS;
-            let (mut values, mut classes) = (vec![0; rows * elements], vec![0; rows]);
-            fill(RowPanel {
-                first,
-                values: &mut values,
-                classes: &mut classes,
-            });
-            let form = &self.activation;
-            let planes = BitPlanes::pack_values(&values, elements, form, LANES, Padding::Zeros);
-            let mut results = vec![0; outputs.len()];
-            self.multiply_panel(&planes, elements, classes, &mut results);
-            finish(first, &results, outputs);
-        });
-    }
-
-    fn multiply_panel(
-        &self,
-        planes: &BitPlanes,
-        elements: usize,
-        classes: Vec<u32>,
-        results: &mut [i64],
-    ) {
-        let panel = PackedRows::new(planes, &self.activation, self, elements, classes);
-        multiply_panel(&panel, self, results);
     }
 
     /// The words of one block of columns, plane by plane.
@@ -195,13 +170,12 @@ impl PackedWeights {
 
 /// The bracket of each column, with its bias, for each border class.
 fn column_terms(
-    w: &Operand,
-    bias: Option<&[i64]>,
-    classes: Option<&[Vec<bool>]>,
+    product: &Product<'_>,
     activation: &StoredForm,
     weight: &StoredForm,
     odd: &[i64],
 ) -> Vec<i64> {
+    let w = product.weights;
     let n = w.elements() as i64;
     let (fx, fw) = (activation.total(), weight.total());
     let (zx, zw) = (activation.offset(), weight.offset());
@@ -216,16 +190,17 @@ fn column_terms(
             let taps = values.iter().zip(valid);
             taps.map(|(w, v)| if *v { 0 } else { i64::from(*w) }).sum()
         });
-        let bias = bias.map_or(0, |bias| bias[q]);
+        let bias = product.bias.map_or(0, |bias| bias[q]);
         2 * fx * odd[q] - fx * fw * n
             + zx * stored
             + n * zx * zw
             + ((bias + fx * invalid) << divisor)
     };
     let columns = 0..w.vectors();
-    match classes {
+    match product.classes {
         None => columns.map(|q| term(q, None)).collect(),
         Some(classes) => classes
+            .valid
             .iter()
             .flat_map(|valid| columns.clone().map(|q| term(q, Some(valid))))
             .collect(),

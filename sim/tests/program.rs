@@ -5,7 +5,7 @@ mod common;
 use common::networks::{random_accelerator, random_network, reduced};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_sim::network::{Network, Tensor, fast, reference};
+use xnorforge_sim::network::{Network, Tensor, execute, reference};
 use xnorforge_sim::program::interpreter::Interpreter;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program, ProgramError};
 
@@ -30,9 +30,9 @@ fn random_networks_give_what_the_reference_gives() {
         let images = rng.random_range(1..=3);
         let (network, input) = random_network(&mut rng, &design, images);
         assert_eq!(
-            fast::execute(&network, &input).unwrap(),
+            execute::outputs(&network, &input).unwrap(),
             expected(&network, &input),
-            "fast, seed {seed}: {network:?}"
+            "execute, seed {seed}: {network:?}"
         );
         let program = match Program::compile(&design, images as u32, &network) {
             Ok(program) => program,

@@ -293,6 +293,37 @@ impl AcceleratorDesign {
 }
 
 impl AcceleratorConfig {
+    /// Every field by its name, in the order of the documentation.
+    pub fn fields(&self) -> [(&'static str, u32); 14] {
+        [
+            ("drain_columns", self.drain_columns),
+            ("load_ports", self.load_ports),
+            ("activation_words", self.activation_words),
+            ("residual_words", self.residual_words),
+            ("patch_words", self.patch_words),
+            ("weight_words", self.weight_words),
+            ("constant_words", self.constant_words),
+            ("channel_words", self.channel_words),
+            ("table_words", self.table_words),
+            ("program_words", self.program_words),
+            ("schedule_words", self.schedule_words),
+            ("layers", self.layers),
+            ("threshold_bits", self.threshold_bits),
+            ("stream_bits", self.stream_bits),
+        ]
+    }
+
+    /// The flags of the `xnorforge` command that stand for it; nothing for fields with their default values.
+    pub fn command_flags(&self) -> String {
+        let defaults = AcceleratorConfig::default().fields();
+        self.fields()
+            .iter()
+            .zip(defaults)
+            .filter(|(field, default)| field.1 != default.1)
+            .map(|((name, value), _)| format!(" --{} {value}", name.replace('_', "-")))
+            .collect()
+    }
+
     fn check(&self, rows: u32, columns: u32) -> Result<(), ConfigError> {
         for (field, value, of_field, of) in [
             ("drain_columns", self.drain_columns, "columns", columns),

@@ -30,7 +30,7 @@ pub(crate) use module::{loop_bounds, substitute_block};
 use crate::accelerator::{AcceleratorConfig, AcceleratorDesign};
 use crate::config::{ArrayConfig, Design};
 use crate::hardware::StreamArray;
-use crate::hardware::accelerator::Accelerator;
+use crate::hardware::accelerator::{Accelerator, AxiAccelerator};
 use collect::{Collector, Scope};
 use module::NetKind;
 use rust_hdl_core::block::Block;
@@ -139,6 +139,15 @@ pub fn generate_accelerator(design: &AcceleratorDesign) -> Result<Package, EmitE
     emit(&Accelerator::new(design), &accelerator_header(design))
 }
 
+/// Emits the accelerator of a design behind AXI4-Lite and AXI4-Stream ports.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_axi(design: &AcceleratorDesign) -> Result<Package, EmitError> {
+    check_axi(design)?;
+    emit(&AxiAccelerator::new(design), &accelerator_header(design))
+}
+
 /// Emits any block as the top of a package, each file beginning with `header`.
 ///
 /// # Errors
@@ -206,8 +215,8 @@ pub(crate) fn connect_inputs(top: &mut StreamArray) {
     }
 }
 
-/// As [`check`], with at most 2 x 2 elements for each load port and drained column, and small memories.
-fn check_accelerator(design: &AcceleratorDesign) -> Result<(), EmitError> {
+/// A design with at most 2 x 2 elements for each load port and drained column.
+fn small_accelerator(design: &AcceleratorDesign) -> Result<AcceleratorDesign, EmitError> {
     let (array, c) = (design.design().config(), design.config());
     let few = |count: u32, ports: u32| ports.min(2) * (count / ports).min(2);
     let small = ArrayConfig {
@@ -220,14 +229,58 @@ fn check_accelerator(design: &AcceleratorDesign) -> Result<(), EmitError> {
         },
         ..array.clone()
     };
-    let small = small
+    small
         .validate()
         .and_then(|design| AcceleratorDesign::new(&design))
-        .map_err(|e| EmitError::Check(e.to_string()))?;
-    let mut top = TopWrap::new(Accelerator::new(&small));
+        .map_err(|e| EmitError::Check(e.to_string()))
+}
+
+/// As [`check`], on a small design.
+fn check_accelerator(design: &AcceleratorDesign) -> Result<(), EmitError> {
+    let mut top = TopWrap::new(Accelerator::new(&small_accelerator(design)?));
     connect_accelerator_inputs(&mut top.uut);
     top.connect_all();
     check_all(&top).map_err(|e| EmitError::Check(format!("{e:?}")))
+}
+
+/// As [`check`], on a small design.
+fn check_axi(design: &AcceleratorDesign) -> Result<(), EmitError> {
+    let mut top = TopWrap::new(AxiAccelerator::new(&small_accelerator(design)?));
+    connect_axi_inputs(&mut top.uut);
+    top.connect_all();
+    check_all(&top).map_err(|e| EmitError::Check(format!("{e:?}")))
+}
+
+/// Marks the inputs of the top with AMBA ports as driven from outside.
+fn connect_axi_inputs(top: &mut AxiAccelerator) {
+    use rust_hdl_core::logic::Logic;
+    top.aclk.connect();
+    for net in [
+        &mut top.aresetn,
+        &mut top.s_axil_awvalid,
+        &mut top.s_axil_awaddr,
+        &mut top.s_axil_awprot,
+        &mut top.s_axil_wvalid,
+        &mut top.s_axil_wdata,
+        &mut top.s_axil_wstrb,
+        &mut top.s_axil_bready,
+        &mut top.s_axil_arvalid,
+        &mut top.s_axil_araddr,
+        &mut top.s_axil_arprot,
+        &mut top.s_axil_rready,
+        &mut top.s_axis_program_tvalid,
+        &mut top.s_axis_program_tdata,
+        &mut top.s_axis_program_tlast,
+        &mut top.s_axis_weight_tvalid,
+        &mut top.s_axis_weight_tdata,
+        &mut top.s_axis_weight_tlast,
+        &mut top.s_axis_input_tvalid,
+        &mut top.s_axis_input_tdata,
+        &mut top.s_axis_input_tlast,
+        &mut top.m_axis_result_tready,
+    ] {
+        net.connect();
+    }
 }
 
 /// Marks the core's inputs as driven from outside.

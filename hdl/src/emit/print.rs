@@ -115,13 +115,13 @@ impl Printer<'_, '_> {
     }
 
     fn header(&mut self, name: &str) {
-        let ports: Vec<String> = self
-            .module
+        let is_reg = matches!(self.module.scope.code, Verilog::Custom(_));
+        let module = self.module;
+        let ports: Vec<(String, &Option<String>)> = module
             .nets
             .iter()
             .zip(&self.names)
             .filter_map(|(net, name)| {
-                let is_reg = matches!(self.module.scope.code, Verilog::Custom(_));
                 let direction = match (net.kind, is_reg) {
                     (NetKind::Input, _) => "input  wire",
                     (NetKind::Output, true) => "output reg ",
@@ -133,12 +133,22 @@ impl Printer<'_, '_> {
                 } else {
                     range(net)
                 };
-                Some(format!("    {direction} {range:<9} {name}"))
+                Some((format!("    {direction} {range:<9} {name}"), &net.waiver))
             })
             .collect();
         self.line(&format!("module {name} ("));
-        let list = ports.join(",\n");
-        self.line(&list);
+        for (i, (port, waiver)) in ports.iter().enumerate() {
+            if let Some(reason) = waiver {
+                self.line(&format!(
+                    "    /* verilator lint_off UNUSEDSIGNAL */ // {reason}"
+                ));
+            }
+            let comma = if i + 1 < ports.len() { "," } else { "" };
+            self.line(&format!("{port}{comma}"));
+            if waiver.is_some() {
+                self.line("    /* verilator lint_on UNUSEDSIGNAL */");
+            }
+        }
         self.line(");");
     }
 

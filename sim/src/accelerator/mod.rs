@@ -1,18 +1,24 @@
-//! Cycle-accurate models of the accelerator's blocks (`docs/accelerator.md`), one file per block.
+//! Cycle-accurate models of the accelerator's blocks (`docs/accelerator.md`), one file per block, and of the whole core.
 //!
 //! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
 
+mod axi;
 pub mod backend;
 mod compute;
 mod core;
 mod counters;
 mod driver;
+mod host;
 pub mod load_timing;
 mod model;
 pub mod patches;
 mod ports;
 mod sequencer;
 
+pub use axi::{
+    AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY, ResultHoldModel,
+    ResultTransfer,
+};
 pub use backend::{
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
     BackStall, BackTile, BackTiming,
@@ -21,6 +27,7 @@ pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandCont
 pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
 pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
+pub use host::{program_image, stream_bytes};
 pub use model::AcceleratorModel;
 pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};
 pub use ports::{

@@ -20,7 +20,8 @@
 //! for an accelerator.
 
 mod check;
-pub mod fast;
+pub mod execute;
+pub mod reduced;
 pub mod reference;
 
 use crate::encoder::Encoding;

@@ -2,7 +2,7 @@
 
 use super::timing::{Cause, Cycles, EntryCycles, entry_cycles};
 use super::{Program, ProgramError};
-use crate::network::{Network, Operation, Shape, Tensor, TensorId, fast};
+use crate::network::{Network, Operation, Shape, Tensor, TensorId, execute};
 use serde::Serialize;
 
 /// What a run of a network gives and takes.
@@ -67,7 +67,7 @@ pub fn run(
         .entry(&network.name)
         .ok_or_else(|| ProgramError::NoEntry(network.name.clone()))?;
     let input_beats = entry.input_beats(input)?;
-    let outputs = fast::execute(network, input)?;
+    let outputs = execute::outputs(network, input)?;
     let design = program.design();
     let EntryCycles { layers, other } = entry_cycles(design, entry, network.layers.len());
     let load = program.entry(super::LOAD_WEIGHTS);

@@ -13,58 +13,9 @@
 
 use super::{Entry, Step};
 use serde::Serialize;
+pub use xnorforge_hdl::accelerator::Cause;
 use xnorforge_hdl::accelerator::{Descriptor, Field, Opcode};
 use xnorforge_hdl::{AcceleratorDesign, timing};
-
-/// What the accelerator does in a cycle: the performance counters of a layer, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// The array accepts a beat.
-    Busy,
-    /// Computing waits for a patch.
-    Load,
-    /// The array stands still because the drain does.
-    Drain,
-    /// A descriptor waits for the weight port.
-    Weights,
-    /// The input stream is taken.
-    Input,
-    /// Everything else.
-    Control,
-    /// The pool unit runs.
-    Pool,
-    /// As `Drain`, while the result stream is not ready.
-    Output,
-}
-
-impl Cause {
-    /// Every cause, in the order of the counters.
-    pub const ALL: [Cause; 8] = [
-        Cause::Busy,
-        Cause::Load,
-        Cause::Drain,
-        Cause::Weights,
-        Cause::Input,
-        Cause::Control,
-        Cause::Pool,
-        Cause::Output,
-    ];
-
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Cause::Busy => "busy",
-            Cause::Load => "load",
-            Cause::Drain => "drain",
-            Cause::Weights => "weights",
-            Cause::Input => "input",
-            Cause::Control => "control",
-            Cause::Pool => "pool",
-            Cause::Output => "output",
-        }
-    }
-}
 
 /// Cycles by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -2,6 +2,8 @@
 //! again (`docs/accelerator.md`).
 
 mod accelerator_core;
+mod axi_accelerator;
+mod axi_lite;
 mod back_end;
 mod beat_pipeline;
 mod channel_counter;
@@ -22,6 +24,8 @@ mod plane_maximum;
 mod plane_packer;
 mod pool_unit;
 mod program_port;
+mod register_rom;
+mod result_hold;
 mod result_port;
 mod rounding_shift;
 mod row_memory;
@@ -39,6 +43,8 @@ mod word_memory;
 mod word_planes;
 
 pub use accelerator_core::Accelerator;
+pub use axi_accelerator::AxiAccelerator;
+pub use axi_lite::AxiLite;
 pub use back_end::BackEnd;
 pub use beat_pipeline::BeatPipeline;
 pub use channel_counter::ChannelCounter;
@@ -59,6 +65,8 @@ pub use plane_maximum::PlaneMaximum;
 pub use plane_packer::{PlaneGroup, PlanePacker, PlaneShift};
 pub use pool_unit::PoolUnit;
 pub use program_port::ProgramPort;
+pub use register_rom::RegisterRom;
+pub use result_hold::ResultHold;
 pub use result_port::{ResultLane, ResultPort};
 pub use rounding_shift::{RoundingShift, ShiftStep};
 pub use row_memory::RowMemory;

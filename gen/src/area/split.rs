@@ -1,0 +1,146 @@
+//! What a whole design takes, module by module: the hierarchy is kept, so that a change of one module shows in one
+//! row.
+
+use super::{Area, AreaError, Verilog, synthesize_with};
+use crate::tools::Found;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use xnorforge_hdl::{Package, Target};
+
+/// One module of a design.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleArea {
+    /// Its name.
+    pub name: String,
+    /// How often it stands in the design.
+    pub instances: u64,
+    /// Whether it belongs to the grid of processing elements.
+    pub in_array: bool,
+    /// What one instance takes, without the modules below it.
+    pub area: Area,
+}
+
+/// The share of a design that is not the grid of processing elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The target.
+    pub target: Target,
+    /// Every module, in the order of the package.
+    pub modules: Vec<ModuleArea>,
+}
+
+impl Split {
+    /// LUTs of the modules that `choose` picks, all instances.
+    pub fn luts(&self, choose: impl Fn(&ModuleArea) -> bool) -> u64 {
+        let chosen = self.modules.iter().filter(|module| choose(module));
+        chosen.map(|m| m.instances * m.area.luts).sum()
+    }
+
+    /// LUTs outside of the grid divided by all LUTs. Distributed memories are not LUTs of logic and not counted.
+    pub fn share_around(&self) -> f64 {
+        self.luts(|m| !m.in_array) as f64 / self.luts(|_| true) as f64
+    }
+}
+
+/// Yosys commands that keep the hierarchy and may use multiplier blocks.
+fn synthesis(target: Target, top: &str) -> String {
+    match target {
+        Target::Xilinx => {
+            format!("synth_xilinx -family xc7 -noiopad -noclkbuf -nowidelut -nosrl -top {top}")
+        }
+        Target::Ecp5 => format!("synth_ecp5 -noflatten -nowidelut -top {top}"),
+        Target::Ice40 => format!("synth_ice40 -noflatten -top {top}"),
+        Target::Generic | Target::Asic => format!("synth -top {top}"),
+    }
+}
+
+/// Synthesizes a package with its hierarchy. `array` is the module that is the grid of processing elements.
+///
+/// # Errors
+/// As [`super::measure`].
+pub fn split(
+    yosys: &Found,
+    package: &Package,
+    array: &str,
+    target: Target,
+) -> Result<Split, AreaError> {
+    let verilog = Verilog::from_package(package.clone());
+    let mut netlist = synthesize_with(yosys, &verilog, &synthesis(target, &verilog.top))?;
+    let below = descendants(package, array);
+    let modules = package.modules.iter().filter_map(|module| {
+        let netlist = netlist.modules.remove(&module.name)?;
+        Some(ModuleArea {
+            in_array: below.contains(&module.name.as_str()),
+            name: module.name.clone(),
+            instances: module.instances,
+            area: Area::of_module(target, &netlist),
+        })
+    });
+    Ok(Split {
+        target,
+        modules: modules.collect(),
+    })
+}
+
+/// `root` and every module below it, by the instances in their texts.
+fn descendants<'p>(package: &'p Package, root: &str) -> Vec<&'p str> {
+    let texts: BTreeMap<&str, &str> = package
+        .files
+        .iter()
+        .map(|file| (file.name.trim_end_matches(".v"), file.text.as_str()))
+        .collect();
+    let mut found: Vec<&str> = texts.keys().copied().filter(|name| *name == root).collect();
+    let mut next = 0;
+    while let Some(text) = found.get(next).and_then(|name| texts.get(name)) {
+        for line in text.lines() {
+            let first = line.split_whitespace().next().unwrap_or_default();
+            if let Some((name, _)) = texts.get_key_value(first)
+                && !found.contains(name)
+            {
+                found.push(name);
+            }
+        }
+        next += 1;
+    }
+    found
+}
+
+/// The split as Markdown: modules outside of the grid, the grid in one row, the sum.
+pub fn table(split: &Split) -> String {
+    let mut text = String::from(
+        "| module | instances | LUTs each | LUTs | FF | block RAM | DSP |\n|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    let mut row = |name: &str, instances: u64, each: String, chosen: &[&ModuleArea]| {
+        let sum = |count: fn(&Area) -> u64| -> u64 {
+            chosen.iter().map(|m| m.instances * count(&m.area)).sum()
+        };
+        let _ = writeln!(
+            text,
+            "| {name} | {instances} | {each} | {} | {} | {} | {} |",
+            sum(|a| a.luts),
+            sum(|a| a.ff),
+            sum(|a| a.bram),
+            sum(|a| a.dsp)
+        );
+    };
+    let (array, around): (Vec<&ModuleArea>, Vec<&ModuleArea>) =
+        split.modules.iter().partition(|m| m.in_array);
+    for module in &around {
+        row(
+            &format!("`{}`", module.name),
+            module.instances,
+            module.area.luts.to_string(),
+            &[*module],
+        );
+    }
+    row("the grid of processing elements", 1, "-".into(), &array);
+    let all: Vec<&ModuleArea> = split.modules.iter().collect();
+    row("**everything**", 1, "-".into(), &all);
+    let _ = writeln!(
+        text,
+        "\nOutside of the grid: {} LUTs, {:.1} % of all.",
+        split.luts(|m| !m.in_array),
+        100.0 * split.share_around()
+    );
+    text
+}

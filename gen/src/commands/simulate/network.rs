@@ -1,0 +1,138 @@
+//! `simulate --model`: a whole network on the accelerator.
+
+use super::{Args, SCHEMA, SCHEMA_VERSION, print_accuracy, print_checks, require_accuracy};
+use crate::accelerate::{self, Compiled, LayerReport, Report, Total};
+use crate::engine::{self, Check, Mode};
+use crate::failure::Failure;
+use crate::graph;
+use crate::io::ArrayFile;
+use crate::manifest::{GENERATOR, Generator, json_bytes};
+use crate::output;
+use crate::terminal::Terminal;
+use crate::workload;
+use serde::Serialize;
+use std::path::Path;
+use xnorforge_hdl::ArrayConfig;
+use xnorforge_sim::network::reference::Trace;
+use xnorforge_sim::network::{Operation, Output, Tensor};
+
+#[derive(Serialize)]
+struct Json<'a> {
+    schema: &'static str,
+    schema_version: u32,
+    generator: Generator,
+    configuration: &'a ArrayConfig,
+    configuration_sha256: String,
+    mode: Mode,
+    inputs: usize,
+    seed: u64,
+    operations_per_binary_operation_pair: u32,
+    input: &'a LayerReport,
+    layers: Vec<Layer<'a>>,
+    total: &'a Total,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<&'a [Check]>,
+}
+
+#[derive(Serialize)]
+struct Layer<'a> {
+    #[serde(flatten)]
+    report: &'a LayerReport,
+    /// One list for each input, in the order channel, line, pixel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accumulators: Option<Vec<Vec<i64>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codes: Option<Vec<Vec<i64>>>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong input; integers or an accuracy that are not as asked.
+pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure> {
+    let design = args.config.accelerator_design()?;
+    let network = graph::load(model, args.work.bits)?;
+    let inputs = args.data.tensor(&network)?;
+    let labels = args.labels.as_deref();
+    let labels = labels
+        .map(|path| workload::read_labels(path, inputs.images))
+        .transpose()?;
+    let expected = args.expected.as_deref().map(ArrayFile::open).transpose()?;
+    let compiled = Compiled::new(&design, network, inputs.images, args.batch)?;
+    let trace = accelerate::execute(&compiled.network, &inputs)?;
+    let report = Report::new(&compiled, inputs.images);
+    let checks = expected
+        .map(|file| accelerate::check_expected(&file, &compiled.network, &trace))
+        .transpose()?;
+    let accuracy =
+        labels.and_then(|labels| accelerate::accuracy(&compiled.network, &trace, &labels));
+
+    accelerate::print_layers(terminal, &report);
+    terminal.line("");
+    accelerate::print_causes(terminal, &report);
+    if let Some(accuracy) = accuracy {
+        print_accuracy(terminal, accuracy, inputs.images);
+    }
+    print_checks(terminal, checks.as_deref().unwrap_or_default());
+    if let Some(path) = &args.json {
+        let config = design.design().config();
+        let json = Json {
+            schema: SCHEMA,
+            schema_version: SCHEMA_VERSION,
+            generator: GENERATOR,
+            configuration: config,
+            configuration_sha256: config.accelerator_hash(),
+            mode: Mode::Run,
+            inputs: inputs.images,
+            seed: args.data.seed,
+            operations_per_binary_operation_pair: 2,
+            input: &report.input,
+            layers: layers(&compiled, &report, &trace, args.dump),
+            total: &report.total,
+            accuracy,
+            checks: checks.as_deref(),
+        };
+        output::write_file(path, &json_bytes(&json))?;
+    }
+    engine::require_equal(checks.as_deref().unwrap_or_default(), "--expected")?;
+    require_accuracy(accuracy, args.accuracy_min)
+}
+
+fn layers<'a>(
+    compiled: &Compiled,
+    report: &'a Report,
+    trace: &Trace,
+    dump: bool,
+) -> Vec<Layer<'a>> {
+    let layers = compiled.network.layers.iter().zip(&report.layers);
+    layers
+        .enumerate()
+        .map(|(index, (layer, report))| {
+            let has_codes = matches!(
+                (&layer.operation, &layer.output),
+                (Operation::MaxPool(_), _) | (_, Output::Codes(_))
+            );
+            Layer {
+                report,
+                accumulators: dump.then(|| planes(&trace.accumulators[index])),
+                codes: (dump && has_codes).then(|| planes(&trace.outputs[index])),
+            }
+        })
+        .collect()
+}
+
+/// The numbers of each image in the order channel, line, pixel, as model files have them.
+fn planes(tensor: &Tensor) -> Vec<Vec<i64>> {
+    let channels = tensor.shape.channels as usize;
+    tensor
+        .values
+        .chunks_exact(tensor.shape.len())
+        .map(|image| {
+            (0..channels)
+                .flat_map(|channel| image.iter().skip(channel).step_by(channels).copied())
+                .collect()
+        })
+        .collect()
+}
