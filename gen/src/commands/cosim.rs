@@ -1,5 +1,6 @@
 //! `xnorforge cosim`: the model and the Verilated RTL in lockstep, and both against the reference encoder.
 
+use super::generate::Interface;
 use crate::config::{ConfigArgs, read_text};
 use crate::engine::{self, Check};
 use crate::failure::Failure;
@@ -74,7 +75,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let loaded = Work::load(&args.work, design.config())?.with_data(&args.data)?;
     let files = match &args.rtl {
         Some(folder) => read_rtl(folder)?,
-        None => verilog_files(&super::generate::emit(&design)?),
+        None => verilog_files(&super::generate::emit(&design, Interface::Array)?),
     };
     let rig = Rig::new(&design, files)?;
     terminal.note("building the Verilated RTL (it is kept in the cache folder)");
