@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use xnorforge_hdl::accelerator::{Cause, Descriptor, Field, Opcode};
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::reference::Trace;
@@ -31,8 +32,8 @@ const IMAGES_MAX: u32 = 256;
 pub struct Compiled {
     /// The network.
     pub network: Network,
-    /// The program.
-    pub program: Program,
+    /// The program; several networks may share one.
+    pub program: Arc<Program>,
     /// Images of one run.
     pub images: u32,
 }
@@ -48,15 +49,31 @@ impl Compiled {
         inputs: usize,
         images: Option<u32>,
     ) -> Result<Self, Failure> {
+        let mut all = Self::all(design, vec![network], inputs, images)?;
+        Ok(all.remove(0))
+    }
+
+    /// Compiles several networks into one program, an entry for each.
+    ///
+    /// # Errors
+    /// As [`Compiled::new`].
+    pub fn all(
+        design: &AcceleratorDesign,
+        networks: Vec<Network>,
+        inputs: usize,
+        images: Option<u32>,
+    ) -> Result<Vec<Self>, Failure> {
         let (program, images) = match images {
-            Some(images) => (compile(design, images, &network)?, images),
-            None => most_images(design, inputs, &network)?,
+            Some(images) => (compile(design, images, &networks)?, images),
+            None => most_images(design, inputs, &networks)?,
         };
-        Ok(Compiled {
+        let program = Arc::new(program);
+        let compiled = networks.into_iter().map(|network| Compiled {
             network,
-            program,
+            program: program.clone(),
             images,
-        })
+        });
+        Ok(compiled.collect())
     }
 
     /// The network's entry.
@@ -88,21 +105,27 @@ impl Compiled {
     }
 }
 
-fn compile(design: &AcceleratorDesign, images: u32, network: &Network) -> Result<Program, Failure> {
-    Program::compile(design, images, network).map_err(Failure::input)
+fn compile(
+    design: &AcceleratorDesign,
+    images: u32,
+    networks: &[Network],
+) -> Result<Program, Failure> {
+    let networks: Vec<&Network> = networks.iter().collect();
+    Program::compile_all(design, images, &networks).map_err(Failure::input)
 }
 
 /// The largest number of images that fits, found by bisection: a larger batch never needs less memory.
 fn most_images(
     design: &AcceleratorDesign,
     inputs: usize,
-    network: &Network,
+    networks: &[Network],
 ) -> Result<(Program, u32), Failure> {
-    let mut best = (compile(design, 1, network)?, 1);
+    let mut best = (compile(design, 1, networks)?, 1);
+    let networks: Vec<&Network> = networks.iter().collect();
     let mut too_many = u32::try_from(inputs).unwrap_or(IMAGES_MAX).min(IMAGES_MAX) + 1;
     while best.1 + 1 < too_many {
         let middle = best.1.midpoint(too_many);
-        match Program::compile(design, middle, network) {
+        match Program::compile_all(design, middle, &networks) {
             Ok(program) => best = (program, middle),
             Err(ProgramError::Memory { .. } | ProgramError::Field { .. }) => too_many = middle,
             Err(other) => return Err(Failure::input(other)),

@@ -3,7 +3,7 @@
 use crate::accelerate::Compiled;
 use crate::failure::Failure;
 use std::path::Path;
-use xnorforge_hdl::{AcceleratorDesign, Package};
+use xnorforge_hdl::Package;
 use xnorforge_sim::accelerator::{
     AcceleratorModel, Core, CoreDriver, CoreError, CoreInputs, CoreLockstep, CoreOutputs,
     StreamStalls, reset,
@@ -26,30 +26,48 @@ pub struct Ran {
     pub outputs: Vec<Tensor>,
     /// Cycles of all runs, without loading the program and resident weights.
     pub cycles: u64,
-    /// Cycles of loading resident weights.
+    /// Cycles of loading resident weights, once for all networks of a program.
     pub weight_load_cycles: u64,
-    /// The core's performance counters, those of loading weights included.
-    pub counters: Vec<[u32; 8]>,
 }
 
-/// Loads a program into a core and runs it on all inputs. The core must have been reset if it is two in lockstep.
+/// Loads a program into a core and runs networks of it, one after the other, on all inputs. The core must have been reset
+/// if it is two in lockstep.
 ///
 /// # Errors
 /// As [`CoreDriver::run`].
 pub fn drive(
     core: &mut dyn Core,
-    compiled: &Compiled,
+    networks: &[Compiled],
     inputs: &Tensor,
     stalls: &StreamStalls,
-) -> Result<Ran, CoreError> {
+) -> Result<Vec<Ran>, CoreError> {
+    let Some(Compiled { program, .. }) = networks.first() else {
+        return Ok(Vec::new());
+    };
     let mut driver = CoreDriver::new(core, stalls, HANG_LIMIT)?;
-    driver.load(&compiled.program)?;
-    let mut weight_load_cycles = 0;
-    if let Some(entry) = compiled.program.entry(LOAD_WEIGHTS) {
-        weight_load_cycles = driver.run(entry, &[])?.cycles;
-    }
+    driver.load(program)?;
+    let weight_load_cycles = match program.entry(LOAD_WEIGHTS) {
+        Some(entry) => driver.run(entry, &[])?.cycles,
+        None => 0,
+    };
+    let ran = networks.iter().map(|compiled| {
+        let (outputs, cycles) = run_entry(&mut driver, compiled, inputs)?;
+        Ok(Ran {
+            outputs,
+            cycles,
+            weight_load_cycles,
+        })
+    });
+    ran.collect()
+}
+
+fn run_entry(
+    driver: &mut CoreDriver<'_>,
+    compiled: &Compiled,
+    inputs: &Tensor,
+) -> Result<(Vec<Tensor>, u64), CoreError> {
     let runs = compiled.runs(inputs.images) as usize;
-    let (mut outputs, mut cycles): (Vec<Tensor>, u64) = (Vec::new(), 0);
+    let (mut outputs, mut cycles) = (Vec::new(), 0);
     // A start takes at most 65,535 runs.
     for first in (0..runs).step_by(1 << 15) {
         let batches: Vec<Tensor> = (first..runs.min(first + (1 << 15)))
@@ -66,12 +84,7 @@ pub fn drive(
         output.images = inputs.images;
         output.values.truncate(inputs.images * output.shape.len());
     }
-    Ok(Ran {
-        outputs,
-        cycles,
-        weight_load_cycles,
-        counters: driver.counters(compiled.program.design())?,
-    })
+    Ok((outputs, cycles))
 }
 
 fn append(outputs: &mut Vec<Tensor>, tensors: Vec<Tensor>) {
@@ -89,16 +102,19 @@ fn append(outputs: &mut Vec<Tensor>, tensors: Vec<Tensor>) {
 ///
 /// # Errors
 /// A model that hangs or reports an error: a bug.
-pub fn step(compiled: &Compiled, inputs: &Tensor) -> Result<Ran, Failure> {
-    let mut model = AcceleratorModel::new(compiled.program.design());
-    drive(&mut model, compiled, inputs, &StreamStalls::NONE).map_err(failure)
+///
+/// # Panics
+/// If there is no network.
+pub fn step(networks: &[Compiled], inputs: &Tensor) -> Result<Vec<Ran>, Failure> {
+    let mut model = AcceleratorModel::new(networks[0].program.design());
+    drive(&mut model, networks, inputs, &StreamStalls::NONE).map_err(failure)
 }
 
 /// How a run in lockstep ended.
 #[derive(Debug)]
 pub enum Ending {
     /// All results came, and model and RTL agreed in every cycle.
-    Done(Ran),
+    Done(Vec<Ran>),
     /// So many cycles were stepped as asked for, without a difference.
     CyclesReached,
     /// They differ.
@@ -145,19 +161,22 @@ impl CoreRig {
         VerilatedAccelerator::new(&self.verilator, &self.package, &options)
     }
 
-    /// Runs a network on both.
+    /// Runs networks of one program on both, one after the other.
     ///
     /// # Errors
     /// A failing tool, a hang, an error that the core reports.
+    ///
+    /// # Panics
+    /// If there is no network.
     pub fn run(
         &self,
-        compiled: &Compiled,
+        networks: &[Compiled],
         inputs: &Tensor,
         stalls: &StreamStalls,
         cycles_max: Option<u64>,
     ) -> Result<Ending, Failure> {
         let rtl = self.rtl(stalls.seed, None).map_err(rtl_failure)?;
-        lockstep(rtl, compiled, inputs, stalls, cycles_max).map_err(failure)
+        lockstep(rtl, networks, inputs, stalls, cycles_max).map_err(failure)
     }
 
     /// Repeats a run that diverged and writes a waveform of the cycles before the divergence.
@@ -166,7 +185,7 @@ impl CoreRig {
     /// A failing tool, or a run that cannot be repeated.
     pub fn write_wave(
         &self,
-        compiled: &Compiled,
+        networks: &[Compiled],
         inputs: &Tensor,
         stalls: &StreamStalls,
         divergence: &Divergence,
@@ -174,7 +193,7 @@ impl CoreRig {
     ) -> Result<TraceWindow, Failure> {
         divergence_waveform(divergence, CYCLES_BEFORE_DEFAULT, path, |window| {
             let rtl = self.rtl(stalls.seed, Some(window))?;
-            Ok::<_, RepeatError>(match lockstep(rtl, compiled, inputs, stalls, None)? {
+            Ok::<_, RepeatError>(match lockstep(rtl, networks, inputs, stalls, None)? {
                 Ending::Diverged(divergence) => Some(divergence),
                 Ending::Done(_) | Ending::CyclesReached => None,
             })
@@ -194,13 +213,12 @@ enum RepeatError {
 
 fn lockstep(
     mut rtl: VerilatedAccelerator,
-    compiled: &Compiled,
+    networks: &[Compiled],
     inputs: &Tensor,
     stalls: &StreamStalls,
     cycles_max: Option<u64>,
 ) -> Result<Ending, CoreError> {
-    let design: &AcceleratorDesign = compiled.program.design();
-    let mut model = AcceleratorModel::new(design);
+    let mut model = AcceleratorModel::new(networks[0].program.design());
     reset(&mut model)?;
     reset(&mut rtl)?;
     let mut pair = Bounded {
@@ -208,7 +226,7 @@ fn lockstep(
         cycles_max: cycles_max.unwrap_or(u64::MAX),
         reached: false,
     };
-    match drive(&mut pair, compiled, inputs, stalls) {
+    match drive(&mut pair, networks, inputs, stalls) {
         Ok(ran) => Ok(Ending::Done(ran)),
         Err(_) if pair.reached => Ok(Ending::CyclesReached),
         Err(CoreError::Simulator(SimulatorError::Divergence(divergence))) => {

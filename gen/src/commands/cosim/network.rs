@@ -23,7 +23,7 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
     let design = args.config.accelerator_design()?;
     let network = graph::load(model, args.work.bits)?;
     let inputs = args.data.tensor(&network)?;
-    let compiled = Compiled::new(&design, network, inputs.images, args.batch)?;
+    let compiled = [Compiled::new(&design, network, inputs.images, args.batch)?];
     let rig = CoreRig::new(package(&design, args.rtl.as_deref())?)?;
     terminal.note("building the Verilated RTL (it is kept in the cache folder)");
     rig.build()?;
@@ -50,7 +50,7 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
             });
             Err(diverged(args, &design, &divergence, wave))
         }
-        Ending::Done(ran) => report(terminal, &compiled, &inputs, &ran),
+        Ending::Done(ran) => report(terminal, &compiled[0], &inputs, &ran[0]),
     }
 }
 

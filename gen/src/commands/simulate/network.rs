@@ -117,7 +117,7 @@ fn check_step(
     trace: &Trace,
     report: &Report,
 ) -> Result<(), Failure> {
-    let ran = core_rig::step(compiled, inputs)?;
+    let ran = &core_rig::step(std::slice::from_ref(compiled), inputs)?[0];
     let bug = "please report this as a bug with the configuration and the model";
     if ran.outputs != trace.of_network(&compiled.network, inputs) {
         return Err(Failure::Check(format!(
