@@ -10,6 +10,7 @@ use std::time::Instant;
 use xnorforge_hdl::accelerator::AcceleratorConfig;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::{execute, reference};
+use xnorforge_sim::program::timing::entry_cycles;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program, ProgramError, run};
 
 #[test]
@@ -72,6 +73,10 @@ fn a_large_array_takes_images_of_224_pixels() {
     let start = Instant::now();
     let report = run(&program, &network, &input).unwrap();
     println!("run in {:?}: {} cycles", start.elapsed(), report.cycles);
+    let start = Instant::now();
+    let cycles = entry_cycles(program.design(), entry, network.layers.len());
+    println!("timing alone in {:?}", start.elapsed());
+    assert_eq!(cycles.total(), report.cycles);
     for layer in &report.layers {
         println!(
             "{:4} {:8} cycles, bound by {:6}, utilization {:.3}",
