@@ -54,7 +54,7 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = ArrayConfig::preset("default")?.validate()?;
     output::check_folder(&args.out, args.force)?;
-    let (rtl, files) = generate::build(&design, 100.0)?;
+    let (rtl, files) = generate::build(&design, generate::Interface::Array, 100.0)?;
     output::write_folder(&args.out, &files, args.force)?;
     let demo = Demo::load(design, args.inputs as usize)?;
 
