@@ -5,6 +5,7 @@
 mod axi;
 pub mod backend;
 mod compute;
+pub mod compute_timing;
 mod core;
 mod counters;
 mod driver;
