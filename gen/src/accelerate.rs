@@ -165,7 +165,7 @@ pub fn input_tensor(
         let why = encoding
             .encode(bits, values[index])
             .expect_err("a value that is not contained has no code");
-        return Err(array.value_error(index, &why.to_string()).into());
+        return Err(array.value_error(index, format!("{why}")).into());
     }
     let mut tensor = Tensor::zeros(images, network.input);
     let (height, width, channels) = (height as usize, width as usize, channels as usize);
