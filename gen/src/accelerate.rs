@@ -214,7 +214,7 @@ pub struct LayerReport {
     pub busy: f64,
     /// Share of the array's binary operation pairs in these cycles that the layer needs, 0 to 1.
     pub utilization: f64,
-    /// What most cycles went to.
+    /// What holds the array back: the cause of most cycles without a beat, if they are a tenth of all; else `compute`.
     pub bound: &'static str,
     /// Multiply-accumulates.
     pub macs: u128,
@@ -337,6 +337,7 @@ impl Report {
                 let causes = Cause::ALL.map(|cause| (cause, runs * cycles.of(cause)));
                 let spent = Spent {
                     causes: causes.into(),
+                    bound: cycles.bound(),
                     bytes: bytes.times(runs),
                 };
                 match index.checked_sub(1) {
@@ -453,6 +454,7 @@ fn step_bytes(design: &AcceleratorDesign, descriptor: &Descriptor) -> Bytes {
 /// What all runs of a layer take.
 struct Spent {
     causes: BTreeMap<Cause, u64>,
+    bound: Cause,
     bytes: Bytes,
 }
 
@@ -545,7 +547,7 @@ impl Context<'_> {
             cycles,
             busy: share(busy.into(), cycles.into()),
             utilization: share(pairs, available),
-            bound: bound(&spent.causes),
+            bound: bound(spent.bound),
             macs,
             binary_operation_pairs: pairs,
             operations: 2 * pairs,
@@ -567,12 +569,11 @@ fn kind_of(layer: &Layer, output: Shape) -> &'static str {
     }
 }
 
-/// What most cycles went to, in the words of a report.
-fn bound(causes: &BTreeMap<Cause, u64>) -> &'static str {
-    let most = causes.iter().rev().max_by_key(|(_, cycles)| **cycles);
-    match most {
-        Some((Cause::Busy, _)) | None => "compute",
-        Some((cause, _)) => cause.name(),
+/// What holds the array back, in the words of a report.
+fn bound(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Busy => "compute",
+        cause => cause.name(),
     }
 }
 

@@ -10,6 +10,8 @@ use std::time::Instant;
 use xnorforge_hdl::accelerator::AcceleratorConfig;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::{execute, reference};
+use xnorforge_sim::program::run::LayerReport;
+use xnorforge_sim::program::timing::Cause;
 use xnorforge_sim::program::timing::entry_cycles;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program, ProgramError, run};
 
@@ -87,6 +89,17 @@ fn a_large_array_takes_images_of_224_pixels() {
         );
     }
     assert_eq!(report.outputs[0].values.len(), 1000);
+    // Layers that are bound by computing and large enough to forget filling and emptying keep the array busy.
+    let busy =
+        |layer: &LayerReport| layer.cycles.of(Cause::Busy) as f64 / layer.cycles.total() as f64;
+    let bound = |layer: &&LayerReport| layer.bound == Cause::Busy && layer.cycles.total() > 7000;
+    let stages = report.layers[2..].iter().filter(bound);
+    let shares: Vec<f64> = stages.map(busy).collect();
+    println!("busy: {shares:.3?}");
+    assert!(
+        shares.len() >= 4 && shares.iter().all(|share| *share > 0.95),
+        "{shares:?}"
+    );
     let macs: u64 = report.layers.iter().map(|layer| layer.macs).sum();
     assert!((1_800_000_000..1_830_000_000).contains(&macs), "{macs}");
     // Taking a weight beat in each cycle is all that loading does, but for the fetch of WEIGHTS before and the END after it.
