@@ -17,8 +17,8 @@ use xnorforge_hdl::accelerator::{Cause, Descriptor, Field, Opcode};
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::reference::Trace;
 use xnorforge_sim::network::{
-    Layer, Network, Operation, Output, Shape, Tensor, TensorId, TensorType, execute,
-    number_of_step, steps,
+    Layer, Network, NetworkError, Operation, Output, Rescale, Shape, Tensor, TensorId, TensorType,
+    execute, number_of_step, steps,
 };
 use xnorforge_sim::program::timing;
 use xnorforge_sim::program::{Entry, LOAD_WEIGHTS, Program, ProgramError};
@@ -484,40 +484,18 @@ impl Context<'_> {
     }
 
     fn layer(&self, index: usize, spent: Spent) -> LayerReport {
-        let layer = &self.network.layers[index];
-        let output = self.types[index].shape;
-        let pixels = self.inputs * u64::from(output.height) * u64::from(output.width);
-        let window = layer.operation.window();
-        let taps = u64::from(window.kernel.0) * u64::from(window.kernel.1);
-        let (kind, elements, weight) = match &layer.operation {
-            Operation::Convolution(convolution) => (
-                kind_of(layer, output),
-                convolution.weights.elements() as u64,
-                Some(convolution.weights.precision()),
-            ),
-            Operation::SumPool(_) => ("average pool", taps, None),
-            Operation::MaxPool(_) => ("max-pool", taps, None),
-        };
+        let summary = Summary::new(self.network, self.types, index);
+        let mut shape = summary.shape;
+        shape[0] *= self.inputs;
+        let [height, width, channels] = summary.output;
         self.report(
-            &layer.name,
-            kind,
-            [pixels, elements, output.channels.into()],
-            output,
-            (self.read_precision(layer), weight),
+            &summary.layer.name,
+            summary.kind,
+            shape,
+            Shape::new(height, width, channels),
+            (summary.activation, summary.weight),
             spent,
         )
-    }
-
-    fn read_precision(&self, layer: &Layer) -> Precision {
-        let stored = match layer.input.tensor {
-            TensorId::Input => Some(self.network.precision),
-            TensorId::Layer(index) => self.types[index].precision,
-        };
-        let stored = stored.expect("a checked network reads numbers only");
-        Precision {
-            bits: layer.input.bits.unwrap_or(stored.bits),
-            ..stored
-        }
     }
 
     fn report(
@@ -555,6 +533,75 @@ impl Context<'_> {
             causes: spent.causes,
         }
     }
+}
+
+/// What a layer is, for one input.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a> {
+    /// The layer.
+    pub layer: &'a Layer,
+    /// What it computes, in a word.
+    pub kind: &'static str,
+    /// As [`LayerReport::shape`].
+    pub shape: [u64; 3],
+    /// Height, width and channels of its output.
+    pub output: [u32; 3],
+    /// Encoding and bits of the activations, as they are read.
+    pub activation: Precision,
+    /// Encoding and bits of the weights; none for pools.
+    pub weight: Option<Precision>,
+}
+
+impl<'a> Summary<'a> {
+    fn new(network: &'a Network, types: &[TensorType], index: usize) -> Self {
+        let layer = &network.layers[index];
+        let output = types[index].shape;
+        let window = layer.operation.window();
+        let taps = u64::from(window.kernel.0) * u64::from(window.kernel.1);
+        let (kind, elements, weight) = match &layer.operation {
+            Operation::Convolution(convolution) => (
+                kind_of(layer, output),
+                convolution.weights.elements() as u64,
+                Some(convolution.weights.precision()),
+            ),
+            Operation::SumPool(_) => ("average pool", taps, None),
+            Operation::MaxPool(_) => ("max-pool", taps, None),
+        };
+        let stored = match layer.input.tensor {
+            TensorId::Input => Some(network.precision),
+            TensorId::Layer(index) => types[index].precision,
+        };
+        let stored = stored.expect("a checked network reads numbers only");
+        let pixels = u64::from(output.height) * u64::from(output.width);
+        Summary {
+            layer,
+            kind,
+            shape: [pixels, elements, output.channels.into()],
+            output: [output.height, output.width, output.channels],
+            activation: Precision {
+                bits: layer.input.bits.unwrap_or(stored.bits),
+                ..stored
+            },
+            weight,
+        }
+    }
+
+    /// Multiply-accumulates of one input.
+    pub fn macs(&self) -> u128 {
+        self.shape.iter().map(|size| u128::from(*size)).product()
+    }
+}
+
+/// What every layer of a network is.
+///
+/// # Errors
+/// A network that is not legal.
+pub fn summaries(network: &Network) -> Result<Vec<Summary<'_>>, NetworkError> {
+    let types = network.check()?;
+    let layers = 0..network.layers.len();
+    Ok(layers
+        .map(|index| Summary::new(network, &types, index))
+        .collect())
 }
 
 fn kind_of(layer: &Layer, output: Shape) -> &'static str {
@@ -729,7 +776,6 @@ fn stored_names<'t>(layer: &Layer, trace: &'t Trace, index: usize) -> Vec<(Strin
 
 /// Bytes of a layer's packed parameters: weight bits, thresholds, addends and biases in 32 bits each, multipliers in 16.
 pub fn parameter_bytes(layer: &Layer) -> u64 {
-    use xnorforge_sim::network::Rescale;
     let Operation::Convolution(convolution) = &layer.operation else {
         return 0;
     };
@@ -746,4 +792,12 @@ pub fn parameter_bytes(layer: &Layer) -> u64 {
         },
     };
     (bits(&convolution.weights) + bias + rule).div_ceil(8)
+}
+
+/// Bytes of a layer's weights as float32.
+pub fn float_bytes(layer: &Layer) -> u64 {
+    match &layer.operation {
+        Operation::Convolution(convolution) => 4 * convolution.weights.values().len() as u64,
+        Operation::SumPool(_) | Operation::MaxPool(_) => 0,
+    }
 }
