@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 use xnorforge_hdl::emit::{ModuleInfo, Port};
-use xnorforge_hdl::{ArrayConfig, Design, Package, timing};
+use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, Package, timing};
 
 /// Name of the manifest in a generated folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -31,7 +31,7 @@ pub struct Manifest<'a> {
     /// What was generated: `array`, `stream` or `axi`.
     pub interface: &'static str,
     /// Every field of the configuration.
-    pub configuration: &'a ArrayConfig,
+    pub configuration: ArrayConfig,
     /// [`ArrayConfig::hash`], or [`ArrayConfig::accelerator_hash`] of an accelerator.
     pub configuration_sha256: String,
     /// Clock frequency of the constraints in MHz.
@@ -124,7 +124,14 @@ impl<'a> Manifest<'a> {
             generator: GENERATOR,
             command: regenerate_command(config, interface, clock_mhz),
             interface: interface.name(),
-            configuration: config,
+            configuration: match interface {
+                // The array does not depend on the sizes around it.
+                Interface::Array => ArrayConfig {
+                    accelerator: AcceleratorConfig::default(),
+                    ..config.clone()
+                },
+                Interface::Stream | Interface::Axi => config.clone(),
+            },
             configuration_sha256: match interface {
                 Interface::Array => config.hash(),
                 Interface::Stream | Interface::Axi => config.accelerator_hash(),
