@@ -104,7 +104,7 @@ impl Counters {
             counter_address: Net::new(address),
             counter_value: Net::new(32),
             counts: WordMemory::new(COUNTERS * d.config().layers, 32),
-            window: WordMemory::new(COUNTERS * d.config().layers, 32),
+            window: WordMemory::keeping(COUNTERS * d.config().layers, 32),
             place: EnabledRegister::new(address),
             counted: ResetRegister::new(1),
             clearing: ResetRegister::new(1),

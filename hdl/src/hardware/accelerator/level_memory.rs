@@ -60,7 +60,8 @@ impl LevelMemory {
             address = format!("{{{address}, found[{} +: {level}]}}", level * levels);
         }
         format!(
-            "    reg  [{}:0] memory_{level} [0:{}];
+            "    (* no_rw_check *)
+    reg  [{}:0] memory_{level} [0:{}];
     wire [{}:0] address_{level} = {address};
     wire unused_{level} = &{{1'b0, found[{} +: {}]}};
 
