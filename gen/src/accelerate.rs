@@ -12,12 +12,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use xnorforge_hdl::accelerator::{Cause, Descriptor, Field, Opcode};
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::reference::Trace;
 use xnorforge_sim::network::{
-    Layer, Network, Operation, Output, Shape, Tensor, TensorId, TensorType, execute,
-    number_of_step, steps,
+    Layer, Network, NetworkError, Operation, Output, Rescale, Shape, Tensor, TensorId, TensorType,
+    execute, number_of_step, steps,
 };
 use xnorforge_sim::program::timing;
 use xnorforge_sim::program::{Entry, LOAD_WEIGHTS, Program, ProgramError};
@@ -31,8 +32,8 @@ const IMAGES_MAX: u32 = 256;
 pub struct Compiled {
     /// The network.
     pub network: Network,
-    /// The program.
-    pub program: Program,
+    /// The program; several networks may share one.
+    pub program: Arc<Program>,
     /// Images of one run.
     pub images: u32,
 }
@@ -48,15 +49,31 @@ impl Compiled {
         inputs: usize,
         images: Option<u32>,
     ) -> Result<Self, Failure> {
+        let mut all = Self::all(design, vec![network], inputs, images)?;
+        Ok(all.remove(0))
+    }
+
+    /// Compiles several networks into one program, an entry for each.
+    ///
+    /// # Errors
+    /// As [`Compiled::new`].
+    pub fn all(
+        design: &AcceleratorDesign,
+        networks: Vec<Network>,
+        inputs: usize,
+        images: Option<u32>,
+    ) -> Result<Vec<Self>, Failure> {
         let (program, images) = match images {
-            Some(images) => (compile(design, images, &network)?, images),
-            None => most_images(design, inputs, &network)?,
+            Some(images) => (compile(design, images, &networks)?, images),
+            None => most_images(design, inputs, &networks)?,
         };
-        Ok(Compiled {
+        let program = Arc::new(program);
+        let compiled = networks.into_iter().map(|network| Compiled {
             network,
-            program,
+            program: program.clone(),
             images,
-        })
+        });
+        Ok(compiled.collect())
     }
 
     /// The network's entry.
@@ -88,21 +105,27 @@ impl Compiled {
     }
 }
 
-fn compile(design: &AcceleratorDesign, images: u32, network: &Network) -> Result<Program, Failure> {
-    Program::compile(design, images, network).map_err(Failure::input)
+fn compile(
+    design: &AcceleratorDesign,
+    images: u32,
+    networks: &[Network],
+) -> Result<Program, Failure> {
+    let networks: Vec<&Network> = networks.iter().collect();
+    Program::compile_all(design, images, &networks).map_err(Failure::input)
 }
 
 /// The largest number of images that fits, found by bisection: a larger batch never needs less memory.
 fn most_images(
     design: &AcceleratorDesign,
     inputs: usize,
-    network: &Network,
+    networks: &[Network],
 ) -> Result<(Program, u32), Failure> {
-    let mut best = (compile(design, 1, network)?, 1);
+    let mut best = (compile(design, 1, networks)?, 1);
+    let networks: Vec<&Network> = networks.iter().collect();
     let mut too_many = u32::try_from(inputs).unwrap_or(IMAGES_MAX).min(IMAGES_MAX) + 1;
     while best.1 + 1 < too_many {
         let middle = best.1.midpoint(too_many);
-        match Program::compile(design, middle, network) {
+        match Program::compile_all(design, middle, &networks) {
             Ok(program) => best = (program, middle),
             Err(ProgramError::Memory { .. } | ProgramError::Field { .. }) => too_many = middle,
             Err(other) => return Err(Failure::input(other)),
@@ -142,7 +165,7 @@ pub fn input_tensor(
         let why = encoding
             .encode(bits, values[index])
             .expect_err("a value that is not contained has no code");
-        return Err(array.value_error(index, &why.to_string()).into());
+        return Err(array.value_error(index, format!("{why}")).into());
     }
     let mut tensor = Tensor::zeros(images, network.input);
     let (height, width, channels) = (height as usize, width as usize, channels as usize);
@@ -191,7 +214,7 @@ pub struct LayerReport {
     pub busy: f64,
     /// Share of the array's binary operation pairs in these cycles that the layer needs, 0 to 1.
     pub utilization: f64,
-    /// What most cycles went to.
+    /// What holds the array back: the cause of most cycles without a beat, if they are a tenth of all; else `compute`.
     pub bound: &'static str,
     /// Multiply-accumulates.
     pub macs: u128,
@@ -314,6 +337,7 @@ impl Report {
                 let causes = Cause::ALL.map(|cause| (cause, runs * cycles.of(cause)));
                 let spent = Spent {
                     causes: causes.into(),
+                    bound: cycles.bound(),
                     bytes: bytes.times(runs),
                 };
                 match index.checked_sub(1) {
@@ -430,6 +454,7 @@ fn step_bytes(design: &AcceleratorDesign, descriptor: &Descriptor) -> Bytes {
 /// What all runs of a layer take.
 struct Spent {
     causes: BTreeMap<Cause, u64>,
+    bound: Cause,
     bytes: Bytes,
 }
 
@@ -459,40 +484,18 @@ impl Context<'_> {
     }
 
     fn layer(&self, index: usize, spent: Spent) -> LayerReport {
-        let layer = &self.network.layers[index];
-        let output = self.types[index].shape;
-        let pixels = self.inputs * u64::from(output.height) * u64::from(output.width);
-        let window = layer.operation.window();
-        let taps = u64::from(window.kernel.0) * u64::from(window.kernel.1);
-        let (kind, elements, weight) = match &layer.operation {
-            Operation::Convolution(convolution) => (
-                kind_of(layer, output),
-                convolution.weights.elements() as u64,
-                Some(convolution.weights.precision()),
-            ),
-            Operation::SumPool(_) => ("average pool", taps, None),
-            Operation::MaxPool(_) => ("max-pool", taps, None),
-        };
+        let summary = Summary::new(self.network, self.types, index);
+        let mut shape = summary.shape;
+        shape[0] *= self.inputs;
+        let [height, width, channels] = summary.output;
         self.report(
-            &layer.name,
-            kind,
-            [pixels, elements, output.channels.into()],
-            output,
-            (self.read_precision(layer), weight),
+            &summary.layer.name,
+            summary.kind,
+            shape,
+            Shape::new(height, width, channels),
+            (summary.activation, summary.weight),
             spent,
         )
-    }
-
-    fn read_precision(&self, layer: &Layer) -> Precision {
-        let stored = match layer.input.tensor {
-            TensorId::Input => Some(self.network.precision),
-            TensorId::Layer(index) => self.types[index].precision,
-        };
-        let stored = stored.expect("a checked network reads numbers only");
-        Precision {
-            bits: layer.input.bits.unwrap_or(stored.bits),
-            ..stored
-        }
     }
 
     fn report(
@@ -522,7 +525,7 @@ impl Context<'_> {
             cycles,
             busy: share(busy.into(), cycles.into()),
             utilization: share(pairs, available),
-            bound: bound(&spent.causes),
+            bound: bound(spent.bound),
             macs,
             binary_operation_pairs: pairs,
             operations: 2 * pairs,
@@ -530,6 +533,75 @@ impl Context<'_> {
             causes: spent.causes,
         }
     }
+}
+
+/// What a layer is, for one input.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a> {
+    /// The layer.
+    pub layer: &'a Layer,
+    /// What it computes, in a word.
+    pub kind: &'static str,
+    /// As [`LayerReport::shape`].
+    pub shape: [u64; 3],
+    /// Height, width and channels of its output.
+    pub output: [u32; 3],
+    /// Encoding and bits of the activations, as they are read.
+    pub activation: Precision,
+    /// Encoding and bits of the weights; none for pools.
+    pub weight: Option<Precision>,
+}
+
+impl<'a> Summary<'a> {
+    fn new(network: &'a Network, types: &[TensorType], index: usize) -> Self {
+        let layer = &network.layers[index];
+        let output = types[index].shape;
+        let window = layer.operation.window();
+        let taps = u64::from(window.kernel.0) * u64::from(window.kernel.1);
+        let (kind, elements, weight) = match &layer.operation {
+            Operation::Convolution(convolution) => (
+                kind_of(layer, output),
+                convolution.weights.elements() as u64,
+                Some(convolution.weights.precision()),
+            ),
+            Operation::SumPool(_) => ("average pool", taps, None),
+            Operation::MaxPool(_) => ("max-pool", taps, None),
+        };
+        let stored = match layer.input.tensor {
+            TensorId::Input => Some(network.precision),
+            TensorId::Layer(index) => types[index].precision,
+        };
+        let stored = stored.expect("a checked network reads numbers only");
+        let pixels = u64::from(output.height) * u64::from(output.width);
+        Summary {
+            layer,
+            kind,
+            shape: [pixels, elements, output.channels.into()],
+            output: [output.height, output.width, output.channels],
+            activation: Precision {
+                bits: layer.input.bits.unwrap_or(stored.bits),
+                ..stored
+            },
+            weight,
+        }
+    }
+
+    /// Multiply-accumulates of one input.
+    pub fn macs(&self) -> u128 {
+        self.shape.iter().map(|size| u128::from(*size)).product()
+    }
+}
+
+/// What every layer of a network is.
+///
+/// # Errors
+/// A network that is not legal.
+pub fn summaries(network: &Network) -> Result<Vec<Summary<'_>>, NetworkError> {
+    let types = network.check()?;
+    let layers = 0..network.layers.len();
+    Ok(layers
+        .map(|index| Summary::new(network, &types, index))
+        .collect())
 }
 
 fn kind_of(layer: &Layer, output: Shape) -> &'static str {
@@ -544,12 +616,11 @@ fn kind_of(layer: &Layer, output: Shape) -> &'static str {
     }
 }
 
-/// What most cycles went to, in the words of a report.
-fn bound(causes: &BTreeMap<Cause, u64>) -> &'static str {
-    let most = causes.iter().rev().max_by_key(|(_, cycles)| **cycles);
-    match most {
-        Some((Cause::Busy, _)) | None => "compute",
-        Some((cause, _)) => cause.name(),
+/// What holds the array back, in the words of a report.
+fn bound(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Busy => "compute",
+        cause => cause.name(),
     }
 }
 
@@ -705,7 +776,6 @@ fn stored_names<'t>(layer: &Layer, trace: &'t Trace, index: usize) -> Vec<(Strin
 
 /// Bytes of a layer's packed parameters: weight bits, thresholds, addends and biases in 32 bits each, multipliers in 16.
 pub fn parameter_bytes(layer: &Layer) -> u64 {
-    use xnorforge_sim::network::Rescale;
     let Operation::Convolution(convolution) = &layer.operation else {
         return 0;
     };
@@ -722,4 +792,12 @@ pub fn parameter_bytes(layer: &Layer) -> u64 {
         },
     };
     (bits(&convolution.weights) + bias + rule).div_ceil(8)
+}
+
+/// Bytes of a layer's weights as float32.
+pub fn float_bytes(layer: &Layer) -> u64 {
+    match &layer.operation {
+        Operation::Convolution(convolution) => 4 * convolution.weights.values().len() as u64,
+        Operation::SumPool(_) | Operation::MaxPool(_) => 0,
+    }
 }

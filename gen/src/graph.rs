@@ -21,8 +21,9 @@ use xnorforge_sim::{Encoding, Precision};
 /// What is read of a `meta.json`.
 #[derive(Debug, Deserialize)]
 struct Meta {
+    #[serde(default = "odd_integers")]
     encoding: String,
-    input: MetaInput,
+    input: Option<MetaInput>,
     layers: Vec<MetaLayer>,
 }
 
@@ -34,6 +35,7 @@ struct MetaInput {
 
 #[derive(Debug, Deserialize)]
 struct MetaLayer {
+    #[serde(default = "linear")]
     kind: String,
     weight_bits: u32,
     act_in_bits: u32,
@@ -48,6 +50,14 @@ struct MetaLayer {
     pad_is_true_zero: bool,
     #[serde(default)]
     maxpool_after: u32,
+}
+
+fn odd_integers() -> String {
+    "odd integer".to_owned()
+}
+
+fn linear() -> String {
+    "linear".to_owned()
 }
 
 fn one() -> u32 {
@@ -111,7 +121,9 @@ pub fn from_file(
 }
 
 fn override_bits(meta: &mut Meta, bits: Bits) {
-    meta.input.bits = bits.activation;
+    if let Some(input) = &mut meta.input {
+        input.bits = bits.activation;
+    }
     for layer in &mut meta.layers {
         layer.act_in_bits = bits.activation;
         layer.weight_bits = bits.weight;
@@ -121,15 +133,8 @@ fn override_bits(meta: &mut Meta, bits: Bits) {
 
 /// What a `meta.json` would say of fully connected layers.
 fn fully_connected(file: &ArrayFile, bits: Bits) -> Result<Meta, Failure> {
-    let codes = file.read("l1.weight_codes")?;
-    let &[_, inputs] = codes.shape.as_slice() else {
-        return Err(Failure::input(format!(
-            "`{}` holds convolutions but has no meta.json beside it that gives their strides and padding; add one (testbenches/cases has examples)",
-            file.name()
-        )));
-    };
     let layer = || MetaLayer {
-        kind: "linear".to_owned(),
+        kind: linear(),
         weight_bits: bits.weight,
         act_in_bits: bits.activation,
         out_bits: None,
@@ -140,11 +145,8 @@ fn fully_connected(file: &ArrayFile, bits: Bits) -> Result<Meta, Failure> {
         maxpool_after: 0,
     };
     Ok(Meta {
-        encoding: "odd integer".to_owned(),
-        input: MetaInput {
-            shape: vec![u32::try_from(inputs).unwrap_or(u32::MAX)],
-            bits: bits.activation,
-        },
+        encoding: odd_integers(),
+        input: None,
         layers: (0..layer_count(file)?).map(|_| layer()).collect(),
     })
 }
@@ -206,20 +208,11 @@ impl Loader<'_> {
                 self.file.name()
             )));
         }
-        let (channels, height, width) = match *self.meta.input.shape.as_slice() {
-            [channels, height, width] => (channels, height, width),
-            [features] => (features, 1, 1),
-            _ => {
-                return Err(self.failure(format!(
-                    "input.shape is {:?}; give [channels, height, width] or [features]",
-                    self.meta.input.shape
-                )));
-            }
-        };
+        let (shape, bits) = self.input()?;
         let mut network = Network {
             name: self.file.name().to_owned(),
-            input: Shape::new(height, width, channels),
-            precision: self.precision("input.bits", self.meta.input.bits)?,
+            input: shape,
+            precision: self.precision("input.bits", bits)?,
             layers: Vec::new(),
             outputs: vec![TensorId::Input],
         };
@@ -229,6 +222,33 @@ impl Loader<'_> {
         network.outputs = vec![TensorId::Layer(network.layers.len() - 1)];
         self.check(&network)?;
         Ok(network)
+    }
+
+    /// Shape and bits of the input: those described, or those that a fully connected first layer takes.
+    fn input(&self) -> Result<(Shape, u32), Failure> {
+        if let Some(input) = &self.meta.input {
+            return match *input.shape.as_slice() {
+                [channels, height, width] => Ok((Shape::new(height, width, channels), input.bits)),
+                [features] => Ok((Shape::new(1, 1, features), input.bits)),
+                _ => Err(self.failure(format!(
+                    "input.shape is {:?}; give [channels, height, width] or [features]",
+                    input.shape
+                ))),
+            };
+        }
+        let codes = self.file.read("l1.weight_codes")?;
+        match *codes.shape.as_slice() {
+            [_, inputs] => {
+                let features = u32::try_from(inputs).unwrap_or(u32::MAX);
+                Ok((Shape::new(1, 1, features), self.meta.layers[0].act_in_bits))
+            }
+            [_, _, _, _] => Err(self.failure(
+                "`l1` is a convolution, but nothing says how large the input is; give a meta.json with input.shape = [channels, height, width] (testbenches/cases has examples)",
+            )),
+            _ => Err(codes
+                .shape_error("[outputs, inputs] or [outputs, inputs, kernel height, kernel width]")
+                .into()),
+        }
     }
 
     fn check(&self, network: &Network) -> Result<Vec<Shape>, Failure> {

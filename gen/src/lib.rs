@@ -8,6 +8,7 @@
 //! | [`failure`] | how a command fails, and its exit code |
 //! | [`io`] | `.npy` and `.npz` files, with limits |
 //! | [`accelerate`] | networks on the accelerator, layer by layer |
+//! | [`core_rig`] | the accelerator's core cycle by cycle, model and RTL |
 //! | [`graph`] | networks with convolutions, for the accelerator |
 //! | [`network`], [`workload`] | fully connected networks, products and their data |
 //! | [`scripts`], [`manifest`] | what `generate` writes |
@@ -23,6 +24,7 @@ pub mod area;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod core_rig;
 pub mod engine;
 pub mod failure;
 pub mod graph;

@@ -1,11 +1,12 @@
 //! `manifest.json`: what `generate` wrote, for which configuration, and the command that writes it again.
 
+use crate::commands::generate::Interface;
 use crate::output::{Files, sha256};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 use xnorforge_hdl::emit::{ModuleInfo, Port};
-use xnorforge_hdl::{ArrayConfig, Design, Package, timing};
+use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, Package, timing};
 
 /// Name of the manifest in a generated folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -27,9 +28,11 @@ pub struct Manifest<'a> {
     pub generator: Generator,
     /// The command that writes the same folder.
     pub command: String,
+    /// What was generated: `array`, `stream` or `axi`.
+    pub interface: &'static str,
     /// Every field of the configuration.
-    pub configuration: &'a ArrayConfig,
-    /// [`ArrayConfig::hash`].
+    pub configuration: ArrayConfig,
+    /// [`ArrayConfig::hash`], or [`ArrayConfig::accelerator_hash`] of an accelerator.
     pub configuration_sha256: String,
     /// Clock frequency of the constraints in MHz.
     pub clock_mhz: f64,
@@ -100,7 +103,13 @@ pub struct FileEntry {
 
 impl<'a> Manifest<'a> {
     /// The manifest of `files`, generated for `design`.
-    pub fn new(design: &'a Design, rtl: &'a Package, clock_mhz: f64, files: &Files) -> Self {
+    pub fn new(
+        design: &'a Design,
+        interface: Interface,
+        rtl: &'a Package,
+        clock_mhz: f64,
+        files: &Files,
+    ) -> Self {
         let config = design.config();
         let product = [
             config.rows,
@@ -113,9 +122,20 @@ impl<'a> Manifest<'a> {
             schema: SCHEMA,
             schema_version: SCHEMA_VERSION,
             generator: GENERATOR,
-            command: regenerate_command(config, clock_mhz),
-            configuration: config,
-            configuration_sha256: config.hash(),
+            command: regenerate_command(config, interface, clock_mhz),
+            interface: interface.name(),
+            configuration: match interface {
+                // The array does not depend on the sizes around it.
+                Interface::Array => ArrayConfig {
+                    accelerator: AcceleratorConfig::default(),
+                    ..config.clone()
+                },
+                Interface::Stream | Interface::Axi => config.clone(),
+            },
+            configuration_sha256: match interface {
+                Interface::Array => config.hash(),
+                Interface::Stream | Interface::Axi => config.accelerator_hash(),
+            },
             clock_mhz,
             top: &rtl.top,
             modules: &rtl.modules,
@@ -153,9 +173,17 @@ pub fn json_bytes(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// The command that generates the same folder again.
-pub fn regenerate_command(config: &ArrayConfig, clock_mhz: f64) -> String {
+pub fn regenerate_command(config: &ArrayConfig, interface: Interface, clock_mhz: f64) -> String {
+    let accelerator = match interface {
+        Interface::Array => String::new(),
+        Interface::Stream | Interface::Axi => format!(
+            "{} --interface {}",
+            config.accelerator.command_flags(),
+            interface.name()
+        ),
+    };
     format!(
-        "xnorforge generate {} --clock-mhz {clock_mhz} --out DIR",
+        "xnorforge generate {}{accelerator} --clock-mhz {clock_mhz} --out DIR",
         config.command_flags()
     )
 }

@@ -119,6 +119,7 @@ fn placeholders(rtl: &Package, clock_mhz: f64) -> Vec<(&'static str, String)> {
         .collect();
     vec![
         ("top", rtl.top.clone()),
+        ("clock", clock_port(rtl).to_owned()),
         ("clock_mhz", clock_mhz.to_string()),
         ("clock_period_ns", format!("{period_ns:.3}")),
         ("half_period_ns", format!("{:.3}", period_ns / 2.0)),
@@ -131,6 +132,14 @@ fn placeholders(rtl: &Package, clock_mhz: f64) -> Vec<(&'static str, String)> {
             format!("{} {}", GENERATOR.name, GENERATOR.version),
         ),
     ]
+}
+
+/// The clock's port: `aclk` behind AXI, as the AMBA specifications name it.
+fn clock_port(rtl: &Package) -> &str {
+    match rtl.ports.iter().any(|port| port.name == "aclk") {
+        true => "aclk",
+        false => "clock",
+    }
 }
 
 fn fill(template: &str, values: &[(&str, String)]) -> String {

@@ -1,23 +1,29 @@
-//! Real networks with stored integers of every layer: the reference executor, and the compiled program by the
-//! interpreter, give the same.
+//! Real networks with stored integers of every layer: the reference executor, the packed kernels, and the compiled program
+//! on the interpreter, on the cycle-accurate model (all 200 images) and on the Verilated RTL in lockstep with it give the
+//! same. Verilator and g++ must be installed.
 //!
 //! Images: UCI Optical Recognition of Handwritten Digits (Alpaydin & Kaynak), CC BY 4.0; see the cases' READMEs.
 
 use std::path::PathBuf;
+use xnorforge::accelerate::{Compiled, Report};
+use xnorforge::core_rig::{self, CoreRig, Ending};
 use xnorforge::graph;
 use xnorforge::io::ArrayFile;
 use xnorforge_hdl::accelerator::AcceleratorConfig;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
+use xnorforge_sim::accelerator::StreamStalls;
 use xnorforge_sim::network::{
     Convolution, Layer, Network, Operation, Output, Pad, Place, Read, Requantize, Rescale,
-    Residual, Rounding, Shape, Tensor, TensorId, Window, reference,
+    Residual, Rounding, Shape, Tensor, TensorId, Window, execute, reference,
 };
 use xnorforge_sim::program::Program;
 use xnorforge_sim::program::interpreter::Interpreter;
 use xnorforge_sim::{Encoding, Operand, Precision};
 
-/// Images that the interpreter runs; the reference runs all 200.
+/// Images that the interpreter runs; reference and model run all 200.
 const INTERPRETED: usize = 3;
+/// Images that the RTL runs.
+const VERILATED: usize = 5;
 
 struct Case {
     network: Network,
@@ -69,6 +75,9 @@ fn check(case: &Case) {
         };
         assert_eq!(found, expected, "reference, layer {layer}");
     }
+    let fast = execute::execute(&case.network, &case.input).unwrap();
+    assert_eq!(fast, trace, "packed kernels");
+    check_core(case);
     let input = first(&case.input, INTERPRETED);
     for branches in [(1, 1), (2, 3)] {
         let design = design(branches.0, branches.1);
@@ -85,6 +94,30 @@ fn check(case: &Case) {
                 "interpreter, layer {layer}, {branches:?}"
             );
         }
+    }
+}
+
+/// Every stored layer by the model, and by model and RTL in lockstep. One RTL runs all of the programs.
+fn check_core(case: &Case) {
+    let design = design(1, 1);
+    let rig = CoreRig::new(xnorforge_hdl::generate_accelerator(&design).unwrap()).unwrap();
+    for (layer, is_accumulator, expected) in &case.expected {
+        let network = up_to(&case.network, *layer, *is_accumulator);
+        let images = case.input.images;
+        let compiled = [Compiled::new(&design, network, images, None).unwrap()];
+        let ran = core_rig::step(&compiled, &case.input).unwrap();
+        assert_eq!(ran[0].outputs, [expected.clone()], "model, layer {layer}");
+        let cycles = Report::new(&compiled[0], images).total.cycles;
+        assert_eq!(ran[0].cycles, cycles, "closed formula, layer {layer}");
+        let input = first(&case.input, VERILATED);
+        let ending = rig
+            .run(&compiled, &input, &StreamStalls::NONE, None)
+            .unwrap();
+        let Ending::Done(ran) = ending else {
+            panic!("layer {layer}: {ending:?}");
+        };
+        let expected = first(expected, VERILATED);
+        assert_eq!(ran[0].outputs, [expected], "RTL, layer {layer}");
     }
 }
 

@@ -70,6 +70,46 @@ fn the_regenerate_command_gives_the_same_folder() {
 }
 
 #[test]
+fn generate_writes_the_accelerator_with_and_without_axi() {
+    let folder = Folder::new();
+    for (interface, top) in [
+        ("stream", "xnf_accelerator"),
+        ("axi", "xnf_axi_accelerator"),
+    ] {
+        folder.succeed(&format!(
+            "generate --config tiny --interface {interface} --weight-words 64 --out {interface}"
+        ));
+        let manifest = json(&folder, &format!("{interface}/manifest.json"));
+        assert_eq!(manifest["interface"], interface);
+        assert_eq!(manifest["configuration"]["accelerator"]["weight_words"], 64);
+        assert!(manifest["top"].as_str().unwrap().starts_with(top));
+        let command = manifest["command"].as_str().unwrap();
+        let again = command.strip_prefix("xnorforge ").unwrap();
+        folder.succeed(&again.replace("DIR", "again --force"));
+        assert_eq!(
+            folder.read(&format!("{interface}/manifest.json")),
+            folder.read("again/manifest.json")
+        );
+    }
+    let sdc = folder.read("axi/constraints/xnf_axi_accelerator_r2_c3_l5.sdc");
+    assert!(sdc.contains("[get_ports aclk]"), "{sdc}");
+    assert!(folder.path("axi/registers/xnorforge_registers.h").exists());
+}
+
+#[test]
+fn cosim_runs_a_convolutional_network_under_stalls() {
+    let folder = Folder::new();
+    let case = CASE.replace("a_mlp_odd_w2a2", "b_cnn_odd_mixed");
+    let output = folder.succeed(&format!(
+        "cosim --config default --model {case}/model.npz --input {case}/test.npz --inputs 5 --batch 2 --stall 0.3 --seed 3"
+    ));
+    assert!(
+        output.contains("50 results equal to the reference executor's"),
+        "{output}"
+    );
+}
+
+#[test]
 fn generate_replaces_its_own_folder_and_force_one_that_was_changed() {
     let folder = Folder::new();
     folder.succeed("generate --config tiny --out a");
@@ -148,17 +188,16 @@ fn every_encoding_runs_in_both_modes() {
 #[test]
 fn simulate_writes_a_waveform_of_every_cycle() {
     let folder = Folder::new();
-    let weights = [1, -1, 1, 1, -1, 1, 1, 1, 1, 1, -1, -1, -1, 1, -1];
-    folder.write(
-        "model.npz",
-        npz(&[("l1.weight_codes", npy_i8(&[3, 5], &weights))]),
-    );
     folder.write("x.npy", npy_i8(&[2, 5], &[1, 1, 1, 1, 1, -1, 1, -1, 1, -1]));
-    folder.succeed(
-        "simulate --config tiny --model model.npz --bits 1x1 --input x.npy --step --wave one.vcd --json one.json --dump",
+    let command = "simulate --config tiny --gemm 2x5x3 --bits 1x1 --input x.npy";
+    folder.succeed(&format!(
+        "{command} --step --wave one.vcd --json one.json --dump"
+    ));
+    folder.succeed(&format!("{command} --json run.json --dump"));
+    assert_eq!(
+        json(&folder, "one.json")["layers"],
+        json(&folder, "run.json")["layers"]
     );
-    let accumulators = &json(&folder, "one.json")["layers"][0]["accumulators"];
-    assert_eq!(*accumulators, serde_json::json!([[1, 5, -3], [-1, -1, 3]]));
     let wave = folder.read("one.vcd");
     let cycles = json(&folder, "one.json")["total"]["cycles"]
         .as_u64()

@@ -1,4 +1,4 @@
-//! The accelerator's control blocks: their Verilog is clean under every tool, at every edge of the sizes.
+//! The accelerator's core and its control blocks: their Verilog is clean under every tool, at every edge of the sizes.
 
 use rust_hdl_core::block::Block;
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::process::Command;
 use xnorforge_hdl::accelerator::{AcceleratorConfig, AcceleratorDesign};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::{
-    ComputeEngine, Counters, DescriptorRegisters, InputPort, ProgramPort, Sequencer, WeightPort,
+    Accelerator, ComputeEngine, Counters, DescriptorRegisters, InputPort, ProgramPort, Sequencer,
+    WeightPort,
 };
 use xnorforge_hdl::{ArrayConfig, Package};
 
@@ -66,6 +67,7 @@ fn designs() -> Vec<AcceleratorDesign> {
 
 fn blocks(design: &AcceleratorDesign) -> Vec<Box<dyn Block>> {
     vec![
+        Box::new(Accelerator::new(design)),
         Box::new(ComputeEngine::new(design)),
         Box::new(Counters::new(design)),
         Box::new(DescriptorRegisters::new(design)),

@@ -9,11 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 use xnorforge_hdl::{AcceleratorDesign, generate_accelerator};
 use xnorforge_sim::accelerator::{
-    AcceleratorModel, Core, CoreDriver, CoreInputs, CoreLockstep, StreamStalls,
+    AcceleratorModel, Core, CoreDriver, CoreLockstep, StreamStalls, reset,
 };
 use xnorforge_sim::network::reference;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program};
-use xnorforge_sim::verilator::{Toolchain, VerilatedAccelerator, Verilator};
+use xnorforge_sim::verilator::{ArrayOptions, Toolchain, VerilatedAccelerator, Verilator};
 
 /// Cycles without a handshake after which a core hangs.
 const HANG_LIMIT: u64 = 300_000;
@@ -36,28 +36,14 @@ fn core(kind: Kind, design: &AcceleratorDesign, seed: u64) -> Box<dyn Core> {
         return Box::new(model);
     }
     let package = generate_accelerator(design).unwrap();
-    let mut rtl = VerilatedAccelerator::new(&verilator(), &package, seed as u32).unwrap();
-    // Before a reset and a clear of the counters, registers and counters hold anything.
-    let mut model = model;
-    let ready = |core: &mut dyn Core| {
-        let step = |core: &mut dyn Core, reset, counter_clear| {
-            core.step(&CoreInputs {
-                reset,
-                counter_clear,
-                ..CoreInputs::default()
-            })
-            .map(|outputs| outputs.counter_clearing)
-            .unwrap()
-        };
-        step(core, true, false);
-        step(core, false, true);
-        while step(core, false, false) {}
-        for _ in 0..3 {
-            step(core, false, false);
-        }
+    let options = ArrayOptions {
+        seed: seed as u32,
+        trace: None,
     };
-    ready(&mut model);
-    ready(&mut rtl);
+    let mut rtl = VerilatedAccelerator::new(&verilator(), &package, &options).unwrap();
+    let mut model = model;
+    reset(&mut model).unwrap();
+    reset(&mut rtl).unwrap();
     Box::new(CoreLockstep::new(model, rtl))
 }
 

@@ -4,6 +4,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rust_hdl_core::block::Block;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use xnorforge_hdl::accelerator::{AcceleratorConfig, AcceleratorDesign, Descriptor, Field, Opcode};
@@ -78,6 +79,8 @@ fn designs() -> Vec<Arc<AcceleratorDesign>> {
 /// A Verilated block.
 struct Rtl {
     model: VerilatedModel,
+    /// Number and words of each port.
+    ports: HashMap<String, (usize, usize)>,
 }
 
 impl Rtl {
@@ -95,38 +98,45 @@ impl Rtl {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
         let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
         let library = verilator.model(&source, Tracing::Off).unwrap();
-        Rtl {
-            model: library.start(seed).unwrap(),
-        }
+        let model = library.start(seed).unwrap();
+        let ports = (0..).zip(model.ports());
+        let ports = ports
+            .map(|(number, port)| {
+                let words = port.width.div_ceil(64) as usize;
+                (port.name.clone(), (number, words))
+            })
+            .collect();
+        Rtl { model, ports }
+    }
+
+    fn place(&self, name: &str) -> (usize, usize) {
+        let place = self.ports.get(name);
+        *place.unwrap_or_else(|| panic!("port {name}"))
     }
 
     fn set_wide(&mut self, name: &str, value: &[u64]) {
-        let port = self
-            .model
-            .port(name)
-            .unwrap_or_else(|| panic!("port {name}"));
-        let words = self.model.ports()[port].width.div_ceil(64) as usize;
+        let (port, words) = self.place(name);
         let mut padded = value.to_vec();
         padded.resize(words, 0);
         self.model.set(port, &padded);
     }
 
     fn set(&mut self, name: &str, value: impl Into<u64>) {
-        self.set_wide(name, &[value.into()]);
+        let (port, _) = self.place(name);
+        self.model.set(port, &[value.into()]);
     }
 
     fn get_wide(&self, name: &str) -> Vec<u64> {
-        let port = self
-            .model
-            .port(name)
-            .unwrap_or_else(|| panic!("port {name}"));
-        let mut value = vec![0; self.model.ports()[port].width.div_ceil(64) as usize];
+        let (port, words) = self.place(name);
+        let mut value = vec![0; words];
         self.model.get(port, &mut value);
         value
     }
 
     fn get(&self, name: &str) -> u64 {
-        self.get_wide(name)[0]
+        let mut value = [0];
+        self.model.get(self.place(name).0, &mut value);
+        value[0]
     }
 
     fn settle(&mut self) {
@@ -824,7 +834,7 @@ impl SequencerBench {
         }
         for field in Field::ALL {
             // The sequencer's own `runs` is no field.
-            if *field != Field::Runs && self.rtl.model.port(field.name()).is_some() {
+            if *field != Field::Runs && self.rtl.ports.contains_key(field.name()) {
                 self.rtl.set(field.name(), self.registers.get(field.name()));
             }
         }
@@ -853,8 +863,8 @@ impl SequencerBench {
         rtl.expect("state_input", outputs.state_input, at);
         rtl.expect("state_weights", outputs.state_weights, at);
         if outputs.go.is_some() {
-            let registers = &self.registers.model;
-            let kept = |field: &&Field| registers.port(field.name()).is_some();
+            let ports = &self.registers.ports;
+            let kept = |field: &&Field| ports.contains_key(field.name());
             for field in Field::ALL.iter().filter(kept) {
                 self.registers
                     .expect(field.name(), self.model.field(*field), at);
@@ -862,6 +872,7 @@ impl SequencerBench {
         }
         self.registers.set("select", self.rtl.get("fetch_select"));
         self.registers.set("word", self.rtl.get("fetch_word"));
+        self.registers.set("reset", inputs.reset);
         self.registers.settle();
         self.registers.edge();
         self.rtl.edge();

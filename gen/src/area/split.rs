@@ -5,7 +5,7 @@ use super::{Area, AreaError, Verilog, synthesize_with};
 use crate::tools::Found;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use xnorforge_hdl::{Package, Target};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, Target, generate_accelerator};
 
 /// One module of a design.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,4 +143,28 @@ pub fn table(split: &Split) -> String {
         100.0 * split.share_around()
     );
     text
+}
+
+/// Begins the name of the module that is the grid of processing elements.
+const GRID: &str = "xnf_pe_array";
+
+/// The section of `docs/area.md` about what stands around the grid of the `default` accelerator on Xilinx 7.
+///
+/// # Errors
+/// As [`split`].
+pub fn report(yosys: &Found) -> Result<String, AreaError> {
+    let design = AcceleratorDesign::new(&ArrayConfig::preset("default")?.validate()?)?;
+    let package = generate_accelerator(&design)?;
+    let mut names = package.modules.iter().map(|module| module.name.clone());
+    let grid = names
+        .find(|name| name.starts_with(GRID))
+        .unwrap_or_default();
+    let split = split(yosys, &package, &grid, Target::Xilinx)?;
+    Ok(format!(
+        "\n## The accelerator around the array\n\nThe `default` accelerator (8 x 8 x 64, E = {}, F = {}) on xilinx: `{}`. The hierarchy is\nkept, so every module is counted as it stands; LUTs of logic, without distributed memories.\n\n{}",
+        design.config().drain_columns,
+        design.config().load_ports,
+        synthesis(Target::Xilinx, "TOP"),
+        table(&split)
+    ))
 }

@@ -1,6 +1,6 @@
 //! `xnorforge area`: the area of processing elements, measured with Yosys.
 
-use crate::area::{AreaError, run_area_report, standard_units};
+use crate::area::{AreaError, run_area_report, split, standard_units};
 use crate::failure::Failure;
 use crate::output;
 use crate::terminal::Terminal;
@@ -12,8 +12,8 @@ pub const EXAMPLE: &str = "\
 Example:
   xnorforge area --out docs/area.md
 
-Synthesizes generated processing elements and naive ones for each target, some minutes in all, and writes a
-Markdown table. Needs yosys.";
+Synthesizes generated processing elements and naive ones for each target, and the `default` accelerator module by
+module, some minutes in all, and writes Markdown tables. Needs yosys.";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,8 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         yosys.tool.name,
         yosys.version
     ));
-    let report = run_area_report(&yosys, &units).map_err(failure)?;
+    let report = run_area_report(&yosys, &units).map_err(failure)?
+        + &split::report(&yosys).map_err(failure)?;
     match &args.out {
         None => terminal.line(report.trim_end()),
         Some(path) => {

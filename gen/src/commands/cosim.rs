@@ -1,5 +1,8 @@
 //! `xnorforge cosim`: the model and the Verilated RTL in lockstep, and both against the reference encoder.
 
+mod network;
+
+use super::generate::Interface;
 use crate::config::{ConfigArgs, read_text};
 use crate::engine::{self, Check};
 use crate::failure::Failure;
@@ -17,7 +20,8 @@ Examples:
   xnorforge cosim --config default --model testbenches/cases/a_mlp_odd_w2a2/model.npz \\
       --input testbenches/cases/a_mlp_odd_w2a2/test.npz --inputs 20
 
-Every output is compared in every cycle, and every result with the reference encoder. The first difference ends the run
+--model runs the whole network on the accelerator, --gemm one product on the array. Every output is compared in every
+cycle, and every result with the reference. The first difference ends the run
 with exit code 1, and the one command that repeats it is printed. Needs verilator and g++.";
 
 /// Longest Verilog file that --rtl reads, in bytes.
@@ -35,9 +39,12 @@ pub struct Args {
     /// Probability of a stall at each port in each cycle (0 up to, not including, 1)
     #[arg(long, value_name = "P", default_value_t = 0.2)]
     stall: f64,
-    /// Stop each layer after so many cycles
+    /// Stop after so many cycles (of each product)
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     cycles: Option<u64>,
+    /// Images that the accelerator takes in one run of its program; as many as fit, without it
+    #[arg(long, value_name = "COUNT", requires = "model", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
     /// Where the waveform (VCD) of the cycles before a divergence goes
     #[arg(long, value_name = "FILE")]
     wave: Option<PathBuf>,
@@ -70,11 +77,14 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             args.stall
         )));
     }
+    if let Some(model) = &args.work.model {
+        return network::run(args, model, terminal);
+    }
     let design = args.config.design()?;
     let loaded = Work::load(&args.work, design.config())?.with_data(&args.data)?;
     let files = match &args.rtl {
         Some(folder) => read_rtl(folder)?,
-        None => verilog_files(&super::generate::emit(&design)?),
+        None => verilog_files(&super::generate::emit(&design, Interface::Array)?),
     };
     let rig = Rig::new(&design, files)?;
     terminal.note("building the Verilated RTL (it is kept in the cache folder)");
@@ -197,47 +207,47 @@ impl Session<'_> {
             "layer `{layer}`: {divergence}\n  configuration: {}\n  seed: {}\n  waveform: {wave}\n  repeat: {}",
             self.design.config().command_flags(),
             self.args.data.seed,
-            self.repeat_command()
+            repeat_command(self.args, &self.design.config().command_flags())
         ))
     }
+}
 
-    /// The command that repeats this run, from any folder that its relative paths start in.
-    fn repeat_command(&self) -> String {
-        let (args, work, data) = (self.args, &self.args.work, &self.args.data);
-        let mut words = vec![
-            "xnorforge cosim".to_owned(),
-            self.design.config().command_flags(),
-        ];
-        let mut path = |flag: &str, path: &Option<PathBuf>| {
-            if let Some(path) = path {
-                words.push(format!("{flag} {}", quoted(&path.display().to_string())));
-            }
-        };
-        path("--model", &work.model);
-        path("--input", &data.input);
-        path("--rtl", &args.rtl);
-        path("--wave", &args.wave);
-        if let Some(size) = work.gemm {
-            words.push(format!(
-                "--gemm {}x{}x{} --activation-encoding {} --weight-encoding {}",
-                size.p, size.n, size.q, work.activation_encoding, work.weight_encoding
-            ));
+/// The command that repeats this run, from any folder that its relative paths start in.
+fn repeat_command(args: &Args, configuration: &str) -> String {
+    let (work, data) = (&args.work, &args.data);
+    let mut words = vec!["xnorforge cosim".to_owned(), configuration.to_owned()];
+    let mut path = |flag: &str, path: &Option<PathBuf>| {
+        if let Some(path) = path {
+            words.push(format!("{flag} {}", quoted(&path.display().to_string())));
         }
-        if let Some(bits) = work.bits {
-            words.push(format!("--bits {}x{}", bits.activation, bits.weight));
-        }
-        if let Some(key) = &data.input_key {
-            words.push(format!("--input-key {}", quoted(key)));
-        }
-        if let Some(inputs) = data.inputs {
-            words.push(format!("--inputs {inputs}"));
-        }
-        if let Some(cycles) = args.cycles {
-            words.push(format!("--cycles {cycles}"));
-        }
-        words.push(format!("--seed {} --stall {}", data.seed, args.stall));
-        words.join(" ")
+    };
+    path("--model", &work.model);
+    path("--input", &data.input);
+    path("--rtl", &args.rtl);
+    path("--wave", &args.wave);
+    if let Some(size) = work.gemm {
+        words.push(format!(
+            "--gemm {}x{}x{} --activation-encoding {} --weight-encoding {}",
+            size.p, size.n, size.q, work.activation_encoding, work.weight_encoding
+        ));
     }
+    if let Some(bits) = work.bits {
+        words.push(format!("--bits {}x{}", bits.activation, bits.weight));
+    }
+    if let Some(key) = &data.input_key {
+        words.push(format!("--input-key {}", quoted(key)));
+    }
+    if let Some(inputs) = data.inputs {
+        words.push(format!("--inputs {inputs}"));
+    }
+    if let Some(cycles) = args.cycles {
+        words.push(format!("--cycles {cycles}"));
+    }
+    if let Some(batch) = args.batch {
+        words.push(format!("--batch {batch}"));
+    }
+    words.push(format!("--seed {} --stall {}", data.seed, args.stall));
+    words.join(" ")
 }
 
 /// A word for a shell.

@@ -1,34 +1,42 @@
-//! `xnorforge demo`: a trained network on generated hardware, every integer checked.
+//! `xnorforge demo`: a trained network on the generated accelerator, hot-swapped from its full precision down to 1 bit,
+//! every integer checked.
 //!
-//! The network is a 2-bit multilayer perceptron for 8x8 handwritten digits, trained for this project
-//! (`testbenches/cases/a_mlp_odd_w2a2`; images: UCI Optical Recognition of Handwritten Digits, CC BY 4.0).
+//! The network is a convolutional one for 8x8 handwritten digits with other bits in each layer, trained for this project
+//! (`testbenches/cases/b_cnn_odd_mixed`; images: UCI Optical Recognition of Handwritten Digits, CC BY 4.0).
 
-use super::generate;
-use crate::engine::{self, Check, Mode, Total};
+use super::generate::{self, Interface};
+use crate::accelerate::{self, Compiled, Report};
+use crate::core_rig::{self, CoreRig, Ending, Ran};
+use crate::engine::{self, Check};
 use crate::failure::Failure;
+use crate::graph;
 use crate::io::ArrayFile;
-use crate::lockstep::{Ending, Rig, Schedule, verilog_files};
-use crate::network;
 use crate::output;
-use crate::terminal::{Terminal, percent, thousands};
-use crate::workload::{self, LayerIntegers, Loaded};
+use crate::terminal::{Terminal, thousands};
+use crate::workload;
 use std::path::PathBuf;
 use std::time::Instant;
-use xnorforge_hdl::{ArrayConfig, Design, Package};
-use xnorforge_sim::{StallPlan, encoder};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package};
+use xnorforge_sim::accelerator::StreamStalls;
+use xnorforge_sim::network::reference::{self, Trace};
+use xnorforge_sim::network::{Network, Tensor};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
 Example:
   xnorforge demo --out build/demo
 
-Generates the Verilog of the `default` array, then runs a trained 2-bit network for handwritten digits on 200 images:
-on the fast model, on the cycle-accurate model step by step, and on the Verilated RTL in lockstep with it. Every integer
-of every layer is compared with the reference encoder and with those stored at training. Needs verilator and g++.";
+Generates the Verilog of the `default` accelerator, then runs a trained network for handwritten digits on 200 images:
+with the packed kernels, on the cycle-accurate model step by step, and on the Verilated RTL in lockstep with it. The
+weights are loaded once; then the same network runs at 4, 3, 2 and 1 bits by reading fewer bit-planes. Every integer is
+compared with the reference executor and with those stored at training. Needs verilator and g++.";
 
-const MODEL: &[u8] = include_bytes!("../../../testbenches/cases/a_mlp_odd_w2a2/model.npz");
-const META: &str = include_str!("../../../testbenches/cases/a_mlp_odd_w2a2/meta.json");
-const TEST: &[u8] = include_bytes!("../../../testbenches/cases/a_mlp_odd_w2a2/test.npz");
+const MODEL: &[u8] = include_bytes!("../../../testbenches/cases/b_cnn_odd_mixed/model.npz");
+const META: &str = include_str!("../../../testbenches/cases/b_cnn_odd_mixed/meta.json");
+const TEST: &[u8] = include_bytes!("../../../testbenches/cases/b_cnn_odd_mixed/test.npz");
+
+/// Most bits that are read of any operand, one entry of the program for each; the network has up to 4.
+const BITS: [u32; 4] = [4, 3, 2, 1];
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -54,163 +62,195 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = ArrayConfig::preset("default")?.validate()?;
     output::check_folder(&args.out, args.force)?;
-    let (rtl, files) = generate::build(&design, 100.0)?;
+    let (rtl, files) = generate::build(&design, Interface::Stream, 100.0)?;
     output::write_folder(&args.out, &files, args.force)?;
-    let demo = Demo::load(design, args.inputs as usize)?;
+    let design = AcceleratorDesign::new(&design)?;
+    let mut demo = Demo::load(&design, args.inputs as usize)?;
 
-    terminal.note("running on the fast model");
-    let (integers, reports) = engine::run(&demo.design, &demo.work, Mode::Run, None, terminal)?;
-    let mut rows = vec![demo.row("fast model against the stored integers", {
-        engine::check_expected(&demo.stored, &integers)?
-    })?];
-    terminal.note("computing the reference encoder");
-    let reference = demo.reference(terminal)?;
-    rows.push(demo.compare(
-        "fast model against the reference encoder",
-        &integers,
-        &reference,
-    )?);
+    let mut rows = demo.check_executors(terminal)?;
     terminal.note("stepping the cycle-accurate model");
-    let (stepped, _) = engine::run(&demo.design, &demo.work, Mode::Step, None, terminal)?;
-    rows.push(demo.compare(
-        "cycle-accurate model against the reference encoder",
-        &stepped,
-        &reference,
-    )?);
+    let stepped = core_rig::step(&demo.networks, &demo.inputs)?;
+    rows.push(demo.compare("cycle-accurate model against the reference", &stepped)?);
+    demo.check_cycles(&stepped)?;
     if !args.no_rtl {
-        let (from_rtl, cycles) = demo.lockstep(&rtl, terminal)?;
-        rows.push(demo.compare(
-            &format!(
-                "RTL in lockstep, {} cycles, against the reference encoder",
-                thousands(cycles.into())
-            ),
-            &from_rtl,
-            &reference,
-        )?);
+        rows.push(demo.lockstep(&rtl, terminal)?);
     }
-
     terminal.table(&["check", ">integers", ">different"], &rows);
     terminal.line("");
-    let total = Total::of(&demo.design, &reports);
-    engine::print_layers(terminal, &reports, &total);
+    accelerate::print_layers(
+        terminal,
+        &Report::new(&demo.networks[0], demo.inputs.images),
+    );
     terminal.line("");
-    demo.print_summary(args, &integers, &total, &rtl, terminal);
+    demo.print_precisions(terminal);
+    demo.print_summary(args, &rtl, terminal);
     Ok(())
 }
 
-/// The network, the images and what must come out.
+/// The network at every precision, the images and what must come out.
 struct Demo {
-    design: Design,
-    work: Loaded,
+    networks: Vec<Compiled>,
+    inputs: Tensor,
     stored: ArrayFile,
     labels: Vec<i64>,
+    /// By the reference executor, one for each network.
+    reference: Vec<Trace>,
 }
 
 impl Demo {
-    fn load(design: Design, count: usize) -> Result<Self, Failure> {
+    fn load(design: &AcceleratorDesign, count: usize) -> Result<Self, Failure> {
         let model = ArrayFile::from_bytes("model.npz", MODEL)?;
-        let network = network::from_file(&model, Some(("meta.json".to_owned(), META)), None)?;
+        let network = graph::from_file(&model, Some(("meta.json".to_owned(), META)), None)?;
         let stored = ArrayFile::from_bytes("test.npz", TEST)?;
         let images = stored.read("x_codes")?;
-        let inputs = workload::input_operand(
-            &images,
-            network.input_precision(),
-            network.inputs(),
-            Some(count),
-        )?;
+        let inputs = accelerate::input_tensor(&images, &network, Some(count))?;
+        let networks = BITS
+            .iter()
+            .map(|bits| network.reduced(*bits, *bits))
+            .collect::<Result<Vec<Network>, _>>()
+            .map_err(Failure::input)?;
         Ok(Demo {
-            design,
             labels: workload::labels_from(&stored, count)?,
-            work: Loaded::Network { network, inputs },
+            networks: Compiled::all(design, networks, count, None)?,
+            inputs,
             stored,
+            reference: Vec::new(),
         })
     }
 
-    fn reference(&self, terminal: &Terminal) -> Result<Vec<LayerIntegers>, Failure> {
-        let progress = terminal.progress(self.work.shapes().len() as u64, "layers");
-        self.work.forward(|_, gemm| {
-            let results = encoder::gemm(gemm);
-            progress.advance(1);
-            Ok(results)
-        })
-    }
-
-    /// The integers of the RTL, which agreed with the model in every cycle, and those cycles.
-    fn lockstep(
-        &self,
-        rtl: &Package,
-        terminal: &Terminal,
-    ) -> Result<(Vec<LayerIntegers>, u64), Failure> {
-        terminal.note("building the Verilated RTL (it is kept in the cache folder)");
-        let rig = Rig::new(&self.design, verilog_files(rtl))?;
-        rig.build()?;
-        let schedule = Schedule {
-            stalls: StallPlan::NONE,
-            cycles_max: None,
-        };
-        let began = Instant::now();
-        let mut cycles = 0;
-        let integers = self.work.forward(|name, gemm| {
-            match rig.run(name, gemm, &schedule)? {
-                Ending::Done(driven) => {
-                    cycles += driven.cycles();
-                    Ok(driven.results)
-                }
-                Ending::Diverged(divergence) => Err(Failure::Check(format!(
-                    "layer `{name}`: {divergence}; `xnorforge cosim --config default` with this network looks into it"
-                ))),
-                Ending::CyclesReached => unreachable!("the schedule sets no limit"),
+    /// The packed kernels against the stored integers and against the reference, layer by layer.
+    fn check_executors(&mut self, terminal: &Terminal) -> Result<Vec<Vec<String>>, Failure> {
+        terminal.note("running the packed kernels and the reference executor");
+        let (mut stored, mut layers) = (Vec::new(), Vec::new());
+        for (index, compiled) in self.networks.iter().enumerate() {
+            let network = &compiled.network;
+            let found = accelerate::execute(network, &self.inputs)?;
+            if index == 0 {
+                stored = accelerate::check_expected(&self.stored, network, &found)?;
             }
-        })?;
+            let reference = reference::execute(network, &self.inputs).map_err(Failure::input)?;
+            layers.extend(network.layers.iter().enumerate().map(|(layer, l)| {
+                let (found, expected) = (&found.outputs[layer], &reference.outputs[layer]);
+                let name = format!("{} of {}", l.name, network.name);
+                Check::new(&name, found.shape.len(), &found.values, &expected.values)
+            }));
+            self.reference.push(reference);
+        }
+        Ok(vec![
+            row(
+                "packed kernels against the stored integers, every layer",
+                &stored,
+            )?,
+            row("packed kernels against the reference, every layer", &layers)?,
+        ])
+    }
+
+    fn compare(&self, what: &str, ran: &[Ran]) -> Result<Vec<String>, Failure> {
+        let mut checks = Vec::new();
+        for ((compiled, ran), trace) in self.networks.iter().zip(ran).zip(&self.reference) {
+            let expected = trace.of_network(&compiled.network, &self.inputs);
+            for (found, expected) in ran.outputs.iter().zip(&expected) {
+                let name = &compiled.network.name;
+                let columns = found.shape.len();
+                checks.push(Check::new(name, columns, &found.values, &expected.values));
+            }
+        }
+        row(what, &checks)
+    }
+
+    /// The closed formulas against the cycles that were stepped.
+    fn check_cycles(&self, stepped: &[Ran]) -> Result<(), Failure> {
+        for (compiled, ran) in self.networks.iter().zip(stepped) {
+            let formula = Report::new(compiled, self.inputs.images).total.cycles;
+            if ran.cycles != formula {
+                return Err(Failure::Check(format!(
+                    "{}: the model took {} cycles, the closed formula says {formula}; please report this as a bug",
+                    compiled.network.name, ran.cycles
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The RTL, which must agree with the model in every cycle.
+    fn lockstep(&self, rtl: &Package, terminal: &Terminal) -> Result<Vec<String>, Failure> {
+        terminal.note("building the Verilated RTL (it is kept in the cache folder)");
+        let rig = CoreRig::new(rtl.clone())?;
+        rig.build()?;
+        let began = Instant::now();
+        let ending = rig.run(&self.networks, &self.inputs, &StreamStalls::NONE, None)?;
+        let ran = match ending {
+            Ending::Done(ran) => ran,
+            Ending::Diverged(divergence) => {
+                return Err(Failure::Check(format!(
+                    "{divergence}; `xnorforge cosim --config default` with this network looks into it"
+                )));
+            }
+            Ending::CyclesReached => unreachable!("no limit is set"),
+        };
         terminal.note(format!(
             "stepped model and RTL in lockstep in {:.1} s",
             began.elapsed().as_secs_f64()
         ));
-        Ok((integers, cycles))
+        let cycles: u64 = ran.iter().map(|ran| ran.cycles).sum();
+        self.compare(
+            &format!(
+                "RTL in lockstep, {} cycles, against the reference",
+                thousands(cycles.into())
+            ),
+            &ran,
+        )
     }
 
-    fn compare(
-        &self,
-        what: &str,
-        found: &[LayerIntegers],
-        reference: &[LayerIntegers],
-    ) -> Result<Vec<String>, Failure> {
-        self.row(what, engine::compare(found, reference))
+    fn print_precisions(&self, terminal: &Terminal) {
+        let images = self.inputs.images;
+        let rows: Vec<Vec<String>> = self
+            .networks
+            .iter()
+            .zip(&self.reference)
+            .zip(BITS)
+            .map(|((compiled, trace), bits)| {
+                let total = Report::new(compiled, images).total;
+                let accuracy = accelerate::accuracy(&compiled.network, trace, &self.labels);
+                vec![
+                    bits.to_string(),
+                    format!("{:.4}", accuracy.unwrap_or_default()),
+                    thousands(total.cycles.into()),
+                    format!("{:.0}", total.cycles as f64 / images as f64),
+                    thousands(total.operations),
+                ]
+            })
+            .collect();
+        terminal.table(
+            &[
+                ">bits at most",
+                ">accuracy",
+                ">cycles",
+                ">cycles per image",
+                ">operations",
+            ],
+            &rows,
+        );
     }
 
-    fn row(&self, what: &str, checks: Vec<Check>) -> Result<Vec<String>, Failure> {
-        engine::require_equal(&checks, what)?;
-        let sum = |count: fn(&Check) -> u64| checks.iter().map(count).sum::<u64>();
-        Ok(vec![
-            what.to_owned(),
-            thousands(sum(|c| c.compared).into()),
-            thousands(sum(|c| c.different).into()),
-        ])
-    }
-
-    fn print_summary(
-        &self,
-        args: &Args,
-        integers: &[LayerIntegers],
-        total: &Total,
-        rtl: &Package,
-        terminal: &Terminal,
-    ) {
-        let count = self.work.rows();
-        let accuracy = workload::accuracy(&integers[integers.len() - 1], &self.labels);
-        terminal.line(format!("accuracy     {accuracy:.4} on {count} images"));
+    fn print_summary(&self, args: &Args, rtl: &Package, terminal: &Terminal) {
+        let accuracy =
+            accelerate::accuracy(&self.networks[0].network, &self.reference[0], &self.labels);
         terminal.line(format!(
-            "cycles       {} ({:.1} per image), utilization {}",
-            thousands(total.cycles.into()),
-            total.cycles as f64 / count as f64,
-            percent(total.utilization)
+            "accuracy     {:.4} on {} images",
+            accuracy.unwrap_or_default(),
+            self.inputs.images
         ));
         terminal.line(format!(
             "RTL          {}",
             if args.no_rtl {
                 "not run (--no-rtl)".to_owned()
             } else {
-                format!("equal to the model in every cycle, {count} images")
+                format!(
+                    "equal to the model in every cycle, {} images at {} precisions, weights loaded once",
+                    self.inputs.images,
+                    BITS.len()
+                )
             }
         ));
         terminal.line(format!(
@@ -219,4 +259,15 @@ impl Demo {
             rtl.top
         ));
     }
+}
+
+/// A row of checks that must all be equal.
+fn row(what: &str, checks: &[Check]) -> Result<Vec<String>, Failure> {
+    engine::require_equal(checks, what)?;
+    let sum = |count: fn(&Check) -> u64| checks.iter().map(count).sum::<u64>();
+    Ok(vec![
+        what.to_owned(),
+        thousands(sum(|c| c.compared).into()),
+        thousands(sum(|c| c.different).into()),
+    ])
 }

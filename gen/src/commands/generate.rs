@@ -1,4 +1,4 @@
-//! `xnorforge generate`: an array's Verilog with everything that goes with it.
+//! `xnorforge generate`: the Verilog of an array or of an accelerator with everything that goes with it.
 
 use crate::config::ConfigArgs;
 use crate::failure::Failure;
@@ -7,21 +7,49 @@ use crate::output::{self, Files};
 use crate::scripts;
 use crate::terminal::{Terminal, thousands};
 use std::path::PathBuf;
-use xnorforge_hdl::{Design, EmitError, Package};
+use xnorforge_hdl::{AcceleratorDesign, Design, EmitError, Package, regmap};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
 Examples:
   xnorforge generate --config default --out build/default
   xnorforge generate --rows 16 --columns 16 --lanes 128 --target xilinx --clock-mhz 300 --out build/big
+  xnorforge generate --config default --interface axi --out build/accelerator
 
-DIR gets rtl/*.v with rtl/files.f (dependency order), constraints/, scripts/ and manifest.json.";
+DIR gets rtl/*.v with rtl/files.f (dependency order), constraints/, scripts/ and manifest.json; behind AXI also
+registers/: the register map as C, Rust, Verilog, SystemRDL and Markdown.";
+
+/// What is generated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Interface {
+    /// The array alone: operands in, results out
+    #[default]
+    Array,
+    /// The accelerator that runs whole networks, with bare valid/ready streams
+    Stream,
+    /// The accelerator behind AXI4-Lite and AXI4-Stream
+    Axi,
+}
+
+impl Interface {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Interface::Array => "array",
+            Interface::Stream => "stream",
+            Interface::Axi => "axi",
+        }
+    }
+}
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     config: ConfigArgs,
+    /// What to generate: the array alone, or the accelerator around it
+    #[arg(long, value_enum, default_value_t)]
+    interface: Interface,
     /// Folder to write; it appears only when everything succeeded
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -40,7 +68,7 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = args.config.design()?;
     output::check_folder(&args.out, args.force)?;
-    let (rtl, files) = build(&design, args.clock_mhz)?;
+    let (rtl, files) = build(&design, args.interface, args.clock_mhz)?;
     output::write_folder(&args.out, &files, args.force)?;
     terminal.table(
         &["module", ">instances", "what it does"],
@@ -71,12 +99,19 @@ fn module_rows(rtl: &Package) -> Vec<Vec<String>> {
 /// The Verilog of a design.
 ///
 /// # Errors
-/// What the emitter reports: a bug in it, since the configuration is valid.
-pub fn emit(design: &Design) -> Result<Package, Failure> {
-    xnorforge_hdl::generate(design).map_err(|e: EmitError| {
+/// Sizes of the accelerator that are not legal, where it is asked for; else what the emitter reports: a bug in it,
+/// since the configuration is valid.
+pub fn emit(design: &Design, interface: Interface) -> Result<Package, Failure> {
+    let package = match interface {
+        Interface::Array => xnorforge_hdl::generate(design),
+        Interface::Stream => xnorforge_hdl::generate_accelerator(&AcceleratorDesign::new(design)?),
+        Interface::Axi => xnorforge_hdl::generate_axi(&AcceleratorDesign::new(design)?),
+    };
+    package.map_err(|e: EmitError| {
         Failure::input(format!(
-            "the configuration is valid, but its Verilog cannot be written: {e}; please report this as a bug with the configuration ({})",
-            design.config().command_flags()
+            "the configuration is valid, but its Verilog cannot be written: {e}; please report this as a bug with the configuration ({}{})",
+            design.config().command_flags(),
+            design.config().accelerator.command_flags()
         ))
     })
 }
@@ -84,9 +119,13 @@ pub fn emit(design: &Design) -> Result<Package, Failure> {
 /// Everything that `generate` writes for a design, in memory; the same bytes every time.
 ///
 /// # Errors
-/// What the emitter reports, or a clock out of range.
-pub fn build(design: &Design, clock_mhz: f64) -> Result<(Package, Files), Failure> {
-    let rtl = emit(design)?;
+/// Those of [`emit`], and a clock out of range.
+pub fn build(
+    design: &Design,
+    interface: Interface,
+    clock_mhz: f64,
+) -> Result<(Package, Files), Failure> {
+    let rtl = emit(design, interface)?;
     let mut files = scripts::files(&rtl, design.config().target, clock_mhz)?;
     let mut list = String::new();
     for file in &rtl.files {
@@ -95,7 +134,12 @@ pub fn build(design: &Design, clock_mhz: f64) -> Result<(Package, Files), Failur
         files.insert(format!("rtl/{}", file.name), file.text.clone().into_bytes());
     }
     files.insert("rtl/files.f".to_owned(), list.into_bytes());
-    let manifest = Manifest::new(design, &rtl, clock_mhz, &files).bytes();
+    if interface == Interface::Axi {
+        for (name, text) in regmap::files(&AcceleratorDesign::new(design)?) {
+            files.insert(format!("registers/{name}"), text.into_bytes());
+        }
+    }
+    let manifest = Manifest::new(design, interface, &rtl, clock_mhz, &files).bytes();
     files.insert(manifest::FILE_NAME.to_owned(), manifest);
     Ok((rtl, files))
 }

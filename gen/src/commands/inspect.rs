@@ -1,9 +1,12 @@
 //! `xnorforge inspect`: what a model consists of.
 
+use crate::accelerate;
 use crate::failure::Failure;
-use crate::network::{self, Bits, Layer, Network};
+use crate::graph;
+use crate::network::Bits;
 use crate::terminal::{Terminal, thousands};
 use std::path::PathBuf;
+use xnorforge_sim::network::{Network, Output, Requantize, Rescale};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -29,12 +32,12 @@ pub struct Args {
 /// # Errors
 /// A model that cannot be read or is not supported.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    let network = network::load(&args.model, args.bits)?;
+    let network = graph::load(&args.model, args.bits)?;
     terminal.table(
         &[
             "layer",
-            ">inputs",
-            ">outputs",
+            "kind",
+            "output",
             "encoding",
             ">bits MxK",
             ">thresholds",
@@ -43,51 +46,79 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             ">parameter bytes",
             ">compression",
         ],
-        &rows(&network),
+        &rows(&network)?,
     );
     Ok(())
 }
 
-fn rows(network: &Network) -> Vec<Vec<String>> {
-    let total = |value: fn(&Layer) -> u128| network.layers.iter().map(value).sum::<u128>();
-    let macs = |layer: &Layer| u128::from(layer.shape(1).macs());
-    let pairs = |layer: &Layer| u128::from(layer.shape(1).binary_pairs());
-    let packed = |layer: &Layer| layer.parameter_bytes().into();
-    let float = |layer: &Layer| layer.float_bytes().into();
-    let mut rows: Vec<Vec<String>> = network
-        .layers
-        .iter()
-        .map(|layer| {
-            vec![
-                layer.name.clone(),
-                layer.inputs().to_string(),
-                layer.outputs().to_string(),
-                layer.activation.encoding.to_string(),
-                format!("{}x{}", layer.activation.bits, layer.weights.bits()),
-                layer
-                    .requantize
-                    .as_ref()
-                    .map_or("none".to_owned(), |r| r.thresholds[0].len().to_string()),
-                thousands(macs(layer)),
-                thousands(pairs(layer)),
-                thousands(packed(layer)),
-                compression(float(layer), packed(layer)),
-            ]
-        })
-        .collect();
-    let mut sum = vec!["total".to_owned()];
-    sum.resize(6, String::new());
-    sum.extend([
-        thousands(total(macs)),
-        thousands(total(pairs)),
-        thousands(total(packed)),
-        compression(total(float), total(packed)),
-    ]);
-    rows.push(sum);
-    rows
+/// What a row counts.
+#[derive(Default)]
+struct Counts {
+    macs: u128,
+    pairs: u128,
+    packed: u64,
+    float: u64,
 }
 
-/// Against the same weights as float32.
-fn compression(float: u128, packed: u128) -> String {
-    format!("{:.2}x", float as f64 / packed as f64)
+fn rows(network: &Network) -> Result<Vec<Vec<String>>, Failure> {
+    let mut total = Counts::default();
+    let mut rows = Vec::new();
+    for summary in accelerate::summaries(network).map_err(Failure::input)? {
+        let macs: u128 = summary.weight.map_or(0, |_| summary.macs());
+        let weight_bits = summary.weight.map_or(0, |w| w.bits);
+        let counts = Counts {
+            macs,
+            pairs: macs * u128::from(summary.activation.bits * weight_bits),
+            packed: accelerate::parameter_bytes(summary.layer),
+            float: accelerate::float_bytes(summary.layer),
+        };
+        let [height, width, channels] = summary.output;
+        let mut row = vec![
+            summary.layer.name.clone(),
+            summary.kind.to_owned(),
+            format!("{height}x{width}x{channels}"),
+            summary.activation.encoding.to_string(),
+            match summary.weight {
+                Some(weight) => format!("{}x{}", summary.activation.bits, weight.bits),
+                None => summary.activation.bits.to_string(),
+            },
+            thresholds(&summary.layer.output),
+        ];
+        row.extend(counts.cells());
+        rows.push(row);
+        total.macs += counts.macs;
+        total.pairs += counts.pairs;
+        total.packed += counts.packed;
+        total.float += counts.float;
+    }
+    let mut sum = vec!["total".to_owned()];
+    sum.resize(6, String::new());
+    sum.extend(total.cells());
+    rows.push(sum);
+    Ok(rows)
+}
+
+impl Counts {
+    fn cells(&self) -> [String; 4] {
+        [
+            thousands(self.macs),
+            thousands(self.pairs),
+            thousands(self.packed.into()),
+            match self.packed {
+                0 => "-".to_owned(),
+                // Against the same weights as float32.
+                packed => format!("{:.2}x", self.float as f64 / packed as f64),
+            },
+        ]
+    }
+}
+
+fn thresholds(output: &Output) -> String {
+    match output {
+        Output::Codes(Requantize {
+            rescale: Rescale::Thresholds { thresholds, .. },
+            ..
+        }) => thresholds.first().map_or(0, Vec::len).to_string(),
+        _ => "none".to_owned(),
+    }
 }

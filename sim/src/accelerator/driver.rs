@@ -87,6 +87,28 @@ pub enum CoreError {
     },
 }
 
+/// Resets a core and clears its counters: all that it shows from now on is defined. Two cores that are to run in lockstep
+/// take this first, each by itself.
+///
+/// # Errors
+/// [`SimulatorError`] when the simulation cannot go on.
+pub fn reset(core: &mut dyn Core) -> Result<(), SimulatorError> {
+    core.step(&CoreInputs {
+        reset: true,
+        ..CoreInputs::default()
+    })?;
+    core.step(&CoreInputs {
+        counter_clear: true,
+        ..CoreInputs::default()
+    })?;
+    while core.step(&CoreInputs::default())?.counter_clearing {}
+    // The last writes of the clear, and the counter that the window shows.
+    for _ in 0..3 {
+        core.step(&CoreInputs::default())?;
+    }
+    Ok(())
+}
+
 /// What an entry gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreRun {
@@ -162,22 +184,13 @@ impl<'a> CoreDriver<'a> {
                 return Err(CoreError::Probability { stream, value });
             }
         }
-        let mut driver = CoreDriver {
+        reset(core)?;
+        Ok(CoreDriver {
             core,
             stalls: *stalls,
             rng: ChaCha8Rng::seed_from_u64(stalls.seed),
             hang_limit,
-        };
-        driver.step(&CoreInputs {
-            reset: true,
-            ..CoreInputs::default()
-        })?;
-        driver.step(&CoreInputs {
-            counter_clear: true,
-            ..CoreInputs::default()
-        })?;
-        while driver.step(&CoreInputs::default())?.counter_clearing {}
-        Ok(driver)
+        })
     }
 
     fn step(&mut self, inputs: &CoreInputs<'_>) -> Result<CoreOutputs, CoreError> {

@@ -1,5 +1,7 @@
 //! Cycles of loading, as the recurrence of `docs/accelerator.md`: for reports, and for runs that do not step.
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use xnorforge_hdl::AcceleratorDesign;
 use xnorforge_hdl::accelerator::{Descriptor, Field};
 
@@ -34,34 +36,149 @@ fn segment_pieces(slices: i64, j: i64, q: Option<i64>, count: i64) -> i64 {
     1 + patch + memory
 }
 
-/// Pieces of the row that loads output pixel `pixel` of a COMPUTE: O(1) for each run of the kernel.
-pub fn row_pieces(design: &AcceleratorDesign, descriptor: &Descriptor, pixel: u64) -> u64 {
-    let g = |field| descriptor.get(field);
-    let (slices, pixel) = (i64::from(design.slices), pixel as i64);
-    let (ox, rest) = (pixel % g(Field::OutWidth), pixel / g(Field::OutWidth));
-    let (oy, image) = (rest % g(Field::OutHeight), rest / g(Field::OutHeight));
-    let (run, width) = (g(Field::RunGranules), g(Field::LineGranules));
-    let (mut j, mut pieces) = (0, 0);
-    for ky in 0..g(Field::KernelLines) {
-        let line = g(Field::OriginLine) + oy * g(Field::StepLine) + ky * g(Field::TapLine);
-        let in_line = (0..g(Field::ImagePitch)).contains(&line);
-        let origin = image * g(Field::ImagePitch) + line;
-        for tap in 0..g(Field::Runs) {
-            let gx = g(Field::OriginX) + ox * g(Field::StepX) + tap * g(Field::TapX);
-            if in_line {
-                let before = (-gx).clamp(0, run);
-                let inside = (width - gx).clamp(0, run) - before;
-                let q = origin + gx + before;
-                pieces += segment_pieces(slices, j, None, before)
-                    + segment_pieces(slices, j + before, Some(q), inside)
-                    + segment_pieces(slices, j + before + inside, None, run - before - inside);
-            } else {
-                pieces += segment_pieces(slices, j, None, run);
-            }
-            j += run;
+/// How the loaders walk over a feature map (`docs/accelerator.md`, "Loading patches").
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    slices: i64,
+    run_granules: i64,
+    runs: i64,
+    kernel_lines: i64,
+    line_granules: i64,
+    image_pitch: i64,
+    origin_x: i64,
+    step_x: i64,
+    tap_x: i64,
+    origin_line: i64,
+    step_line: i64,
+    tap_line: i64,
+    out_width: i64,
+    out_height: i64,
+}
+
+impl Walk {
+    fn new(design: &AcceleratorDesign, descriptor: &Descriptor) -> Self {
+        let get = |field| descriptor.get(field);
+        Walk {
+            slices: design.slices.into(),
+            run_granules: get(Field::RunGranules),
+            runs: get(Field::Runs),
+            kernel_lines: get(Field::KernelLines),
+            line_granules: get(Field::LineGranules),
+            image_pitch: get(Field::ImagePitch),
+            origin_x: get(Field::OriginX),
+            step_x: get(Field::StepX),
+            tap_x: get(Field::TapX),
+            origin_line: get(Field::OriginLine),
+            step_line: get(Field::StepLine),
+            tap_line: get(Field::TapLine),
+            out_width: get(Field::OutWidth),
+            out_height: get(Field::OutHeight),
         }
     }
-    pieces as u64
+
+    /// The first granules, in their image, of the lines that the kernel's lines read for output line `y`.
+    fn kernel_lines(&self, y: i64) -> impl Iterator<Item = i64> {
+        let walk = *self;
+        let first = walk.origin_line + y * walk.step_line;
+        (0..walk.kernel_lines).map(move |line| first + line * walk.tap_line)
+    }
+
+    fn is_inside(&self, line: i64) -> bool {
+        (0..self.image_pitch).contains(&line)
+    }
+
+    /// Pieces of the row of output pixel `x` of line `y` of an image: O(1) for each run of the kernel.
+    fn pieces(&self, x: i64, y: i64, image: i64) -> u64 {
+        let (run, width, slices) = (self.run_granules, self.line_granules, self.slices);
+        let (mut j, mut pieces) = (0, 0);
+        for line in self.kernel_lines(y) {
+            for tap in 0..self.runs {
+                if self.is_inside(line) {
+                    let gx = self.origin_x + x * self.step_x + tap * self.tap_x;
+                    let before = (-gx).clamp(0, run);
+                    let inside = (width - gx).clamp(0, run) - before;
+                    let q = image * self.image_pitch + line + gx + before;
+                    pieces += segment_pieces(slices, j, None, before)
+                        + segment_pieces(slices, j + before, Some(q), inside)
+                        + segment_pieces(slices, j + before + inside, None, run - before - inside);
+                } else {
+                    pieces += segment_pieces(slices, j, None, run);
+                }
+                j += run;
+            }
+        }
+        pieces as u64
+    }
+
+    /// What the pieces of an output line depend on, beside x.
+    fn line_kind(&self, y: i64, image: i64) -> LineKind {
+        let is_inside = |line: &i64| self.is_inside(*line);
+        let before = self.kernel_lines(y).take_while(|line| !is_inside(line));
+        let first = image * self.image_pitch + self.origin_line + y * self.step_line;
+        LineKind {
+            slice: first.rem_euclid(self.slices),
+            before: before.count(),
+            inside: self.kernel_lines(y).filter(is_inside).count(),
+        }
+    }
+}
+
+/// Output lines of one kind have the same pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct LineKind {
+    /// Slice of the first granule that kernel line 0 reads, as if it were inside.
+    slice: i64,
+    /// Kernel lines before the first one that is inside, and those inside, which follow one another.
+    before: usize,
+    inside: usize,
+}
+
+/// The pieces of a COMPUTE's rows, one after the other; each kind of output line is looked at once.
+struct RowPieces {
+    walk: Walk,
+    kinds: HashMap<LineKind, Rc<[u64]>>,
+    /// The line of the row that comes next, the next one, and the pixel in the line.
+    line: Rc<[u64]>,
+    x: usize,
+    y: i64,
+    image: i64,
+}
+
+impl RowPieces {
+    fn new(design: &AcceleratorDesign, descriptor: &Descriptor) -> Self {
+        RowPieces {
+            walk: Walk::new(design, descriptor),
+            kinds: HashMap::new(),
+            line: Rc::default(),
+            x: 0,
+            y: 0,
+            image: 0,
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        if self.x == self.line.len() {
+            self.next_line();
+        }
+        self.x += 1;
+        self.line[self.x - 1]
+    }
+
+    fn next_line(&mut self) {
+        let (walk, y, image) = (self.walk, self.y, self.image);
+        let line = self
+            .kinds
+            .entry(walk.line_kind(y, image))
+            .or_insert_with(|| {
+                let pixels = 0..walk.out_width.max(1);
+                pixels.map(|x| walk.pieces(x, y, image)).collect()
+            });
+        (self.line, self.x) = (line.clone(), 0);
+        self.y += 1;
+        if self.y >= walk.out_height {
+            (self.y, self.image) = (0, image + 1);
+        }
+    }
 }
 
 /// For each row tile of a COMPUTE, the cycle in which all loaders' flags of its half are seen set; the go pulse stands
@@ -75,6 +192,7 @@ pub fn full_cycles(
     let ports = u64::from(design.config().load_ports);
     let rows = u64::from(design.design().config().rows);
     let (tiles, groups) = (g(Field::RowTiles), g(Field::Groups));
+    let mut pieces_of_rows = RowPieces::new(design, descriptor);
     let mut full: Vec<u64> = Vec::new();
     let mut free = vec![0];
     let mut offer = FIRST_OFFER;
@@ -91,7 +209,7 @@ pub fn full_cycles(
             let take = offer.max(half_is_free).max(last.unwrap_or(0));
             let first = last.map_or(0, |last| last + piece_cycles(groups));
             let pieces = if row < valid {
-                row_pieces(design, descriptor, tile * rows + row)
+                pieces_of_rows.next()
             } else {
                 1
             };

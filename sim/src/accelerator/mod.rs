@@ -5,6 +5,7 @@
 mod axi;
 pub mod backend;
 mod compute;
+pub mod compute_timing;
 mod core;
 mod counters;
 mod driver;
@@ -26,7 +27,7 @@ pub use backend::{
 pub use compute::{ComputeEngineModel, ComputeInputs, ComputeOutputs, OperandControl};
 pub use core::{Core, CoreInputs, CoreLockstep, CoreOutputs, Start, Transfer};
 pub use counters::{CountersInputs, CountersModel};
-pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls};
+pub use driver::{CoreDriver, CoreError, CoreRun, StreamStalls, reset};
 pub use host::{program_image, stream_bytes};
 pub use model::AcceleratorModel;
 pub use patches::{PatchFields, PatchInputs, PatchOutputs, PatchSystemModel};

@@ -331,6 +331,10 @@ impl SequencerModel {
         if inputs.reset || flushing {
             self.clear();
         }
+        if inputs.reset {
+            let bits = u32::MAX >> (32 - Field::Layer.bits()) << Field::Layer.low();
+            self.words[Field::Layer.word() as usize] &= !bits;
+        }
     }
 
     fn edge_error(&mut self, inputs: &SequencerInputs, takes: bool, starts: bool, error: u8) {

@@ -6,8 +6,8 @@
 //! `x * w` is near `2^(d+e) * sum(x' * w') + c`, where c holds the mean of what is left out: nothing for `bipolar`.
 
 use super::{
-    Convolution, Layer, LayerError, Network, NetworkError, Operation, Output, Read, Rescale,
-    TensorId,
+    Convolution, Layer, LayerError, Network, NetworkError, Operation, Output, Pad, Read, Rescale,
+    TensorId, truncate,
 };
 use crate::encoder::Encoding;
 use crate::gemm::Precision;
@@ -68,7 +68,14 @@ fn reduce(
         shift: (full - read) + (convolution.weights.bits() - weights),
         rest: rest(convolution, activation, full - read),
     };
-    layer.operation = Operation::Convolution(convolution.truncated(weights)?);
+    let pad = match convolution.pad {
+        Pad::Number(number) => Pad::Number(truncate(activation, number, read)),
+        Pad::Zero => Pad::Zero,
+    };
+    layer.operation = Operation::Convolution(Convolution {
+        pad,
+        ..convolution.truncated(weights)?
+    });
     layer.input = Read {
         bits: (read < stored.bits).then_some(read),
         ..layer.input
@@ -154,7 +161,7 @@ fn rescale(rescale: &mut Rescale, scale: &Scale) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Pad, Requantize, Shape, Window};
+    use super::super::{Requantize, Shape, Window};
     use super::*;
     use crate::gemm::Operand;
 

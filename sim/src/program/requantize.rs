@@ -127,6 +127,8 @@ impl Epilogue {
         match finish {
             Finish::Raw => {}
             Finish::Copy => {
+                // Codes come from counts and products alone: a product with 1.
+                self.mode = Mode::Affine;
                 let half = 1 << (stored_planes(input, branches) - 1);
                 // `bipolar`: code = (x + 2^planes - 1) / 2 of an odd x.
                 self.shift = u32::from(input.encoding == Encoding::Bipolar);
@@ -187,8 +189,16 @@ impl Epilogue {
 
     /// The parameters of a channel whose v1 lies in `v1`; gives the range of v2.
     fn channel(&mut self, finish: Finish<'_>, channel: usize, v1: Range) -> Range {
-        let Finish::Codes(requantize) = finish else {
-            return v1;
+        let requantize = match finish {
+            Finish::Raw => return v1,
+            Finish::Copy => {
+                self.channels[channel] = Channel::Affine {
+                    multiplier: 1,
+                    addend: 0,
+                };
+                return v1;
+            }
+            Finish::Codes(requantize) => requantize,
         };
         match &requantize.rescale {
             Rescale::Thresholds { thresholds, .. } => {

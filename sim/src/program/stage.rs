@@ -172,8 +172,6 @@ impl<'n> Builder<'n, '_> {
     fn list_outputs(&mut self) {
         for output in &self.network.outputs {
             let TensorType { shape, precision } = self.tensor_type(*output);
-            // A copy streams the numbers themselves.
-            let precision = precision.filter(|_| self.is_product(*output));
             self.result.outputs.push(OutputTensor {
                 images: self.images,
                 shape,

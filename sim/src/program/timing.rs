@@ -1,21 +1,15 @@
-//! Cycles of a program by layer and cause, from its descriptors alone.
+//! Cycles of a program by layer and cause, from its descriptors alone: exactly those that the performance counters count
+//! in a run whose streams are always ready (`docs/accelerator.md`, "Cycles of a run").
 //!
-//! The busy beats of a layer are exact. What stands between them is a recurrence over tiles of three stations that work
-//! side by side: the loaders fill the halves of the patch buffers, the array takes the beats of a tile, the drain takes
-//! its rows away. [`Latencies`] holds the fixed cycles of each hand-over. Streams are taken to be always ready.
-//!
-//! ```text
-//! filled[t]   = max(filled[t-1], released[t-2]) + cycles of the slowest loader's pieces      row tile t
-//! issued[k]   = max(issued[k-1] + stall[k-1], filled of its row tile) + beats                tile k
-//! stall[k]    = what drained[k-1] is later than issued[k] + pipeline
-//! drained[k]  = max(issued[k] + pipeline, drained[k-1]) + rows * cycles of a row
-//! ```
+//! A test holds this to the cycle-accurate model ([`crate::accelerator::AcceleratorModel`]), counter by counter.
 
-use super::{Entry, Step};
+use super::Entry;
+use crate::accelerator::compute_timing::{ComputeCycles, compute_cycles};
+use crate::accelerator::load_timing::pool_cycles;
 use serde::Serialize;
+use xnorforge_hdl::AcceleratorDesign;
 pub use xnorforge_hdl::accelerator::Cause;
 use xnorforge_hdl::accelerator::{Descriptor, Field, Opcode};
-use xnorforge_hdl::{AcceleratorDesign, timing};
 
 /// Cycles by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -32,56 +26,18 @@ impl Cycles {
         self.0.iter().sum()
     }
 
-    /// What takes most of the cycles.
+    /// What holds the array back: the cause that most of the cycles without a beat go to, if that is a tenth of all; else
+    /// [`Cause::Busy`], the computing itself.
     pub fn bound(&self) -> Cause {
-        let most = Cause::ALL.into_iter().rev().max_by_key(|c| self.of(*c));
-        most.expect("there are causes")
+        let others = Cause::ALL.into_iter().skip(1);
+        let most = others.rev().max_by_key(|cause| self.of(*cause));
+        most.filter(|cause| 10 * self.of(*cause) >= self.total())
+            .unwrap_or(Cause::Busy)
     }
 
     fn add(&mut self, cause: Cause, cycles: u64) {
         self.0[cause as usize] += cycles;
     }
-
-    fn plus(&mut self, other: &Cycles) {
-        for (sum, cycles) in self.0.iter_mut().zip(other.0) {
-            *sum += cycles;
-        }
-    }
-}
-
-/// Fixed cycles of the hand-overs between the blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Latencies {
-    /// From the end of a descriptor, or the start, to the start of the next one's engine.
-    pub dispatch: u64,
-    /// From an engine's start to a loader's first read.
-    pub plan: u64,
-    /// From a loader's last read to a half that is filled.
-    pub fill: u64,
-    /// From a filled half to the first beat at the array.
-    pub issue: u64,
-    /// From the end of a tile's last row in the drain to the end of a descriptor.
-    pub finish: u64,
-    /// From the last beat of the input stream to the end of its descriptor.
-    pub input: u64,
-    /// From the last tap of a max-pool to the end of its descriptor.
-    pub pool: u64,
-    /// Fewest cycles of a piece.
-    pub piece: u64,
-}
-
-impl Latencies {
-    /// Those of the accelerator's RTL.
-    pub const RTL: Latencies = Latencies {
-        dispatch: 44,
-        plan: 3,
-        fill: 3,
-        issue: 3,
-        finish: 8,
-        input: 2,
-        pool: 6,
-        piece: 2,
-    };
 }
 
 /// Cycles of an entry, by layer.
@@ -101,203 +57,115 @@ impl EntryCycles {
     }
 }
 
-/// Cycles of one run of an entry of a network of `layers` layers.
+/// Cycles of one run of an entry of a network of `layers` layers: those in which the core is busy, as its performance
+/// counters count them, while every stream is ready. The runs of one start follow one another without a cycle between.
 pub fn entry_cycles(design: &AcceleratorDesign, entry: &Entry, layers: usize) -> EntryCycles {
-    let mut clock = Clock {
+    let mut run = Run {
         design,
-        latencies: Latencies::RTL,
         now: 0,
-        weights_free: 0,
+        weights_idle: 0,
+        set: 0,
+        cycles: EntryCycles {
+            layers: vec![Cycles::default(); layers],
+            other: Cycles::default(),
+        },
     };
-    let mut report = EntryCycles {
-        layers: vec![Cycles::default(); layers],
-        other: Cycles::default(),
-    };
-    let mut packets = entry.weights.iter();
+    run.pass(Cause::Control, REWIND);
     for step in &entry.steps {
-        let beats = match opcode(step) {
-            Some(Opcode::Weights) => packets.next().map_or(0, |packet| packet.len() as u64),
-            _ => 0,
-        };
-        let cycles = clock.step(&step.descriptor, beats);
-        match step.layer.and_then(|layer| report.layers.get_mut(layer)) {
-            Some(layer) => layer.plus(&cycles),
-            None => report.other.plus(&cycles),
-        }
+        run.step(&step.descriptor);
     }
-    report
+    run.cycles
 }
 
-fn opcode(step: &Step) -> Option<Opcode> {
-    Opcode::of(step.descriptor.get(Field::Opcode) as u32)
-}
+/// The cycle in which a run begins: the start address is set.
+const REWIND: u64 = 1;
+/// Cycles from the end of a descriptor to that in which the next one is judged, in two parts: until word 0 has entered
+/// the descriptor registers, the counters are those of the descriptor before.
+const FETCH: [u64; 2] = [2, 41];
+/// From the go pulse of the weight port to its first beat, and from its last one to the first cycle in which it is idle.
+const WEIGHTS: [u64; 2] = [1, 2];
+/// The same of the input port, to the cycle of `input_finished`.
+const INPUT: [u64; 2] = [1, 2];
 
-fn get(descriptor: &Descriptor, field: Field) -> u64 {
-    descriptor.get(field) as u64
-}
-
-/// Time as descriptors pass.
-struct Clock<'d> {
+/// A run as its descriptors pass.
+struct Run<'d> {
     design: &'d AcceleratorDesign,
-    latencies: Latencies,
+    /// The last cycle that is counted: at first, that before the run; then, that in which a descriptor ends.
     now: u64,
-    /// When the weight port is idle.
-    weights_free: u64,
+    /// The first cycle in which the weight port is idle.
+    weights_idle: u64,
+    /// The counter set that counts: field `layer` of the descriptor registers. Every entry ends with set 0.
+    set: usize,
+    cycles: EntryCycles,
 }
 
-impl Clock<'_> {
-    fn step(&mut self, d: &Descriptor, weight_beats: u64) -> Cycles {
-        let mut cycles = Cycles::default();
-        let opcode = Opcode::of(d.get(Field::Opcode) as u32);
-        self.pass(&mut cycles, Cause::Control, self.latencies.dispatch);
-        if opcode == Some(Opcode::Weights) || get(d, Field::WaitWeights) == 1 {
-            let wait = self.weights_free.saturating_sub(self.now);
-            self.pass(&mut cycles, Cause::Weights, wait);
+impl Run<'_> {
+    fn step(&mut self, descriptor: &Descriptor) {
+        let [before, after] = FETCH;
+        self.pass(Cause::Control, before);
+        self.set = descriptor.get(Field::Layer) as usize;
+        self.pass(Cause::Control, after);
+        let opcode = Opcode::of(descriptor.get(Field::Opcode) as u32);
+        if opcode == Some(Opcode::Weights) || descriptor.get(Field::WaitWeights) == 1 {
+            // It is judged again in every cycle, last in the first one in which the port is idle.
+            self.pass(Cause::Weights, self.weights_idle.saturating_sub(self.now));
         }
+        let go = self.now + 1;
         match opcode {
-            Some(Opcode::Weights) => self.weights_free = self.now + weight_beats,
+            Some(Opcode::Weights) => {
+                let [first, idle] = WEIGHTS;
+                let last = go + first + self.weight_beats(descriptor) - 1;
+                self.weights_idle = last + idle;
+            }
             Some(Opcode::Input) => {
-                let words = get(d, Field::OutLast) + 1 - get(d, Field::OutBase);
-                let beats = self
-                    .design
-                    .word_width
-                    .div_ceil(self.design.config().stream_bits);
-                let taken = words * u64::from(beats) + self.latencies.input;
-                self.pass(&mut cycles, Cause::Input, taken);
+                let [first, finished] = INPUT;
+                let last = first + self.input_beats(descriptor) - 1;
+                self.pass(Cause::Input, last + finished + 1);
             }
             Some(Opcode::Pool) => {
-                let taken = self.pool(d);
-                self.pass(&mut cycles, Cause::Pool, taken);
+                self.pass(Cause::Pool, pool_cycles(self.design, descriptor) + 1);
             }
-            Some(Opcode::Compute) => self.compute(d, &mut cycles),
+            Some(Opcode::Compute) => self.compute(descriptor),
             Some(Opcode::End) | None => {}
         }
-        cycles
     }
 
-    fn pass(&mut self, cycles: &mut Cycles, cause: Cause, count: u64) {
-        cycles.add(cause, count);
-        self.now += count;
+    fn compute(&mut self, descriptor: &Descriptor) {
+        let cycles = compute_cycles(self.design, descriptor);
+        let ComputeCycles {
+            busy, load, drain, ..
+        } = cycles;
+        self.pass(Cause::Busy, busy);
+        self.pass(Cause::Load, load);
+        self.pass(Cause::Drain, drain);
+        self.pass(Cause::Control, cycles.total() - busy - load - drain);
     }
 
-    fn pixels(&self, d: &Descriptor) -> u64 {
-        let rows = u64::from(self.design.design().config().rows);
-        (get(d, Field::RowTiles) - 1) * rows + get(d, Field::LastRows)
+    fn pass(&mut self, cause: Cause, cycles: u64) {
+        let EntryCycles { layers, other } = &mut self.cycles;
+        let layer = self.set.checked_sub(1);
+        let layer = layer.and_then(|layer| layers.get_mut(layer));
+        layer.unwrap_or(other).add(cause, cycles);
+        self.now += cycles;
     }
 
-    /// Cycles of a piece in all groups.
-    fn piece(&self, d: &Descriptor) -> u64 {
-        get(d, Field::Groups).max(self.latencies.piece)
+    /// Beats of a memory word.
+    fn beats(&self, width: u32) -> u64 {
+        width.div_ceil(self.design.config().stream_bits).into()
     }
 
-    fn pool(&self, d: &Descriptor) -> u64 {
-        let taps = get(d, Field::KernelLines) * get(d, Field::Runs);
-        let taps = self.pixels(d) * taps * self.piece(d);
-        self.latencies.plan + taps + self.latencies.pool
+    fn weight_beats(&self, descriptor: &Descriptor) -> u64 {
+        let words = words(descriptor, Field::WeightBase, Field::WeightLast);
+        let columns = self.design.design().config().columns;
+        words * u64::from(columns) * self.beats(self.design.weight_width)
     }
 
-    /// Cycles in which a loader fills one row of its patch buffers.
-    fn row(&self, d: &Descriptor, pixel: u64) -> u64 {
-        let slices = i64::from(self.design.slices);
-        let (width, height) = (get(d, Field::OutWidth), get(d, Field::OutHeight));
-        let (ox, oy) = ((pixel % width) as i64, (pixel / width % height) as i64);
-        let line_granules = d.get(Field::LineGranules);
-        let (mut pieces, mut j) = (0, 0);
-        for ky in 0..d.get(Field::KernelLines) {
-            let iy = d.get(Field::OriginY) + oy * d.get(Field::StepY) + ky * d.get(Field::TapY);
-            let is_line = (0..d.get(Field::InHeight)).contains(&iy);
-            let line = (pixel / width / height) as i64 * d.get(Field::ImagePitch)
-                + d.get(Field::OriginLine)
-                + oy * d.get(Field::StepLine)
-                + ky * d.get(Field::TapLine);
-            for run in 0..d.get(Field::Runs) {
-                let mut gx =
-                    d.get(Field::OriginX) + ox * d.get(Field::StepX) + run * d.get(Field::TapX);
-                let mut remaining = d.get(Field::RunGranules);
-                while remaining > 0 {
-                    let mut n = remaining.min(slices - j % slices);
-                    if is_line && gx < 0 {
-                        n = n.min(-gx);
-                    } else if is_line && gx < line_granules {
-                        n = n.min(line_granules - gx);
-                        n = n.min(slices - (line + gx) % slices);
-                    }
-                    pieces += 1;
-                    j += n;
-                    gx += n;
-                    remaining -= n;
-                }
-            }
-        }
-        if j % slices != 0 {
-            pieces += 1;
-        }
-        pieces * self.piece(d)
+    fn input_beats(&self, descriptor: &Descriptor) -> u64 {
+        words(descriptor, Field::OutBase, Field::OutLast) * self.beats(self.design.word_width)
     }
+}
 
-    /// Cycles in which the slowest loader fills its rows of a row tile.
-    fn tile_load(&self, d: &Descriptor, row_tile: u64) -> u64 {
-        let rows = u64::from(self.design.design().config().rows);
-        let per_port = u64::from(self.design.rows_per_port);
-        let end = self.pixels(d).min((row_tile + 1) * rows);
-        let first = row_tile * rows;
-        (first..end)
-            .step_by(per_port as usize)
-            .map(|port| {
-                let rows = port..end.min(port + per_port);
-                rows.map(|pixel| self.row(d, pixel)).sum()
-            })
-            .max()
-            .unwrap_or(0)
-    }
-
-    fn compute(&mut self, d: &Descriptor, cycles: &mut Cycles) {
-        let l = self.latencies;
-        let start = self.now;
-        let beats = get(d, Field::ScheduleSteps) * get(d, Field::Chunks);
-        let pipeline = timing::compute_latency(self.design.design());
-        let steps = u64::from(self.design.drain_steps);
-        let is_stored = get(d, Field::ToActivation) + get(d, Field::ToResidual) > 0;
-        let row = if is_stored {
-            steps.max(get(d, Field::OutGroups))
-        } else {
-            steps
-        };
-        let (row_tiles, column_tiles) = (get(d, Field::RowTiles), get(d, Field::ColumnTiles));
-        let rows = u64::from(self.design.design().config().rows);
-        let mut filled = start + l.plan;
-        // When the two halves were released last.
-        let mut released = [start; 2];
-        let (mut issued, mut drained) = (start, start);
-        for row_tile in 0..row_tiles {
-            let half = (row_tile % 2) as usize;
-            filled = filled.max(released[half]) + self.tile_load(d, row_tile);
-            let first = filled + l.fill + l.issue;
-            if first > issued {
-                cycles.add(Cause::Load, first - issued);
-                issued = first;
-            }
-            let is_last = row_tile + 1 == row_tiles;
-            let valid = if is_last {
-                get(d, Field::LastRows)
-            } else {
-                rows
-            };
-            for _ in 0..column_tiles {
-                issued += beats;
-                cycles.add(Cause::Busy, beats);
-                let done = issued + pipeline;
-                if drained > done {
-                    // The finished tile waits, and all behind it.
-                    cycles.add(Cause::Drain, drained - done);
-                    issued += drained - done;
-                }
-                drained = drained.max(done) + valid * row;
-            }
-            released[half] = issued;
-        }
-        let end = drained + l.finish;
-        cycles.add(Cause::Control, end - issued);
-        self.now = end;
-    }
+/// Words from an address to another, both included.
+fn words(descriptor: &Descriptor, base: Field, last: Field) -> u64 {
+    (descriptor.get(last) + 1 - descriptor.get(base)) as u64
 }

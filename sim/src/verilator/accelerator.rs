@@ -1,9 +1,10 @@
 //! The Verilated RTL of an accelerator's core as a [`Core`].
 
-use super::array::VerilatedArrayError;
-use super::build::{Tracing, Verilator};
+use super::array::{ArrayOptions, VerilatedArrayError};
+use super::build::Verilator;
 use super::model::VerilatedModel;
 use super::source::{ModelSource, words};
+use super::trace::Trace;
 use crate::accelerator::{Core, CoreInputs, CoreOutputs, StreamBeat, Transfer};
 use crate::simulator::SimulatorError;
 use xnorforge_hdl::Package;
@@ -79,6 +80,7 @@ impl Ports {
 pub struct VerilatedAccelerator {
     model: VerilatedModel,
     ports: Ports,
+    trace: Trace,
     cycle: u64,
     outputs: CoreOutputs,
     data: Vec<u64>,
@@ -87,7 +89,7 @@ pub struct VerilatedAccelerator {
 
 impl VerilatedAccelerator {
     /// Builds the model of a package of [`xnorforge_hdl::generate_accelerator`] (or takes it from the cache) and starts
-    /// it. `seed` decides the registers' and memories' values before they are written; it is not reset yet.
+    /// it; it is not reset yet.
     ///
     /// # Errors
     /// [`VerilatedArrayError::Tool`] when it cannot be built, [`VerilatedArrayError::Simulator`] when it stops at once.
@@ -97,7 +99,7 @@ impl VerilatedAccelerator {
     pub fn new(
         verilator: &Verilator,
         package: &Package,
-        seed: u32,
+        options: &ArrayOptions,
     ) -> Result<Self, VerilatedArrayError> {
         let files = package.files.iter();
         let source = ModelSource {
@@ -105,10 +107,13 @@ impl VerilatedAccelerator {
             top: package.top.clone(),
             ports: package.ports.clone(),
         };
-        let model = verilator.model(&source, Tracing::Off)?.start(seed)?;
+        let window = options.trace.as_ref();
+        let library = verilator.model(&source, Trace::tracing(window))?;
+        let model = library.start(options.seed)?;
         let ports = Ports::new(&model);
         let buffer = |port: usize| vec![0; words(&model.ports()[port])];
         Ok(VerilatedAccelerator {
+            trace: Trace::new(window),
             cycle: 0,
             outputs: CoreOutputs::default(),
             data: buffer(ports.result.data),
@@ -196,12 +201,16 @@ impl Core for VerilatedAccelerator {
     }
 
     fn step(&mut self, inputs: &CoreInputs<'_>) -> Result<&CoreOutputs, SimulatorError> {
+        self.trace.begin(&mut self.model, self.cycle)?;
         self.drive(inputs);
         self.set(self.ports.clock, false);
         self.model.eval()?;
         self.read();
+        self.trace.dump(&mut self.model, self.cycle, 0)?;
         self.set(self.ports.clock, true);
         self.model.eval()?;
+        self.trace.dump(&mut self.model, self.cycle, 1)?;
+        self.trace.end(&mut self.model, self.cycle)?;
         self.cycle += 1;
         Ok(&self.outputs)
     }

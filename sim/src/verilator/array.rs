@@ -1,11 +1,11 @@
 //! The Verilated RTL of an array as a [`Simulator`]: beats packed into the ports of `docs/microarchitecture.md`.
 
-use super::build::{Tracing, Verilator};
+use super::build::Verilator;
 use super::model::VerilatedModel;
 use super::source::{ModelSource, input, output, words};
 use super::tools::ToolError;
+use super::trace::{Trace, TraceWindow};
 use crate::simulator::{Beat, ConstantWrite, Inputs, Outputs, Simulator, SimulatorError};
-use std::path::PathBuf;
 use xnorforge_hdl::Design;
 use xnorforge_hdl::emit::Port;
 
@@ -39,19 +39,7 @@ pub fn array_ports(design: &Design) -> Vec<Port> {
     ]
 }
 
-/// A waveform of some of a run's cycles. In the file, cycle `c` begins at time `2c` with the clock low, all inputs
-/// set and the outputs that stand in it; at `2c + 1` the clock is high and the registers have taken their values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TraceWindow {
-    /// The VCD file; overwritten if it exists.
-    pub path: PathBuf,
-    /// The first cycle that is written.
-    pub first_cycle: u64,
-    /// The last one; later cycles are simulated but not written.
-    pub last_cycle: u64,
-}
-
-/// How a [`VerilatedArray`] runs.
+/// How a [`VerilatedArray`] or a [`super::VerilatedAccelerator`] runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArrayOptions {
     /// Decides the registers' values before reset. Correct RTL behaves the same for every seed.
@@ -117,14 +105,6 @@ impl Ports {
     }
 }
 
-/// Where a waveform stands.
-#[derive(Debug)]
-enum Trace {
-    Off,
-    Waiting(TraceWindow),
-    Open { last_cycle: u64 },
-}
-
 /// The Verilated RTL of an array.
 #[derive(Debug)]
 pub struct VerilatedArray {
@@ -163,21 +143,17 @@ impl VerilatedArray {
             top: design.top_name(),
             ports: array_ports(design),
         };
-        let tracing = match options.trace {
-            None => Tracing::Off,
-            Some(_) => Tracing::Vcd,
-        };
-        let model = verilator.model(&source, tracing)?.start(options.seed)?;
+        let window = options.trace.as_ref();
+        let model = verilator
+            .model(&source, Trace::tracing(window))?
+            .start(options.seed)?;
         let ports = Ports::new(&model);
         let buffer = |port: usize| vec![0; words(&model.ports()[port])];
         let mut array = VerilatedArray {
             lanes: design.config().lanes,
             result_width: design.result_width,
             entry_width: design.entry_width,
-            trace: match &options.trace {
-                None => Trace::Off,
-                Some(window) => Trace::Waiting(window.clone()),
-            },
+            trace: Trace::new(window),
             cycle: 0,
             outputs: Outputs::default(),
             activation: buffer(ports.operand_activation),
@@ -282,39 +258,6 @@ impl VerilatedArray {
             self.outputs.result.extend(results);
         }
     }
-
-    /// Opens the waveform in its first cycle.
-    fn begin_trace(&mut self) -> Result<(), SimulatorError> {
-        let Trace::Waiting(window) = &self.trace else {
-            return Ok(());
-        };
-        if self.cycle >= window.first_cycle && self.cycle <= window.last_cycle {
-            self.model.trace_open(&window.path)?;
-            self.trace = Trace::Open {
-                last_cycle: window.last_cycle,
-            };
-        }
-        Ok(())
-    }
-
-    /// Writes one half of a cycle.
-    fn dump(&mut self, half: u64) -> Result<(), SimulatorError> {
-        match self.trace {
-            Trace::Open { .. } => self.model.trace_dump(2 * self.cycle + half),
-            _ => Ok(()),
-        }
-    }
-
-    /// Closes the waveform after its last cycle.
-    fn end_trace(&mut self) -> Result<(), SimulatorError> {
-        match self.trace {
-            Trace::Open { last_cycle } if self.cycle >= last_cycle => {
-                self.trace = Trace::Off;
-                self.model.trace_close()
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Simulator for VerilatedArray {
@@ -323,14 +266,14 @@ impl Simulator for VerilatedArray {
     }
 
     fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
-        self.begin_trace()?;
+        self.trace.begin(&mut self.model, self.cycle)?;
         self.drive(inputs);
         self.clock(false)?;
         self.read();
-        self.dump(0)?;
+        self.trace.dump(&mut self.model, self.cycle, 0)?;
         self.clock(true)?;
-        self.dump(1)?;
-        self.end_trace()?;
+        self.trace.dump(&mut self.model, self.cycle, 1)?;
+        self.trace.end(&mut self.model, self.cycle)?;
         self.cycle += 1;
         Ok(&self.outputs)
     }

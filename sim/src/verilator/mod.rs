@@ -16,6 +16,7 @@
 //! | `build` | from Verilog to a shared library |
 //! | `model` | loads it and calls it; all `unsafe` code is there |
 //! | `accelerator` | the accelerator's ports |
+//! | `trace` | waveforms of some cycles |
 //! | `array` | the array's ports and the packing of beats |
 
 mod accelerator;
@@ -26,12 +27,14 @@ mod model;
 mod shim;
 mod source;
 mod tools;
+mod trace;
 
 pub use accelerator::VerilatedAccelerator;
-pub use array::{ArrayOptions, TraceWindow, VerilatedArray, VerilatedArrayError, array_ports};
+pub use array::{ArrayOptions, VerilatedArray, VerilatedArrayError, array_ports};
 pub use build::{Tracing, Verilator, Warnings};
 pub use cache::default_cache_folder;
 pub use model::{Library, VerilatedModel};
 pub use source::ModelSource;
 pub use tools::{INSTALL, ToolError, Toolchain};
+pub use trace::TraceWindow;
 pub use xnorforge_hdl::emit::{Port, PortDirection};

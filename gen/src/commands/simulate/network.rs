@@ -2,6 +2,7 @@
 
 use super::{Args, SCHEMA, SCHEMA_VERSION, print_accuracy, print_checks, require_accuracy};
 use crate::accelerate::{self, Compiled, LayerReport, Report, Total};
+use crate::core_rig;
 use crate::engine::{self, Check, Mode};
 use crate::failure::Failure;
 use crate::graph;
@@ -52,6 +53,11 @@ struct Layer<'a> {
 /// # Errors
 /// Wrong input; integers or an accuracy that are not as asked.
 pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure> {
+    if args.wave.is_some() {
+        return Err(Failure::input(
+            "--wave shows the array's registers and goes with --gemm; for a network, `xnorforge cosim --model` writes a waveform of the RTL where it differs from the model",
+        ));
+    }
     let design = args.config.accelerator_design()?;
     let network = graph::load(model, args.work.bits)?;
     let inputs = args.data.tensor(&network)?;
@@ -63,6 +69,10 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
     let compiled = Compiled::new(&design, network, inputs.images, args.batch)?;
     let trace = accelerate::execute(&compiled.network, &inputs)?;
     let report = Report::new(&compiled, inputs.images);
+    if args.step {
+        terminal.note("stepping the cycle-accurate model");
+        check_step(&compiled, &inputs, &trace, &report)?;
+    }
     let checks = expected
         .map(|file| accelerate::check_expected(&file, &compiled.network, &trace))
         .transpose()?;
@@ -84,7 +94,7 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
             generator: GENERATOR,
             configuration: config,
             configuration_sha256: config.accelerator_hash(),
-            mode: Mode::Run,
+            mode: if args.step { Mode::Step } else { Mode::Run },
             inputs: inputs.images,
             seed: args.data.seed,
             operations_per_binary_operation_pair: 2,
@@ -98,6 +108,33 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
     }
     engine::require_equal(checks.as_deref().unwrap_or_default(), "--expected")?;
     require_accuracy(accuracy, args.accuracy_min)
+}
+
+/// Holds the integers and cycles of `run()` to the model, every cycle of which is stepped.
+fn check_step(
+    compiled: &Compiled,
+    inputs: &Tensor,
+    trace: &Trace,
+    report: &Report,
+) -> Result<(), Failure> {
+    let ran = &core_rig::step(std::slice::from_ref(compiled), inputs)?[0];
+    let bug = "please report this as a bug with the configuration and the model";
+    if ran.outputs != trace.of_network(&compiled.network, inputs) {
+        return Err(Failure::Check(format!(
+            "the stepped model's results are not those of the packed kernels; {bug}"
+        )));
+    }
+    let (stepped, formula) = (
+        (ran.weight_load_cycles, ran.cycles),
+        (report.total.weight_load_cycles, report.total.cycles),
+    );
+    if stepped != formula {
+        return Err(Failure::Check(format!(
+            "the model took {} cycles of loading weights and {} of running, the closed formulas say {} and {}; {bug}",
+            stepped.0, stepped.1, formula.0, formula.1
+        )));
+    }
+    Ok(())
 }
 
 fn layers<'a>(

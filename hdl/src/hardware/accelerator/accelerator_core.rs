@@ -90,7 +90,6 @@ pub struct Accelerator {
     _program_value: usize,
     _lane_address: usize,
     _lane_value: usize,
-    _output_address: usize,
     _lanes: usize,
     _rows: usize,
     _columns: usize,
@@ -155,7 +154,6 @@ impl Accelerator {
             _program_value: 32,
             _lane_address: d.lane_address_width() as usize,
             _lane_value: d.affine_width as usize,
-            _output_address: d.output_address_width as usize,
             _lanes: lanes as usize,
             _rows: array.rows as usize,
             _columns: array.columns as usize,
@@ -204,6 +202,7 @@ impl Logic for Accelerator {
         self.sequencer.load_error.next = self.program_port.load_error.val();
 
         self.fields.clock.next = self.clock.val();
+        self.fields.reset.next = self.reset.val();
         self.fields.select.next = self.sequencer.fetch_select.val();
         self.fields.word.next = self.sequencer.fetch_word.val();
 
@@ -292,8 +291,7 @@ impl Logic for Accelerator {
         self.patches.input_address.next = self.input_port.input_write_address.val();
         self.patches.input_value.next = self.input_port.input_write_value.val();
         self.patches.back_write.next = self.back.back_write.val();
-        self.patches.back_address.next =
-            bits_resize(self.back.back_address.val(), self._output_address);
+        self.patches.back_address.next = self.back.back_address.val();
         self.patches.back_value.next = self.back.back_value.val();
         self.patches.patch_release.next = self.engine.patch_release.val();
         self.patches.patch_read.next = self.back.advance.val();

@@ -7,13 +7,15 @@ use std::fmt::Write;
 
 macro_rules! descriptor_registers {
     ($($name:ident: $field:ident,)*) => {
-        /// One register for each field of a descriptor that the hardware uses, as wide as the design keeps it. Word i of a descriptor is taken at an
-        /// edge with bit i of `select`. Nothing is reset.
+        /// One register for each field of a descriptor that the hardware uses, as wide as the design keeps it. Word i of a
+        /// descriptor is taken at an edge with bit i of `select`.
         #[derive(Clone, Debug, LogicBlock)]
         pub struct DescriptorRegisters {
             shape: Shape,
             /// Clock.
             pub clock: Signal<In, Clock>,
+            /// Clears `layer`: cycles before the first descriptor count in set 0.
+            pub reset: Net<In>,
             /// Which word is there, one-hot.
             pub select: Net<In>,
             /// The word.
@@ -30,6 +32,7 @@ macro_rules! descriptor_registers {
                 DescriptorRegisters {
                     shape: Shape::new("descriptor_registers", "The fields of the running descriptor."),
                     clock: Signal::default(),
+                    reset: Net::new(1),
                     select: Net::new(FIELD_WORDS),
                     word: Net::new(32),
                     $($name: Net::new(Field::$field.width(design)),)*
@@ -130,6 +133,9 @@ impl Logic for DescriptorRegisters {
                 register.next = Word::new(64, word >> field.low()).resize(width);
             }
         }
+        if self.reset.val().any() {
+            self.layer.next = Word::zero(self.layer.next.bits());
+        }
     }
 
     fn connect(&mut self) {
@@ -154,7 +160,11 @@ impl Logic for DescriptorRegisters {
             }
             text.push_str("        end\n");
         }
-        text.push_str("    end");
+        let _ = write!(
+            text,
+            "        if (reset) begin\n            layer <= {}'d0;\n        end\n    end",
+            self.layer.next.bits()
+        );
         Verilog::Custom(text)
     }
 }

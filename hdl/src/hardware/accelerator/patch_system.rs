@@ -84,7 +84,7 @@ pub struct PatchSystem {
     pub input_value: Net<In>,
     /// The back end writes these slices.
     pub back_write: Net<In>,
-    /// Where; at most the activation memory's last word.
+    /// Where.
     pub back_address: Net<In>,
     /// A granule of every plane: plane i, lane l of G at bit `i*G + l`.
     pub back_value: Net<In>,
@@ -207,7 +207,7 @@ impl PatchSystem {
             input_address: Net::new(memory),
             input_value: Net::new(word),
             back_write: Net::new(slices),
-            back_address: Net::new(design.output_address_width),
+            back_address: Net::new(memory),
             back_value: Net::new(granule),
             patch_release: Net::new(2),
             patch_read: Net::new(1),
@@ -323,7 +323,7 @@ impl Logic for PatchSystem {
         self.back_strobe.d.next = self.back_write.val();
         self.back_where.clock.next = self.clock.val();
         self.back_where.reset.next = !self.back_any.val();
-        self.back_where.d.next = bits_resize(self.back_address.val(), self._memory);
+        self.back_where.d.next = self.back_address.val();
         self.back_what.clock.next = self.clock.val();
         self.back_what.reset.next = !self.back_any.val();
         self.back_what.d.next = self.back_value.val();

@@ -58,12 +58,19 @@ impl BackTiming {
     /// The next tile: its sums stand complete in cycle `done`, and `rows` of its rows are valid.
     pub fn tile(&mut self, done: u64, rows: u32) -> BackTile {
         let load = done.max(self.end);
-        for _ in 0..rows {
+        for rows_left in (0..u64::from(rows)).rev() {
+            let before = (self.given, self.row);
             let free = self.row.map_or(0, |row| row + self.steps - 1);
             let take = (self.given + self.read).max(free);
             let spaced = self.row.map_or(0, |row| row + self.out_groups);
             self.row = Some((take + 1).max(load + 1).max(spaced));
             self.given = take.max(load + 1);
+            // Past `load`, nothing but the row before counts: what two rows have in common, all others have.
+            if let Some(period) = self.period(before).filter(|_| before.0 > load) {
+                self.given += rows_left * period;
+                self.row = self.row.map(|row| row + rows_left * period);
+                break;
+            }
         }
         self.end = self.row.map_or(load, |row| row + self.steps - 1);
         BackTile {
@@ -72,6 +79,12 @@ impl BackTiming {
             end: self.end,
             written: self.end + self.latency + self.out_groups,
         }
+    }
+
+    /// Cycles from row to row, if place and first step have moved on alike.
+    fn period(&self, before: (u64, Option<u64>)) -> Option<u64> {
+        let given = self.given - before.0;
+        (self.row? - before.1? == given).then_some(given)
     }
 
     /// The cycle of `compute_finished`, after the last tile.
