@@ -7,7 +7,7 @@ use crate::rtl::prelude::*;
 /// Walks row tiles, column tiles, schedule steps and chunks: one beat of the array in each cycle in which it moves.
 ///
 /// An entry of the schedule is read a step ahead, so that steps of a single chunk follow each other without a gap.
-/// What is left of a count is held inverted: counting up to -2 takes less than counting down to 1.
+/// Counters begin at 1 and are compared with the fields: bit 0 is held inverted, so that a reset makes them 1.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct ComputeEngine {
     shape: Shape,
@@ -71,17 +71,17 @@ pub struct ComputeEngine {
     active: EnabledResetRegister,
     filled: EnabledResetRegister,
     entry_address: EnabledRegister,
-    steps_left: EnabledRegister,
+    steps_r: EnabledResetRegister,
     next_first: EnabledRegister,
     entry_first: EnabledRegister,
     entry_last: EnabledRegister,
-    columns_left: EnabledRegister,
-    rows_left: EnabledRegister,
+    columns_r: EnabledResetRegister,
+    rows_r: EnabledResetRegister,
     tile_base: EnabledRegister,
     fresh: EnabledRegister,
     half: EnabledResetRegister,
     beat: EnabledResetRegister,
-    chunks_left: EnabledRegister,
+    chunks_r: EnabledResetRegister,
     patch: EnabledRegister,
     weight: EnabledRegister,
     beat_half: EnabledRegister,
@@ -119,6 +119,10 @@ pub struct ComputeEngine {
     ends_tile: Net<Local>,
     ends_row: Net<Local>,
     turns: Net<Local>,
+    step: Net<Local>,
+    column: Net<Local>,
+    row: Net<Local>,
+    chunk: Net<Local>,
     wraps: Net<Local>,
     next_base: Net<Local>,
     weight_from: Net<Local>,
@@ -133,13 +137,9 @@ pub struct ComputeEngine {
     no_shift: Constant,
     one_entry: Constant,
     one_step: Constant,
-    last_of_steps: Constant,
     one_column: Constant,
-    last_of_columns: Constant,
     one_row: Constant,
-    last_of_rows: Constant,
     one_chunk: Constant,
-    last_of_chunks: Constant,
     one_patch: Constant,
     one_word: Constant,
     shift_place: Constant,
@@ -170,6 +170,7 @@ impl ComputeEngine {
         let shifts = d.design().shift_amounts.len() as u32;
         let (patch, weight) = (d.patch_address_width, d.weight_address_width);
         let schedule = d.schedule_address_width;
+        let columns = Field::ColumnTiles.width(d);
         let (steps, chunks, rows) = (
             Field::ScheduleSteps.width(d),
             Field::Chunks.width(d),
@@ -216,17 +217,17 @@ impl ComputeEngine {
             active: EnabledResetRegister::new(1),
             filled: EnabledResetRegister::new(1),
             entry_address: EnabledRegister::new(schedule + 1),
-            steps_left: EnabledRegister::new(steps),
+            steps_r: EnabledResetRegister::new(steps),
             next_first: EnabledRegister::new(1),
             entry_first: EnabledRegister::new(1),
             entry_last: EnabledRegister::new(1),
-            columns_left: EnabledRegister::new(16),
-            rows_left: EnabledRegister::new(rows),
+            columns_r: EnabledResetRegister::new(columns),
+            rows_r: EnabledResetRegister::new(rows),
             tile_base: EnabledRegister::new(weight + 1),
             fresh: EnabledRegister::new(1),
             half: EnabledResetRegister::new(1),
             beat: EnabledResetRegister::new(1),
-            chunks_left: EnabledRegister::new(chunks),
+            chunks_r: EnabledResetRegister::new(chunks),
             patch: EnabledRegister::new(patch),
             weight: EnabledRegister::new(weight + 2),
             beat_half: EnabledRegister::new(1),
@@ -264,6 +265,10 @@ impl ComputeEngine {
             ends_tile: Net::new(1),
             ends_row: Net::new(1),
             turns: Net::new(1),
+            step: Net::new(steps),
+            column: Net::new(columns),
+            row: Net::new(rows),
+            chunk: Net::new(chunks),
             wraps: Net::new(1),
             next_base: Net::new(weight + 1),
             weight_from: Net::new(weight + 2),
@@ -278,13 +283,9 @@ impl ComputeEngine {
             no_shift: Constant::new(shifts, 0),
             one_entry: Constant::new(schedule + 1, 1),
             one_step: Constant::new(steps, 1),
-            last_of_steps: Constant::new(steps, (1u64 << steps) - 2),
-            one_column: Constant::new(16, 1),
-            last_of_columns: Constant::new(16, (1u64 << 16) - 2),
+            one_column: Constant::new(columns, 1),
             one_row: Constant::new(rows, 1),
-            last_of_rows: Constant::new(rows, (1u64 << rows) - 2),
             one_chunk: Constant::new(chunks, 1),
-            last_of_chunks: Constant::new(chunks, (1u64 << chunks) - 2),
             one_patch: Constant::new(patch, 1),
             one_word: Constant::new(weight + 2, 1),
             shift_place: Constant::new(32, (patch + weight + 2).into()),
@@ -322,7 +323,8 @@ impl Logic for ComputeEngine {
         } else {
             self.available.next = self.usable.val().get_bit(0).into();
         }
-        self.last_chunk.next = (self.chunks_left.q.val() == self.last_of_chunks.val()).into();
+        self.chunk.next = self.chunks_r.q.val() ^ self.one_chunk.val();
+        self.last_chunk.next = (self.chunk.val() == self.chunks.val()).into();
         self.continues.next = self.beat.q.val() & (!self.last_chunk.val());
         self.ready.next = self.active.q.val()
             & self.filled.q.val()
@@ -341,7 +343,8 @@ impl Logic for ComputeEngine {
         self.entry_patch.next = bits_resize(self.entry.val(), self._patch);
         self.reads.next =
             self.active.q.val() & self.advance.val() & ((!self.filled.q.val()) | self.ready.val());
-        self.last_step.next = (self.steps_left.q.val() == self.last_of_steps.val()).into();
+        self.step.next = self.steps_r.q.val() ^ self.one_step.val();
+        self.last_step.next = (self.step.val() == self.schedule_steps.val()).into();
         self.wraps.next = self.go_compute.val() | self.last_step.val();
         self.memory.clock.next = self.clock.val();
         self.memory.write.next = self.schedule_write.val();
@@ -355,14 +358,14 @@ impl Logic for ComputeEngine {
         self.filled.d.next = self.reads.val();
         self.entry_address.clock.next = self.clock.val();
         self.entry_address.enable.next = self.go_compute.val() | self.reads.val();
-        self.steps_left.clock.next = self.clock.val();
-        self.steps_left.enable.next = self.go_compute.val() | self.reads.val();
+        self.steps_r.clock.next = self.clock.val();
+        self.steps_r.reset.next = self.go_compute.val() | (self.reads.val() & self.last_step.val());
+        self.steps_r.enable.next = self.reads.val();
+        self.steps_r.d.next = (self.step.val() + self.one_step.val()) ^ self.one_step.val();
         if self.wraps.val().any() {
             self.entry_address.d.next = bits_resize(self.schedule_base.val(), self._entry);
-            self.steps_left.d.next = !self.schedule_steps.val();
         } else {
             self.entry_address.d.next = self.entry_address.q.val() + self.one_entry.val();
-            self.steps_left.d.next = self.steps_left.q.val() + self.one_step.val();
         }
         self.next_first.clock.next = self.clock.val();
         self.next_first.enable.next = self.go_compute.val() | self.reads.val();
@@ -375,31 +378,30 @@ impl Logic for ComputeEngine {
         self.entry_last.d.next = self.last_step.val();
 
         // Tiles.
-        self.last_column.next = (self.columns_left.q.val() == self.last_of_columns.val()).into();
-        self.last_row.next = (self.rows_left.q.val() == self.last_of_rows.val()).into();
+        self.column.next = self.columns_r.q.val() ^ self.one_column.val();
+        self.row.next = self.rows_r.q.val() ^ self.one_row.val();
+        self.last_column.next = (self.column.val() == self.column_tiles.val()).into();
+        self.last_row.next = (self.row.val() == self.row_tiles.val()).into();
         self.ends_tile.next = self.takes.val() & self.entry_last.q.val();
         self.ends_row.next = self.ends_tile.val() & self.last_column.val();
         self.turns.next = self.go_compute.val() | self.last_column.val();
         self.next_base.next =
             self.tile_base.q.val() + bits_resize(self.weight_tile.val(), self._base);
-        self.columns_left.clock.next = self.clock.val();
-        self.columns_left.enable.next = self.go_compute.val() | self.ends_tile.val();
+        self.columns_r.clock.next = self.clock.val();
+        self.columns_r.reset.next = self.go_compute.val() | self.ends_row.val();
+        self.columns_r.enable.next = self.ends_tile.val();
+        self.columns_r.d.next = (self.column.val() + self.one_column.val()) ^ self.one_column.val();
         self.tile_base.clock.next = self.clock.val();
         self.tile_base.enable.next = self.go_compute.val() | self.ends_tile.val();
         if self.turns.val().any() {
-            self.columns_left.d.next = !self.column_tiles.val();
             self.tile_base.d.next = bits_resize(self.weight_base.val(), self._base);
         } else {
-            self.columns_left.d.next = self.columns_left.q.val() + self.one_column.val();
             self.tile_base.d.next = self.next_base.val();
         }
-        self.rows_left.clock.next = self.clock.val();
-        self.rows_left.enable.next = self.go_compute.val() | self.ends_row.val();
-        if self.go_compute.val().any() {
-            self.rows_left.d.next = !self.row_tiles.val();
-        } else {
-            self.rows_left.d.next = self.rows_left.q.val() + self.one_row.val();
-        }
+        self.rows_r.clock.next = self.clock.val();
+        self.rows_r.reset.next = self.go_compute.val();
+        self.rows_r.enable.next = self.ends_row.val();
+        self.rows_r.d.next = (self.row.val() + self.one_row.val()) ^ self.one_row.val();
         self.half.clock.next = self.clock.val();
         self.half.reset.next = self.go_compute.val();
         self.half.enable.next = self.ends_row.val();
@@ -416,13 +418,11 @@ impl Logic for ComputeEngine {
         // The beat whose addresses are at the memories.
         if self.continues.val().any() {
             self.patch.d.next = self.patch.q.val() + self.one_patch.val();
-            self.chunks_left.d.next = self.chunks_left.q.val() + self.one_chunk.val();
             self.weight_from.next = self.weight.q.val();
             self.weight_by.next = self.one_word.val();
             self.shift.d.next = self.no_shift.val();
         } else {
             self.patch.d.next = self.entry_patch.val();
-            self.chunks_left.d.next = !self.chunks.val();
             self.weight_from.next = bits_resize(self.tile_base.q.val(), self._range);
             self.weight_by.next = bits_resize(self.entry_weight.val(), self._range);
             self.shift.d.next = self.entry_shift.val();
@@ -431,8 +431,10 @@ impl Logic for ComputeEngine {
         self.beat.reset.next = self.reset.val();
         self.beat.enable.next = self.advance.val();
         self.beat.d.next = self.continues.val() | self.ready.val();
-        self.chunks_left.clock.next = self.clock.val();
-        self.chunks_left.enable.next = self.advance.val();
+        self.chunks_r.clock.next = self.clock.val();
+        self.chunks_r.reset.next = self.advance.val() & (!self.continues.val());
+        self.chunks_r.enable.next = self.advance.val();
+        self.chunks_r.d.next = (self.chunk.val() + self.one_chunk.val()) ^ self.one_chunk.val();
         self.patch.clock.next = self.clock.val();
         self.patch.enable.next = self.advance.val();
         self.weight.clock.next = self.clock.val();

@@ -86,7 +86,7 @@ pub struct EpilogueLane {
     aligned_2: EnabledRegister,
     base_2: EnabledRegister,
     bracket_3: EnabledRegister,
-    value_4: EnabledRegister,
+    bracket_4: EnabledRegister,
     residual_4: EnabledResetRegister,
     sum_5: EnabledRegister,
     value_line: Vec<EnabledRegister>,
@@ -226,7 +226,7 @@ impl EpilogueLane {
             aligned_2: EnabledRegister::new(design.sum_width()),
             base_2: EnabledRegister::new(width),
             bracket_3: EnabledRegister::new(width),
-            value_4: EnabledRegister::new(width),
+            bracket_4: EnabledRegister::new(width),
             residual_4: EnabledResetRegister::new(width),
             sum_5: EnabledRegister::new(width),
             value_line: EnabledRegister::vector(levels - 1, width),
@@ -335,9 +335,18 @@ impl Logic for EpilogueLane {
         self.bracket_3.d.next = self.base_2.q.val()
             + (bits_resize(self.aligned_2.q.val(), self._result_width) << self.two.val());
 
-        // Stage 4: division by d_x * d_w, and what the table says of the residual code.
+        // Stage 4 waits for what the table says of the residual code.
+        self.bracket_4.clock.next = self.clock.val();
+        self.bracket_4.enable.next = self.flow.val();
+        self.bracket_4.d.next = self.bracket_3.q.val();
+        self.residual_4.clock.next = self.clock.val();
+        self.residual_4.reset.next = self.no_early.val();
+        self.residual_4.enable.next = self.flow.val();
+        self.residual_4.d.next = bits_resize(self.table_memory.value.val(), self._result_width);
+
+        // Stage 5: v1, the bracket divided by d_x * d_w and the residual. The division costs no LUT before the adder.
         self.bracket_sign.next = bits_resize(
-            self.bracket_3.q.val() >> self.value_top.val(),
+            self.bracket_4.q.val() >> self.value_top.val(),
             self._one_bit,
         );
         if self.bracket_sign.val().any() {
@@ -348,24 +357,15 @@ impl Logic for EpilogueLane {
             self.sign_2.next = self.none.val();
         }
         if self.result_shift.val().get_bit(1) {
-            self.divided.next = (self.bracket_3.q.val() >> self.two.val()) | self.sign_2.val();
+            self.divided.next = (self.bracket_4.q.val() >> self.two.val()) | self.sign_2.val();
         } else if self.result_shift.val().get_bit(0) {
-            self.divided.next = (self.bracket_3.q.val() >> self.one.val()) | self.sign_1.val();
+            self.divided.next = (self.bracket_4.q.val() >> self.one.val()) | self.sign_1.val();
         } else {
-            self.divided.next = self.bracket_3.q.val();
+            self.divided.next = self.bracket_4.q.val();
         }
-        self.value_4.clock.next = self.clock.val();
-        self.value_4.enable.next = self.flow.val();
-        self.value_4.d.next = self.divided.val();
-        self.residual_4.clock.next = self.clock.val();
-        self.residual_4.reset.next = self.no_early.val();
-        self.residual_4.enable.next = self.flow.val();
-        self.residual_4.d.next = bits_resize(self.table_memory.value.val(), self._result_width);
-
-        // Stage 5: v1.
         self.sum_5.clock.next = self.clock.val();
         self.sum_5.enable.next = self.flow.val();
-        self.sum_5.d.next = self.value_4.q.val() + self.residual_4.q.val();
+        self.sum_5.d.next = self.residual_4.q.val() + self.divided.val();
 
         // One threshold level in each of the following stages.
         self.levels.clock.next = self.clock.val();

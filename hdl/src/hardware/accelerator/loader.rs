@@ -158,9 +158,11 @@ pub struct Loader {
     gx: EnabledRegister,
     run_gx: EnabledRegister,
     line: EnabledRegister,
-    left: EnabledRegister,
-    runs_left: EnabledRegister,
-    lines_left: EnabledRegister,
+    // Granules that are left of the run after the first one, inverted.
+    done: EnabledRegister,
+    // Runs begun of the line, lines of the row: bit 0 inverted, so that a reset makes it 1.
+    runs_r: EnabledResetRegister,
+    lines_r: EnabledResetRegister,
     place: EnabledRegister,
     first_tap: EnabledRegister,
     // The planned piece: granules less one, granules, where they begin, whether they lie in the feature map.
@@ -254,13 +256,11 @@ pub struct Loader {
     line_base: Net<Local>,
     line_step: Net<Local>,
     load_run: Net<Local>,
-    left_base: Net<Local>,
-    left_step: Net<Local>,
-    runs_base: Net<Local>,
-    runs_step: Net<Local>,
-    load_runs: Net<Local>,
-    lines_base: Net<Local>,
-    lines_step: Net<Local>,
+    left: Net<Local>,
+    done_base: Net<Local>,
+    done_step: Net<Local>,
+    runs_now: Net<Local>,
+    lines_now: Net<Local>,
     place_base: Net<Local>,
     place_step: Net<Local>,
     groups_base: Net<Local>,
@@ -281,10 +281,9 @@ pub struct Loader {
     slice_one: Constant,
     position_sign: Constant,
     position_zero: Constant,
-    run_ones: Constant,
-    counter_minus_1: Constant,
-    counter_minus_2: Constant,
-    counter_sign: Constant,
+    one_granule: Constant,
+    one_run: Constant,
+    one_line: Constant,
     groups_minus_1: Constant,
     groups_minus_2: Constant,
     groups_sign: Constant,
@@ -306,7 +305,6 @@ pub struct Loader {
     _position: usize,
     _slice: usize,
     _run: usize,
-    _counter: usize,
     _groups: usize,
     _place: usize,
     _word: usize,
@@ -350,9 +348,6 @@ impl LoaderWidths {
     }
 }
 
-/// Bits of a counter of runs or kernel lines: one more than the field, for the borrow.
-const COUNTER_WIDTH: u32 = 9;
-
 impl Loader {
     /// A loader of a design.
     pub fn new(design: &AcceleratorDesign) -> Self {
@@ -369,6 +364,7 @@ impl Loader {
         );
         let c = design.design().config();
         let (branches, lanes) = (c.activation_branches, c.lanes);
+        let (runs, lines) = (Field::Runs.width(design), Field::KernelLines.width(design));
         let (run, pad) = (
             Field::RunGranules.width(design),
             Field::PadCode.width(design),
@@ -446,9 +442,9 @@ impl Loader {
             gx: EnabledRegister::new(position),
             run_gx: EnabledRegister::new(position),
             line: EnabledRegister::new(position),
-            left: EnabledRegister::new(run),
-            runs_left: EnabledRegister::new(COUNTER_WIDTH),
-            lines_left: EnabledRegister::new(COUNTER_WIDTH),
+            done: EnabledRegister::new(run),
+            runs_r: EnabledResetRegister::new(runs),
+            lines_r: EnabledResetRegister::new(lines),
             place: EnabledRegister::new(w.place),
             first_tap: EnabledRegister::new(1),
             plan_less: EnabledRegister::new(slice),
@@ -538,13 +534,11 @@ impl Loader {
             line_base: Net::new(position),
             line_step: Net::new(position),
             load_run: Net::new(1),
-            left_base: Net::new(run),
-            left_step: Net::new(run),
-            runs_base: Net::new(COUNTER_WIDTH),
-            runs_step: Net::new(COUNTER_WIDTH),
-            load_runs: Net::new(1),
-            lines_base: Net::new(COUNTER_WIDTH),
-            lines_step: Net::new(COUNTER_WIDTH),
+            left: Net::new(run),
+            done_base: Net::new(run),
+            done_step: Net::new(run),
+            runs_now: Net::new(runs),
+            lines_now: Net::new(lines),
             place_base: Net::new(w.place),
             place_step: Net::new(w.place),
             groups_base: Net::new(groups),
@@ -565,10 +559,9 @@ impl Loader {
             slice_one: Constant::new(slice + 1, 1),
             position_sign: number(position - 1),
             position_zero: Constant::new(position, 0),
-            run_ones: minus(run, 1),
-            counter_minus_1: minus(COUNTER_WIDTH, 1),
-            counter_minus_2: minus(COUNTER_WIDTH, 2),
-            counter_sign: number(COUNTER_WIDTH - 1),
+            one_granule: Constant::new(run, 1),
+            one_run: Constant::new(runs, 1),
+            one_line: Constant::new(lines, 1),
             groups_minus_1: minus(groups, 1),
             groups_minus_2: minus(groups, 2),
             groups_sign: number(groups - 1),
@@ -590,7 +583,6 @@ impl Loader {
             _position: position as usize,
             _slice: slice as usize,
             _run: run as usize,
-            _counter: COUNTER_WIDTH as usize,
             _groups: groups as usize,
             _place: w.place as usize,
             _word: w.word as usize,
@@ -631,7 +623,8 @@ impl Logic for Loader {
         }
         self.edge_is_far.next =
             (!self.in_line.val()) | (self.to_edge.val() >> self.slice_shift.val()).any().into();
-        self.end_is_far.next = (self.left.q.val() >> self.slice_shift.val()).any().into();
+        self.left.next = !self.done.q.val();
+        self.end_is_far.next = (self.left.val() >> self.slice_shift.val()).any().into();
         self.limit_slot.next = (!self.slot.val()) & self.slice_mask.val();
         if self.inside.val().any() {
             self.limit_word.next =
@@ -648,8 +641,7 @@ impl Logic for Loader {
         if self.end_is_far.val().any() {
             self.limit_run.next = self.slice_mask.val();
         } else {
-            self.limit_run.next =
-                bits_resize(self.left.q.val(), self._slice) & self.slice_mask.val();
+            self.limit_run.next = bits_resize(self.left.val(), self._slice) & self.slice_mask.val();
         }
         if self.limit_slot.val() < self.limit_word.val() {
             self.limit_words.next = self.limit_slot.val();
@@ -684,13 +676,13 @@ impl Logic for Loader {
         self.free.next = (!self.issue_valid.q.val()) | self.issue_is_last.val();
         self.issue.next = (self.planned.q.val() & self.free.val()) & (!self.stop.val());
         self.run_ends.next = self.empty.q.val()
-            | (self.left.q.val() == bits_resize(self.plan_less.q.val(), self._run)).into();
+            | (self.left.val() == bits_resize(self.plan_less.q.val(), self._run)).into();
+        self.runs_now.next = self.runs_r.q.val() ^ self.one_run.val();
         self.line_ends.next = self.empty.q.val()
-            | (self.run_ends.val()
-                & bits_resize(self.runs_left.q.val() >> self.counter_sign.val(), 1));
+            | (self.run_ends.val() & (self.runs_now.val() == self.runs.val()).into());
+        self.lines_now.next = self.lines_r.q.val() ^ self.one_line.val();
         self.row_ends.next = self.empty.q.val()
-            | (self.line_ends.val()
-                & bits_resize(self.lines_left.q.val() >> self.counter_sign.val(), 1));
+            | (self.line_ends.val() & (self.lines_now.val() == self.kernel_lines.val()).into());
         if self.row_half.val().any() {
             self.claim.next = self.half_1.val();
         } else {
@@ -763,49 +755,39 @@ impl Logic for Loader {
         if self.takes.val().any() {
             self.line_base.next = self.row_line.val();
             self.line_step.next = self.position_zero.val();
-            self.lines_base.next = bits_resize(self.kernel_lines.val(), self._counter);
-            self.lines_step.next = self.counter_minus_2.val();
             self.place_base.next = bits_resize(self.row_granule.val(), self._place);
             self.place_step.next = self.place_zero.val();
         } else {
             self.line_base.next = self.line.q.val();
             self.line_step.next = bits_resize(self.tap_line.val(), self._position);
-            self.lines_base.next = self.lines_left.q.val();
-            self.lines_step.next = self.counter_minus_1.val();
             self.place_base.next = self.place.q.val();
             self.place_step.next = bits_resize(self.plan_count.q.val(), self._place);
         }
         self.line.clock.next = self.clock.val();
         self.line.enable.next = self.takes.val() | (self.issue.val() & self.line_ends.val());
         self.line.d.next = self.line_base.val() + self.line_step.val();
-        self.lines_left.clock.next = self.clock.val();
-        self.lines_left.enable.next = self.takes.val() | (self.issue.val() & self.line_ends.val());
-        self.lines_left.d.next = self.lines_base.val() + self.lines_step.val();
+        self.lines_r.clock.next = self.clock.val();
+        self.lines_r.reset.next = self.takes.val();
+        self.lines_r.enable.next = self.issue.val() & self.line_ends.val();
+        self.lines_r.d.next = (self.lines_now.val() + self.one_line.val()) ^ self.one_line.val();
         self.place.clock.next = self.clock.val();
         self.place.enable.next = self.takes.val() | (self.issue.val() & (!self.pool.val()));
         self.place.d.next = self.place_base.val() + self.place_step.val();
         self.load_run.next = self.takes.val() | self.run_ends.val();
         if self.load_run.val().any() {
-            self.left_base.next = self.run_granules.val();
-            self.left_step.next = self.run_ones.val();
+            self.done_base.next = !self.run_granules.val();
+            self.done_step.next = self.one_granule.val();
         } else {
-            self.left_base.next = self.left.q.val();
-            self.left_step.next = !bits_resize(self.plan_less.q.val(), self._run);
+            self.done_base.next = self.done.q.val();
+            self.done_step.next = bits_resize(self.plan_count.q.val(), self._run);
         }
-        self.left.clock.next = self.clock.val();
-        self.left.enable.next = self.takes.val() | self.issue.val();
-        self.left.d.next = self.left_base.val() + self.left_step.val();
-        self.load_runs.next = self.takes.val() | self.line_ends.val();
-        if self.load_runs.val().any() {
-            self.runs_base.next = bits_resize(self.runs.val(), self._counter);
-            self.runs_step.next = self.counter_minus_2.val();
-        } else {
-            self.runs_base.next = self.runs_left.q.val();
-            self.runs_step.next = self.counter_minus_1.val();
-        }
-        self.runs_left.clock.next = self.clock.val();
-        self.runs_left.enable.next = self.takes.val() | (self.issue.val() & self.run_ends.val());
-        self.runs_left.d.next = self.runs_base.val() + self.runs_step.val();
+        self.done.clock.next = self.clock.val();
+        self.done.enable.next = self.takes.val() | self.issue.val();
+        self.done.d.next = self.done_base.val() + self.done_step.val();
+        self.runs_r.clock.next = self.clock.val();
+        self.runs_r.reset.next = self.takes.val() | (self.issue.val() & self.line_ends.val());
+        self.runs_r.enable.next = self.issue.val() & self.run_ends.val();
+        self.runs_r.d.next = (self.runs_now.val() + self.one_run.val()) ^ self.one_run.val();
         self.first_tap.clock.next = self.clock.val();
         self.first_tap.enable.next = self.takes.val() | self.issue.val();
         self.first_tap.d.next = self.takes.val();

@@ -344,9 +344,9 @@ impl Logic for PatchSystem {
         self.input_planes.word.next = self.input_what.q.val();
         self.back_planes.granule.next = self.back_what.q.val();
         for m in 0..self._branches {
-            self.value[m].next = (self.input_planes.plane[m].val()
-                | self.back_planes.plane[m].val())
-                | self.pool_unit.write_value[m].val();
+            self.pool_unit.other_value[m].next =
+                self.input_planes.plane[m].val() | self.back_planes.plane[m].val();
+            self.value[m].next = self.pool_unit.write_value[m].val();
         }
 
         for f in 0..self._ports {

@@ -71,12 +71,14 @@ pub struct PixelWalker {
     starting: ResetRegister,
     running: EnabledResetRegister,
     gx_r: EnabledRegister,
-    x_left: EnabledRegister,
+    // Pixels begun of the line, lines of the image, tiles of all and the one to come: bit 0 inverted, so that a reset
+    // makes it 1.
+    x_r: EnabledResetRegister,
     line_r: EnabledRegister,
-    y_left: EnabledRegister,
+    y_r: EnabledResetRegister,
     image_r: EnabledResetRegister,
     granule_r: EnabledResetRegister,
-    tiles_left: EnabledRegister,
+    tiles_r: EnabledResetRegister,
     last_tile: EnabledRegister,
     rows_left: EnabledRegister,
     turn_r: EnabledRegister,
@@ -104,22 +106,14 @@ pub struct PixelWalker {
     gx_step: Net<Local>,
     line_base: Net<Local>,
     line_step: Net<Local>,
-    x_base: Net<Local>,
-    x_minus: Net<Local>,
-    y_base: Net<Local>,
-    y_minus: Net<Local>,
-    tiles_base: Net<Local>,
-    tiles_minus: Net<Local>,
-    granule_base: Net<Local>,
+    x: Net<Local>,
+    y: Net<Local>,
+    tiles: Net<Local>,
     granule_step: Net<Local>,
     position_zero: Constant,
-    granule_zero: Constant,
-    pixels_minus_1: Constant,
-    pixels_minus_2: Constant,
-    pixels_sign: Constant,
-    tiles_minus_1: Constant,
-    tiles_minus_2: Constant,
-    tiles_sign: Constant,
+    one_pixel: Constant,
+    one_line: Constant,
+    one_tile: Constant,
     all_rows: Constant,
     one_row: Constant,
     no_row: Constant,
@@ -130,15 +124,10 @@ pub struct PixelWalker {
     one: Constant,
     no_select: Constant,
     _position: usize,
-    _pixels: usize,
-    _tiles: usize,
     _rows_wide: usize,
     _ports: usize,
     _rounds: usize,
 }
-
-/// Bits of a counter of pixels in a line, lines of an image: one more than the field, for the borrow.
-const PIXELS_WIDTH: u32 = 17;
 
 impl PixelWalker {
     /// The walker of a design.
@@ -147,9 +136,12 @@ impl PixelWalker {
         let (ports, rounds) = (design.config().load_ports, design.rows_per_port);
         let granule = design.granule_address_width;
         let (position, counter) = (granule + 1, design.design().row_counter_width);
-        let tiles = Field::RowTiles.width(design) + 1;
+        let (x, y) = (
+            Field::OutWidth.width(design),
+            Field::OutHeight.width(design),
+        );
+        let tiles = Field::RowTiles.width(design);
         let rows = u64::from(design.design().config().rows);
-        let minus = |width: u32, n: u64| Constant::new(width, (1 << width) - n);
         PixelWalker {
             shape: Shape::new(
                 format!("pixel_walker_f{ports}_r{rows}"),
@@ -186,12 +178,12 @@ impl PixelWalker {
             starting: ResetRegister::new(1),
             running: EnabledResetRegister::new(1),
             gx_r: EnabledRegister::new(position),
-            x_left: EnabledRegister::new(PIXELS_WIDTH),
+            x_r: EnabledResetRegister::new(x),
             line_r: EnabledRegister::new(position),
-            y_left: EnabledRegister::new(PIXELS_WIDTH),
+            y_r: EnabledResetRegister::new(y),
             image_r: EnabledResetRegister::new(granule),
             granule_r: EnabledResetRegister::new(granule),
-            tiles_left: EnabledRegister::new(tiles),
+            tiles_r: EnabledResetRegister::new(tiles),
             last_tile: EnabledRegister::new(1),
             rows_left: EnabledRegister::new(counter),
             turn_r: EnabledRegister::new(ports),
@@ -219,22 +211,14 @@ impl PixelWalker {
             gx_step: Net::new(position),
             line_base: Net::new(position),
             line_step: Net::new(position),
-            x_base: Net::new(PIXELS_WIDTH),
-            x_minus: Net::new(PIXELS_WIDTH),
-            y_base: Net::new(PIXELS_WIDTH),
-            y_minus: Net::new(PIXELS_WIDTH),
-            tiles_base: Net::new(tiles),
-            tiles_minus: Net::new(tiles),
-            granule_base: Net::new(granule),
+            x: Net::new(x),
+            y: Net::new(y),
+            tiles: Net::new(tiles),
             granule_step: Net::new(granule),
             position_zero: Constant::new(position, 0),
-            granule_zero: Constant::new(granule, 0),
-            pixels_minus_1: minus(PIXELS_WIDTH, 1),
-            pixels_minus_2: minus(PIXELS_WIDTH, 2),
-            pixels_sign: Constant::new(32, (PIXELS_WIDTH - 1).into()),
-            tiles_minus_1: minus(tiles, 1),
-            tiles_minus_2: minus(tiles, 2),
-            tiles_sign: Constant::new(32, (tiles - 1).into()),
+            one_pixel: Constant::new(x, 1),
+            one_line: Constant::new(y, 1),
+            one_tile: Constant::new(tiles, 1),
             all_rows: Constant::new(counter, rows),
             one_row: Constant::new(counter, 1),
             no_row: Constant::new(counter, 0),
@@ -245,8 +229,6 @@ impl PixelWalker {
             one: Constant::new(1, 1),
             no_select: Constant::new(1, 0),
             _position: position as usize,
-            _pixels: PIXELS_WIDTH as usize,
-            _tiles: tiles as usize,
             _rows_wide: counter as usize + 1,
             _ports: ports as usize,
             _rounds: rounds as usize,
@@ -262,10 +244,13 @@ impl Logic for PixelWalker {
         self.starting.d.next = self.go.val() | (self.starting.q.val() & self.hold.val());
         self.begin.next = self.starting.q.val() & (!self.hold.val());
 
-        // Counters count down to -1: their sign tells the last one.
-        self.last_x.next = bits_resize(self.x_left.q.val() >> self.pixels_sign.val(), 1);
-        self.last_y.next = bits_resize(self.y_left.q.val() >> self.pixels_sign.val(), 1);
-        self.next_last_tile.next = bits_resize(self.tiles_left.q.val() >> self.tiles_sign.val(), 1);
+        // Counting up costs nothing, and comparing less than loading a counter that counts down.
+        self.x.next = self.x_r.q.val() ^ self.one_pixel.val();
+        self.y.next = self.y_r.q.val() ^ self.one_line.val();
+        self.tiles.next = self.tiles_r.q.val() ^ self.one_tile.val();
+        self.last_x.next = (self.x.val() == self.out_width.val()).into();
+        self.last_y.next = (self.y.val() == self.out_height.val()).into();
+        self.next_last_tile.next = (self.tiles.val() == self.row_tiles.val()).into();
 
         // Rows of the tile, in rounds of one row for each loader.
         self.first_turn.next = bits_resize(self.turn_r.q.val(), 1);
@@ -295,16 +280,10 @@ impl Logic for PixelWalker {
         self.half_r.enable.next = self.next_tile.val();
         self.half_r.d.next = !self.half_r.q.val();
 
-        if self.go.val().any() {
-            self.tiles_base.next = bits_resize(self.row_tiles.val(), self._tiles);
-            self.tiles_minus.next = self.tiles_minus_2.val();
-        } else {
-            self.tiles_base.next = self.tiles_left.q.val();
-            self.tiles_minus.next = self.tiles_minus_1.val();
-        }
-        self.tiles_left.clock.next = self.clock.val();
-        self.tiles_left.enable.next = self.go.val() | self.tile_begins.val();
-        self.tiles_left.d.next = self.tiles_base.val() + self.tiles_minus.val();
+        self.tiles_r.clock.next = self.clock.val();
+        self.tiles_r.reset.next = self.go.val();
+        self.tiles_r.enable.next = self.tile_begins.val();
+        self.tiles_r.d.next = (self.tiles.val() + self.one_tile.val()) ^ self.one_tile.val();
         self.last_tile.clock.next = self.clock.val();
         self.last_tile.enable.next = self.tile_begins.val();
         self.last_tile.d.next = self.next_last_tile.val();
@@ -350,52 +329,45 @@ impl Logic for PixelWalker {
         if self.load_x.val().any() {
             self.gx_base.next = self.origin_x.val();
             self.gx_step.next = self.position_zero.val();
-            self.x_base.next = bits_resize(self.out_width.val(), self._pixels);
-            self.x_minus.next = self.pixels_minus_2.val();
         } else {
             self.gx_base.next = self.gx_r.q.val();
             self.gx_step.next = bits_resize(self.step_x.val(), self._position);
-            self.x_base.next = self.x_left.q.val();
-            self.x_minus.next = self.pixels_minus_1.val();
         }
         self.gx_r.clock.next = self.clock.val();
         self.gx_r.enable.next = self.step.val();
         self.gx_r.d.next = self.gx_base.val() + self.gx_step.val();
-        self.x_left.clock.next = self.clock.val();
-        self.x_left.enable.next = self.step.val();
-        self.x_left.d.next = self.x_base.val() + self.x_minus.val();
+        self.x_r.clock.next = self.clock.val();
+        self.x_r.reset.next = self.next_line.val();
+        self.x_r.enable.next = self.step.val();
+        self.x_r.d.next = (self.x.val() + self.one_pixel.val()) ^ self.one_pixel.val();
         if self.load_y.val().any() {
             self.line_base.next = self.origin_line.val();
             self.line_step.next = self.position_zero.val();
-            self.y_base.next = bits_resize(self.out_height.val(), self._pixels);
-            self.y_minus.next = self.pixels_minus_2.val();
         } else {
             self.line_base.next = self.line_r.q.val();
             self.line_step.next = bits_resize(self.step_line.val(), self._position);
-            self.y_base.next = self.y_left.q.val();
-            self.y_minus.next = self.pixels_minus_1.val();
         }
         self.line_r.clock.next = self.clock.val();
         self.line_r.enable.next = self.next_line.val();
         self.line_r.d.next = self.line_base.val() + self.line_step.val();
-        self.y_left.clock.next = self.clock.val();
-        self.y_left.enable.next = self.next_line.val();
-        self.y_left.d.next = self.y_base.val() + self.y_minus.val();
+        self.y_r.clock.next = self.clock.val();
+        self.y_r.reset.next = self.next_line.val() & self.load_y.val();
+        self.y_r.enable.next = self.next_line.val();
+        self.y_r.d.next = (self.y.val() + self.one_line.val()) ^ self.one_line.val();
         self.image_r.clock.next = self.clock.val();
         self.image_r.reset.next = self.begin.val();
         self.image_r.enable.next = self.next_line.val() & self.last_y.val();
         self.image_r.d.next = self.image_r.q.val() + self.image_pitch.val();
+        // It stands at 0 before the first pixel.
         if self.begin.val().any() {
-            self.granule_base.next = self.out_granule.val();
-            self.granule_step.next = self.granule_zero.val();
+            self.granule_step.next = self.out_granule.val();
         } else {
-            self.granule_base.next = self.granule_r.q.val();
             self.granule_step.next = self.out_pixel.val();
         }
         self.granule_r.clock.next = self.clock.val();
         self.granule_r.reset.next = !self.pool.val();
         self.granule_r.enable.next = self.step.val();
-        self.granule_r.d.next = self.granule_base.val() + self.granule_step.val();
+        self.granule_r.d.next = self.granule_r.q.val() + self.granule_step.val();
 
         self.valid.next = self.running.q.val();
         self.turn.next = self.turn_r.q.val();

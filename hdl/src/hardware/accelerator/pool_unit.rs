@@ -1,16 +1,15 @@
 //! Max-pool on bit-planes.
 
 use super::loader::LoaderWidths;
-use super::{PlaneMaximum, SliceMemory};
+use super::{PlaneMaximum, PlaneStore};
 use crate::accelerator::{AcceleratorDesign, Field};
 use crate::rtl::prelude::*;
 
 /// Keeps the larger one of two codes in every lane, plane by plane from the most significant one.
 ///
-/// Each lane holds whether the new code may still be the larger one, and whether the old one may: both while all
-/// planes were equal. A plane of the larger code is then `new & may_be_new | old & may_be_old`, and a code that has 0
-/// where the larger one has 1 has lost. What was kept of a pixel's taps stands in a memory with a word for each plane
-/// group. A tap outside the feature map comes as code 0, which is never the larger one.
+/// Each lane holds whether all planes were equal so far, and which code was the larger one in the plane that decided. What
+/// was kept of a pixel's taps stands in a memory with a word for each plane group; it gives 0 for the first one. A tap
+/// outside the feature map comes as code 0, which is never the larger one.
 ///
 /// The unit also finds the address of the first group that is read: `in_base`, or for max-pool that of the most
 /// significant group, by adding the pitch while `hold`.
@@ -57,6 +56,8 @@ pub struct PoolUnit {
     pub tap_mask: Net<In>,
     /// Its planes.
     pub tap_value: Vec<Net<In>>,
+    /// What others write to the activation memory; 0 while a POOL runs.
+    pub other_value: Vec<Net<In>>,
     /// The address of the first group is not ready yet.
     pub hold: Net<Out>,
     /// The address of the first group that is read.
@@ -65,7 +66,7 @@ pub struct PoolUnit {
     pub write: Net<Out>,
     /// Where.
     pub write_address: Net<Out>,
-    /// What; 0 while no POOL runs.
+    /// What: the larger code while a POOL runs, and `other_value` otherwise.
     pub write_value: Vec<Net<Out>>,
     /// The last word is written.
     pub finished: Net<Out>,
@@ -77,10 +78,8 @@ pub struct PoolUnit {
     out_address: EnabledRegister,
     group: EnabledRegister,
     store_group: EnabledRegister,
-    may_be_new: ResetRegister,
-    may_be_old: ResetRegister,
     finished_r: ResetRegister,
-    store: SliceMemory,
+    store: PlaneStore,
     maximum: PlaneMaximum,
     climbing: Net<Local>,
     go: Net<Local>,
@@ -110,10 +109,8 @@ pub struct PoolUnit {
     by_one: Constant,
     one: Constant,
     zero: Constant,
-    slices: Constant,
     no_slices: Constant,
     _branches: usize,
-    _lanes: usize,
     _groups: usize,
     _top: usize,
     _out: usize,
@@ -168,6 +165,7 @@ impl PoolUnit {
             tap_final: Net::new(1),
             tap_mask: Net::new(design.slices),
             tap_value: Net::vector(branches, lanes),
+            other_value: Net::vector(branches, lanes),
             hold: Net::new(1),
             in_top: Net::new(w.top),
             write: Net::new(design.slices),
@@ -181,10 +179,8 @@ impl PoolUnit {
             out_address: EnabledRegister::new(address),
             group: EnabledRegister::new(store),
             store_group: EnabledRegister::new(store),
-            may_be_new: ResetRegister::new(lanes),
-            may_be_old: ResetRegister::new(lanes),
             finished_r: ResetRegister::new(1),
-            store: SliceMemory::new(design, 1 << store),
+            store: PlaneStore::new(design, 1 << store),
             maximum: PlaneMaximum::new(design),
             climbing: Net::new(1),
             go: Net::new(1),
@@ -214,10 +210,8 @@ impl PoolUnit {
             by_one: number(1),
             one: Constant::new(1, 1),
             zero: Constant::new(1, 0),
-            slices: Constant::new(design.slices, u64::MAX >> (64 - design.slices)),
             no_slices: Constant::new(design.slices, 0),
             _branches: branches as usize,
-            _lanes: lanes as usize,
             _groups: groups as usize,
             _top: w.top as usize,
             _out: out as usize,
@@ -299,32 +293,18 @@ impl Logic for PoolUnit {
         self.store.read.next = self.next_valid.val();
         self.store.read_address.next = self.read_group.val();
         self.store.write_address.next = self.store_group.q.val();
-        if self.tap_valid.val().any() {
-            self.store.write.next = self.slices.val();
-        } else {
-            self.store.write.next = self.no_slices.val();
-        }
-
-        self.maximum.new_before.next = self.may_be_new.q.val();
-        self.maximum.old_before.next = self.may_be_old.q.val();
+        self.store.write.next = self.tap_valid.val();
+        // A pixel's first tap has no old code, and without a POOL there is none.
+        self.store.clear.next = (!self.pool.val()) | self.next_first_tap.val();
+        self.maximum.clock.next = self.clock.val();
+        self.maximum.idle.next = !self.pool.val();
+        self.maximum.first.next = self.next_first.val();
         for m in 0..self._branches {
             self.maximum.new_code[m].next = self.tap_value[m].val();
             self.maximum.old_code[m].next = self.store.value[m].val();
+            self.maximum.other[m].next = self.other_value[m].val();
             self.store.write_value[m].next = self.maximum.larger[m].val();
             self.write_value[m].next = self.maximum.larger[m].val();
-        }
-        // The pixel's first tap has no old code.
-        self.may_be_new.clock.next = self.clock.val();
-        self.may_be_new.reset.next = !self.pool.val();
-        self.may_be_old.clock.next = self.clock.val();
-        self.may_be_old.reset.next =
-            (!self.pool.val()) | (self.next_first.val() & self.next_first_tap.val());
-        if self.next_first.val().any() {
-            self.may_be_new.d.next = !bits_resize(self.zero.val(), self._lanes);
-            self.may_be_old.d.next = !bits_resize(self.zero.val(), self._lanes);
-        } else {
-            self.may_be_new.d.next = self.maximum.new_after.val();
-            self.may_be_old.d.next = self.maximum.old_after.val();
         }
 
         // The last tap's planes are written.

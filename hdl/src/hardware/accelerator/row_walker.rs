@@ -63,10 +63,10 @@ pub struct RowWalker {
     row: EnabledRegister,
     /// It is of the first column tile.
     first: EnabledRegister,
-    /// Pixels given of this line.
-    x: EnabledRegister,
-    /// Lines begun of this image.
-    y: EnabledRegister,
+    /// Pixels given of this line: bit 0 inverted, so that a reset makes it 1.
+    x_r: EnabledResetRegister,
+    /// Lines begun of this image, held like it.
+    y_r: EnabledResetRegister,
     past_x_lead: EnabledRegister,
     past_x_trail: EnabledRegister,
     past_y_lead: EnabledRegister,
@@ -87,8 +87,8 @@ pub struct RowWalker {
     x_rises: Net<Local>,
     y_rises: Net<Local>,
     row_before: Net<Local>,
-    x_before: Net<Local>,
-    y_before: Net<Local>,
+    x: Net<Local>,
+    y: Net<Local>,
     constant_before: Net<Local>,
     constant_step: Net<Local>,
     constant_now: Net<Local>,
@@ -154,8 +154,8 @@ impl RowWalker {
             level: ResetRegister::new(1),
             row: EnabledRegister::new(counter),
             first: EnabledRegister::new(1),
-            x: EnabledRegister::new(x),
-            y: EnabledRegister::new(y),
+            x_r: EnabledResetRegister::new(x),
+            y_r: EnabledResetRegister::new(y),
             past_x_lead: EnabledRegister::new(1),
             past_x_trail: EnabledRegister::new(1),
             past_y_lead: EnabledRegister::new(1),
@@ -175,8 +175,8 @@ impl RowWalker {
             x_rises: Net::new(1),
             y_rises: Net::new(1),
             row_before: Net::new(counter),
-            x_before: Net::new(x),
-            y_before: Net::new(y),
+            x: Net::new(x),
+            y: Net::new(y),
             constant_before: Net::new(constant),
             constant_step: Net::new(constant),
             constant_now: Net::new(constant),
@@ -237,18 +237,20 @@ impl Logic for RowWalker {
         self.first.enable.next = self.takes.val();
         self.first.d.next = self.first_now.val();
 
-        if self.x.q.val() == self.out_width.val() {
+        self.x.next = self.x_r.q.val() ^ self.one_pixel.val();
+        self.y.next = self.y_r.q.val() ^ self.one_line.val();
+        if self.x.val() == self.out_width.val() {
             self.new_line.next = !self.zero.val();
         } else {
             self.new_line.next = self.restart.q.val();
         }
-        if self.y.q.val() == self.out_height.val() {
+        if self.y.val() == self.out_height.val() {
             self.new_image.next = !self.zero.val();
         } else {
             self.new_image.next = self.restart.q.val();
         }
-        self.at_x_trail.next = (self.x.q.val() == self.x_trail.val()).into();
-        self.at_y_trail.next = (self.y.q.val() == self.y_trail.val()).into();
+        self.at_x_trail.next = (self.x.val() == self.x_trail.val()).into();
+        self.at_y_trail.next = (self.y.val() == self.y_trail.val()).into();
         self.x_rises.next =
             (!self.past_x_lead.q.val()) | (self.past_x_trail.q.val() | self.at_x_trail.val());
         self.y_rises.next =
@@ -259,42 +261,40 @@ impl Logic for RowWalker {
         self.past_x_trail.clock.next = self.clock.val();
         self.past_x_trail.enable.next = self.walks.val();
         if self.new_line.val().any() {
-            self.x_before.next = self.no_pixel.val();
             self.past_x_lead.d.next = (self.x_lead.val() == self.no_pixel.val()).into();
             self.past_x_trail.d.next = self.zero.val();
         } else {
-            self.x_before.next = self.x.q.val();
-            if self.x.q.val() == self.x_lead.val() {
+            if self.x.val() == self.x_lead.val() {
                 self.past_x_lead.d.next = !self.zero.val();
             } else {
                 self.past_x_lead.d.next = self.past_x_lead.q.val();
             }
             self.past_x_trail.d.next = self.past_x_trail.q.val() | self.at_x_trail.val();
         }
-        self.x.clock.next = self.clock.val();
-        self.x.enable.next = self.walks.val();
-        self.x.d.next = self.x_before.val() + self.one_pixel.val();
+        self.x_r.clock.next = self.clock.val();
+        self.x_r.reset.next = self.walks.val() & self.new_line.val();
+        self.x_r.enable.next = self.walks.val();
+        self.x_r.d.next = (self.x.val() + self.one_pixel.val()) ^ self.one_pixel.val();
 
         self.past_y_lead.clock.next = self.clock.val();
         self.past_y_lead.enable.next = self.walks.val() & self.new_line.val();
         self.past_y_trail.clock.next = self.clock.val();
         self.past_y_trail.enable.next = self.walks.val() & self.new_line.val();
         if self.new_image.val().any() {
-            self.y_before.next = self.no_line.val();
             self.past_y_lead.d.next = (self.y_lead.val() == self.no_line.val()).into();
             self.past_y_trail.d.next = self.zero.val();
         } else {
-            self.y_before.next = self.y.q.val();
-            if self.y.q.val() == self.y_lead.val() {
+            if self.y.val() == self.y_lead.val() {
                 self.past_y_lead.d.next = !self.zero.val();
             } else {
                 self.past_y_lead.d.next = self.past_y_lead.q.val();
             }
             self.past_y_trail.d.next = self.past_y_trail.q.val() | self.at_y_trail.val();
         }
-        self.y.clock.next = self.clock.val();
-        self.y.enable.next = self.walks.val() & self.new_line.val();
-        self.y.d.next = self.y_before.val() + self.one_line.val();
+        self.y_r.clock.next = self.clock.val();
+        self.y_r.reset.next = (self.walks.val() & self.new_line.val()) & self.new_image.val();
+        self.y_r.enable.next = self.walks.val() & self.new_line.val();
+        self.y_r.d.next = (self.y.val() + self.one_line.val()) ^ self.one_line.val();
 
         if !self.first_now.val().any() {
             self.constant_before.next = bits_resize(self.memory.value.val(), self._constant_width);

@@ -104,7 +104,8 @@ pub struct Sequencer {
     busy_r: ResetRegister,
     done_r: ResetRegister,
     first_address: EnabledRegister,
-    runs_left: EnabledRegister,
+    runs_wanted: EnabledRegister,
+    runs_done: EnabledResetRegister,
     rewind: ResetRegister,
     address: EnabledRegister,
     chain: ResetRegister,
@@ -150,7 +151,6 @@ pub struct Sequencer {
     zero: Constant,
     one_bit: Constant,
     run: Constant,
-    final_run: Constant,
     one_index: Constant,
     jump_bit: Constant,
     address_bits: Constant,
@@ -241,7 +241,8 @@ impl Sequencer {
             busy_r: ResetRegister::new(1),
             done_r: ResetRegister::new(1),
             first_address: EnabledRegister::new(address),
-            runs_left: EnabledRegister::new(16),
+            runs_wanted: EnabledRegister::new(16),
+            runs_done: EnabledResetRegister::new(16),
             rewind: ResetRegister::new(1),
             address: EnabledRegister::new(address + 1),
             chain: ResetRegister::new(CHAIN),
@@ -287,7 +288,6 @@ impl Sequencer {
             zero: Constant::new(1, 0),
             one_bit: Constant::new(32, 1),
             run: Constant::new(16, 1),
-            final_run: Constant::new(16, 0xffff),
             one_index: Constant::new(6, 1),
             jump_bit: Constant::new(32, 3),
             address_bits: Constant::new(32, address.into()),
@@ -325,7 +325,7 @@ impl Logic for Sequencer {
         self.clear.next = self.reset.val() | self.flush_r.q.val();
 
         // The descriptor that has been fetched, and whether it goes.
-        self.no_runs.next = (self.runs_left.q.val() == self.final_run.val()).into();
+        self.no_runs.next = (self.runs_done.q.val() == self.runs_wanted.q.val()).into();
         self.is_end.next = (self.opcode.val() == self.opcode_end.val()).into();
         self.is_compute.next = (self.opcode.val() == self.opcode_compute.val()).into();
         self.is_pool.next = (self.opcode.val() == self.opcode_pool.val()).into();
@@ -493,14 +493,14 @@ impl Logic for Sequencer {
         self.input_r.reset.next = self.clear.val() | self.input_finished.val();
         self.input_r.d.next = self.input_r.q.val() | (self.goes.val() & self.is_input.val());
 
-        // Runs that are left, inverted.
-        self.runs_left.clock.next = self.clock.val();
-        self.runs_left.enable.next = self.starts.val() | self.rewind.q.val();
-        if self.starts.val().any() {
-            self.runs_left.d.next = !self.runs.val();
-        } else {
-            self.runs_left.d.next = self.runs_left.q.val() + self.run.val();
-        }
+        // Runs that have begun.
+        self.runs_wanted.clock.next = self.clock.val();
+        self.runs_wanted.enable.next = self.starts.val();
+        self.runs_wanted.d.next = self.runs.val();
+        self.runs_done.clock.next = self.clock.val();
+        self.runs_done.reset.next = self.starts.val();
+        self.runs_done.enable.next = self.rewind.q.val();
+        self.runs_done.d.next = self.runs_done.q.val() + self.run.val();
         self.rewind.clock.next = self.clock.val();
         self.rewind.reset.next = self.clear.val();
         self.rewind.d.next = self.starts.val() | (self.ends.val() & (!self.no_runs.val()));
