@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use xnorforge_hdl::accelerator::AcceleratorDesign;
 use xnorforge_hdl::emit::{Package, emit};
-use xnorforge_hdl::hardware::accelerator::{PatchSystem, SliceMemory};
+use xnorforge_hdl::hardware::accelerator::{PatchSystem, SliceMemory, WordMemory};
 use xnorforge_hdl::{AcceleratorConfig, ArrayConfig};
 
 /// Words of a memory of natural size.
@@ -104,6 +104,23 @@ fn synthesis() {
 }
 
 /// Once memories are mapped there is block RAM, and neither a memory nor a flip-flop is left.
+fn check_block_ram(package: &Package) {
+    let (folder, files) = write(package);
+    for (flow, memories) in [
+        ("synth_xilinx -family xc7", "t:RAMB*"),
+        ("synth_ecp5", "t:DP16KD t:PDPW16KD"),
+        ("synth_ice40", "t:SB_RAM40_4K*"),
+    ] {
+        let script = format!(
+            "read_verilog {}; {flow} -run :map_ffram -top {}; \
+             select -assert-min 1 {memories}; select -assert-none t:$mem* t:$*dff*",
+            files.join(" "),
+            package.top
+        );
+        run("yosys", &["-Q", "-T", "-q", "-p", &script], folder.path());
+    }
+}
+
 #[test]
 fn memories_are_block_ram() {
     for config in [
@@ -112,24 +129,12 @@ fn memories_are_block_ram() {
         config(4, 8, 64, 2, 1),
         config(2, 8, 8, 1, 1),
     ] {
-        let package = emit(
-            &SliceMemory::new(&design(&config), WORDS),
-            "// Under test.\n",
-        )
-        .unwrap();
-        let (folder, files) = write(&package);
-        for (flow, memories) in [
-            ("synth_xilinx -family xc7", "t:RAMB*"),
-            ("synth_ecp5", "t:DP16KD t:PDPW16KD"),
-            ("synth_ice40", "t:SB_RAM40_4K*"),
-        ] {
-            let script = format!(
-                "read_verilog {}; {flow} -run :map_ffram -top {}; \
-                 select -assert-min 1 {memories}; select -assert-none t:$mem* t:$*dff*",
-                files.join(" "),
-                package.top
-            );
-            run("yosys", &["-Q", "-T", "-q", "-p", &script], folder.path());
-        }
+        let memory = SliceMemory::new(&design(&config), WORDS);
+        check_block_ram(&emit(&memory, "// Under test.\n").unwrap());
+    }
+    // Weights, the program, and a column's affine parameters of `default`.
+    for (words, width) in [(1024, 64), (2048, 32), (512, 55)] {
+        let memory = WordMemory::new(words, width);
+        check_block_ram(&emit(&memory, "// Under test.\n").unwrap());
     }
 }
