@@ -92,9 +92,14 @@ fn run(kind: Kind, seed: u64) -> bool {
     true
 }
 
+/// A number from the environment.
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
 /// Runs `count` seeds from XNORFORGE_SEED or 0 on.
 fn seeds(kind: Kind, count: u64) {
-    let first: u64 = std::env::var("XNORFORGE_SEED").map_or(0, |s| s.parse().unwrap());
+    let first = variable("XNORFORGE_SEED", 0);
     let ran = (first..first + count)
         .filter(|seed| run(kind, *seed))
         .count() as u64;
@@ -109,4 +114,19 @@ fn random_networks_on_the_model() {
 #[test]
 fn random_networks_in_lockstep() {
     seeds(Kind::Both, 6);
+}
+
+/// Random accelerators and networks for `XNORFORGE_SOAK_SECONDS` (default 60), from `XNORFORGE_SEED` (default 100000) on.
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_random_networks_in_lockstep() {
+    let seconds = variable("XNORFORGE_SOAK_SECONDS", 60);
+    let first = variable("XNORFORGE_SEED", 100_000);
+    let start = std::time::Instant::now();
+    let (mut seed, mut ran) = (first, 0);
+    while start.elapsed().as_secs() < seconds {
+        ran += u64::from(run(Kind::Both, seed));
+        seed += 1;
+    }
+    println!("seeds {first}..{seed}: {ran} networks");
 }
