@@ -106,7 +106,11 @@ fn check_core(case: &Case) {
         let images = case.input.images;
         let compiled = [Compiled::new(&design, network, images, None).unwrap()];
         let ran = core_rig::step(&compiled, &case.input).unwrap();
-        assert_eq!(ran[0].outputs, [expected.clone()], "model, layer {layer}");
+        assert_eq!(
+            ran[0].outputs.first(),
+            Some(expected),
+            "model, layer {layer}"
+        );
         let cycles = Report::new(&compiled[0], images).total.cycles;
         assert_eq!(ran[0].cycles, cycles, "closed formula, layer {layer}");
         let input = first(&case.input, VERILATED);
