@@ -1,0 +1,18 @@
+//! Models from elsewhere as networks of integers.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! .onnx  ----- onnx::read ------\
+//! .toml + arrays - describe ----- Graph --(float::quantize, where it is not quantized yet)-- lower --> Model
+//! topology, built-in network ---/
+//! ```
+//!
+//! [`graph::Graph`] holds typed operations with checked attributes; a [`model::Model`] is the network that the
+//! accelerator runs, how floats become its input, what its outputs stand for, and how exact every step was.
+
+pub mod graph;
+pub mod model;
+
+pub use graph::{Array, Graph, Node, Op};
+pub use model::Model;
