@@ -7,7 +7,7 @@ use std::path::Path;
 use xnorforge_hdl::accelerator::{Descriptor, Field, Mode, Opcode};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::BackEnd;
-use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, schedule};
+use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Target, schedule};
 use xnorforge_sim::accelerator::{
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
     BackTiming,
@@ -566,6 +566,19 @@ fn tiny() {
         ..ArrayConfig::preset("tiny").unwrap()
     };
     soak(1, &config, 300);
+}
+
+/// Sums are aligned by shifters.
+#[test]
+fn without_multipliers() {
+    let config = ArrayConfig {
+        activation_bits: 2,
+        weight_bits: 3,
+        target: Target::Ice40,
+        accelerator: small(),
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    soak(8, &config, 200);
 }
 
 #[test]

@@ -175,7 +175,6 @@ pub struct BackEnd {
     tag: Vec<RowTag>,
     last_tag: EnabledRegister,
     channel_line: Vec<EnabledRegister>,
-    row_sum: EnabledRegister,
     finishing: ResetRegister,
     finished: ResetRegister,
     range_error: ResetRegister,
@@ -191,7 +190,6 @@ pub struct BackEnd {
     accumulates: Net<Local>,
     raw: Net<Local>,
     adds_early: Net<Local>,
-    row_term: Net<Local>,
     value_valid: Net<Local>,
     value_last: Net<Local>,
     code_valid: Net<Local>,
@@ -249,7 +247,6 @@ pub struct BackEnd {
     _late_end: usize,
     _tags: usize,
     _tags_end: usize,
-    _result_width: usize,
     _one_width: usize,
     _constant_address: usize,
     _channel_address: usize,
@@ -261,7 +258,7 @@ impl BackEnd {
         let (design, array) = (d.design(), d.design().config());
         let field = |f: Field| Net::new(f.width(d));
         let (lanes, levels) = (d.config().drain_columns, d.config().threshold_bits);
-        let (stages, width) = (d.epilogue_stages(), design.result_width);
+        let stages = d.epilogue_stages();
         // Stages 2 and Q - 2: the table's address stands there.
         let (early, late) = (1, d.requantization_stages() as usize + 2);
         let tags = stages.div_ceil(d.drain_steps) - 1;
@@ -360,7 +357,6 @@ impl BackEnd {
             tag: (0..tags).map(|_| RowTag::new(d)).collect(),
             last_tag: EnabledRegister::new(d.granule_address_width),
             channel_line: EnabledRegister::vector(levels - 1, d.channel_address_width),
-            row_sum: EnabledRegister::new(design.row_sum_width()),
             finishing: ResetRegister::new(1),
             finished: ResetRegister::new(1),
             range_error: ResetRegister::new(1),
@@ -375,7 +371,6 @@ impl BackEnd {
             accumulates: Net::new(1),
             raw: Net::new(1),
             adds_early: Net::new(1),
-            row_term: Net::new(width),
             value_valid: Net::new(1),
             value_last: Net::new(1),
             code_valid: Net::new(1),
@@ -433,7 +428,6 @@ impl BackEnd {
             _late_end: late + 1,
             _tags: tags as usize,
             _tags_end: tags as usize + 1,
-            _result_width: width as usize,
             _one_width: 1,
             _constant_address: d.constant_address_width as usize,
             _channel_address: d.channel_address_width as usize,
@@ -659,11 +653,6 @@ impl Logic for BackEnd {
             }
         }
 
-        self.row_sum.clock.next = self.clock.val();
-        self.row_sum.enable.next = self.flow.val();
-        self.row_sum.d.next = self.array.row_drained.val() >> self.align.val();
-        self.row_term.next =
-            bits_resize(self.row_sum.q.val(), self._result_width) << self.one_place.val();
         for e in 0..self._lanes {
             self.lane_write[e].next = (self.load_lane.val() == self.lane_number[e].val()).into();
             self.lane[e].clock.next = self.clock.val();
@@ -672,7 +661,7 @@ impl Logic for BackEnd {
             self.lane[e].keep.next = self.drain.keep[e].val();
             self.lane[e].constant.next =
                 bits_resize(self.reader.row_constant.val(), self._constant_address);
-            self.lane[e].row_term.next = self.row_term.val();
+            self.lane[e].row_sum.next = self.array.row_drained.val();
             self.lane[e].residual.next = self.reader.code[e].val();
             for b in 0..self._levels {
                 self.lane[e].channel[b].next = self.channel_at[b].val();

@@ -1,6 +1,6 @@
 //! From sums to codes: one of the columns that leave the drain together.
 
-use super::{LevelMemory, MultiplyAdd, RoundingShift, WordMemory};
+use super::{AlignedBracket, LevelMemory, MultiplyAdd, RoundingShift, WordMemory};
 use crate::accelerator::{AcceleratorDesign, Field};
 use crate::rtl::prelude::*;
 
@@ -19,8 +19,8 @@ pub struct EpilogueLane {
     pub keep: Net<In>,
     /// Address of its constant.
     pub constant: Net<In>,
-    /// Twice the aligned row sum, as stage 1 holds it.
-    pub row_term: Net<In>,
+    /// The drained sum of the row unit.
+    pub row_sum: Net<In>,
     /// The residual code, as stage 1 holds it.
     pub residual: Net<In>,
     /// Address of the channel's parameters in stage 4, and in as many stages after it as there are threshold levels,
@@ -82,10 +82,7 @@ pub struct EpilogueLane {
     levels: LevelMemory,
     product: MultiplyAdd,
     rounding: RoundingShift,
-    aligned_1: EnabledRegister,
-    aligned_2: EnabledRegister,
-    base_2: EnabledRegister,
-    bracket_3: EnabledRegister,
+    bracket_3: AlignedBracket,
     bracket_4: EnabledRegister,
     residual_4: EnabledResetRegister,
     sum_5: EnabledRegister,
@@ -188,7 +185,7 @@ impl EpilogueLane {
             sum: Net::new(design.sum_width()),
             keep: Net::new(1),
             constant: Net::new(d.constant_address_width),
-            row_term: Net::new(width),
+            row_sum: Net::new(design.row_sum_width()),
             residual: Net::new(d.code_planes),
             channel: Net::vector(levels, d.channel_address_width),
             level_used: Net::vector(levels, 1),
@@ -222,10 +219,7 @@ impl EpilogueLane {
             levels: LevelMemory::new(levels, c.channel_words, width),
             product: MultiplyAdd::new(width),
             rounding: RoundingShift::new(d),
-            aligned_1: EnabledRegister::new(design.sum_width()),
-            aligned_2: EnabledRegister::new(design.sum_width()),
-            base_2: EnabledRegister::new(width),
-            bracket_3: EnabledRegister::new(width),
+            bracket_3: AlignedBracket::new(d),
             bracket_4: EnabledRegister::new(width),
             residual_4: EnabledResetRegister::new(width),
             sum_5: EnabledRegister::new(width),
@@ -310,7 +304,7 @@ impl EpilogueLane {
 impl Logic for EpilogueLane {
     #[hdl_gen]
     fn update(&mut self) {
-        // Stage 1: the aligned sum and the column's constant.
+        // Stage 1: the column's constant.
         self.constants.clock.next = self.clock.val();
         self.constants.write.next = self.constant_write.val();
         self.constants.write_address.next =
@@ -318,27 +312,18 @@ impl Logic for EpilogueLane {
         self.constants.write_value.next = bits_resize(self.load_value.val(), self._constant_width);
         self.constants.read.next = self.flow.val();
         self.constants.read_address.next = self.constant.val();
-        self.aligned_1.clock.next = self.clock.val();
-        self.aligned_1.enable.next = self.flow.val();
-        self.aligned_1.d.next = self.sum.val() >> self.align.val();
-
-        // Stages 2 and 3: the bracket.
-        self.aligned_2.clock.next = self.clock.val();
-        self.aligned_2.enable.next = self.flow.val();
-        self.aligned_2.d.next = self.aligned_1.q.val();
-        self.base_2.clock.next = self.clock.val();
-        self.base_2.enable.next = self.flow.val();
-        self.base_2.d.next =
-            bits_resize(self.constants.value.val(), self._result_width) - self.row_term.val();
+        // Stages 1 to 3: the bracket.
         self.bracket_3.clock.next = self.clock.val();
         self.bracket_3.enable.next = self.flow.val();
-        self.bracket_3.d.next = self.base_2.q.val()
-            + (bits_resize(self.aligned_2.q.val(), self._result_width) << self.two.val());
+        self.bracket_3.sum.next = self.sum.val();
+        self.bracket_3.row_sum.next = self.row_sum.val();
+        self.bracket_3.align.next = self.align.val();
+        self.bracket_3.constant.next = bits_resize(self.constants.value.val(), self._result_width);
 
         // Stage 4 waits for what the table says of the residual code.
         self.bracket_4.clock.next = self.clock.val();
         self.bracket_4.enable.next = self.flow.val();
-        self.bracket_4.d.next = self.bracket_3.q.val();
+        self.bracket_4.d.next = self.bracket_3.value.val();
         self.residual_4.clock.next = self.clock.val();
         self.residual_4.reset.next = self.no_early.val();
         self.residual_4.enable.next = self.flow.val();

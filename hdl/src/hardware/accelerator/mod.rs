@@ -2,6 +2,7 @@
 //! again (`docs/accelerator.md`).
 
 mod accelerator_core;
+mod aligned_bracket;
 mod axi_accelerator;
 mod axi_lite;
 mod back_end;
@@ -44,6 +45,7 @@ mod word_memory;
 mod word_planes;
 
 pub use accelerator_core::Accelerator;
+pub use aligned_bracket::AlignedBracket;
 pub use axi_accelerator::AxiAccelerator;
 pub use axi_lite::AxiLite;
 pub use back_end::BackEnd;

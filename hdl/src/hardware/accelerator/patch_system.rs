@@ -120,6 +120,7 @@ pub struct PatchSystem {
     back_where: ResetRegister,
     back_what: ResetRegister,
     go: Net<Local>,
+    input_idle: Net<Local>,
     back_any: Net<Local>,
     stop: Net<Local>,
     raised: Net<Local>,
@@ -242,6 +243,7 @@ impl PatchSystem {
             back_where: ResetRegister::new(memory),
             back_what: ResetRegister::new(granule),
             go: Net::new(1),
+            input_idle: Net::new(1),
             back_any: Net::new(1),
             stop: Net::new(1),
             raised: Net::new(4),
@@ -313,10 +315,12 @@ impl Logic for PatchSystem {
         self.input_strobe.reset.next = self.reset.val();
         self.input_strobe.d.next = self.input_write.val();
         self.input_where.clock.next = self.clock.val();
-        self.input_where.reset.next = !self.input_write.val();
+        // With the reset, so that no inverter stands before every register.
+        self.input_idle.next = (!self.input_write.val()) | self.reset.val();
+        self.input_where.reset.next = self.input_idle.val();
         self.input_where.d.next = self.input_address.val();
         self.input_what.clock.next = self.clock.val();
-        self.input_what.reset.next = !self.input_write.val();
+        self.input_what.reset.next = self.input_idle.val();
         self.input_what.d.next = self.input_value.val();
         self.back_strobe.clock.next = self.clock.val();
         self.back_strobe.reset.next = self.reset.val();
@@ -425,6 +429,7 @@ impl Logic for PatchSystem {
         self.pool_unit.reset.next = self.reset.val();
         self.pool_unit.go_compute.next = self.go_compute.val();
         self.pool_unit.go_pool.next = self.go_pool.val();
+        self.pool_unit.begins.next = self.walker.begins.val();
         self.pool_unit.pool.next = self.pooling.q.val();
         self.pool_unit.groups.next = self.groups.val();
         self.pool_unit.in_base.next = self.in_base.val();

@@ -46,6 +46,8 @@ pub struct PixelWalker {
     pub out_granule: Net<In>,
     /// The descriptor's field.
     pub out_pixel: Net<In>,
+    /// The walk begins: the cycle before its first pixel is there.
+    pub begins: Net<Out>,
     /// A pixel is there.
     pub valid: Net<Out>,
     /// The loader that may take it, one-hot.
@@ -164,6 +166,7 @@ impl PixelWalker {
             last_rows: field(Field::LastRows),
             out_granule: field(Field::OutGranule),
             out_pixel: field(Field::OutPixel),
+            begins: Net::new(1),
             valid: Net::new(1),
             turn: Net::new(ports),
             gx: Net::new(position),
@@ -369,6 +372,7 @@ impl Logic for PixelWalker {
         self.granule_r.enable.next = self.step.val();
         self.granule_r.d.next = self.granule_r.q.val() + self.granule_step.val();
 
+        self.begins.next = self.begin.val();
         self.valid.next = self.running.q.val();
         self.turn.next = self.turn_r.q.val();
         self.gx.next = self.gx_r.q.val();

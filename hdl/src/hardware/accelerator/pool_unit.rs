@@ -12,7 +12,7 @@ use crate::rtl::prelude::*;
 /// outside the feature map comes as code 0, which is never the larger one.
 ///
 /// The unit also finds the address of the first group that is read: `in_base`, or for max-pool that of the most
-/// significant group, by adding the pitch while `hold`.
+/// significant group, by adding the pitch while `hold`, and the base when the walk begins.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct PoolUnit {
     shape: Shape,
@@ -24,6 +24,8 @@ pub struct PoolUnit {
     pub go_compute: Net<In>,
     /// A POOL begins: the first group is the most significant one.
     pub go_pool: Net<In>,
+    /// The walk begins: one cycle without `hold`.
+    pub begins: Net<In>,
     /// A POOL runs. From the cycle after `go_pool`.
     pub pool: Net<In>,
     /// The descriptor's field.
@@ -73,8 +75,8 @@ pub struct PoolUnit {
     /// A write is past `out_last` or the memory; it is not done.
     pub output_error: Net<Out>,
     climb: EnabledResetRegister,
-    in_address: EnabledRegister,
-    out_top: EnabledRegister,
+    in_address: EnabledResetRegister,
+    out_top: EnabledResetRegister,
     out_address: EnabledRegister,
     group: EnabledRegister,
     store_group: EnabledRegister,
@@ -85,9 +87,7 @@ pub struct PoolUnit {
     go: Net<Local>,
     climb_base: Net<Local>,
     climb_step: Net<Local>,
-    in_from: Net<Local>,
     in_step: Net<Local>,
-    out_from: Net<Local>,
     out_step: Net<Local>,
     address_base: Net<Local>,
     address_step: Net<Local>,
@@ -101,8 +101,6 @@ pub struct PoolUnit {
     groups_minus_1: Constant,
     groups_minus_2: Constant,
     groups_zero: Constant,
-    in_zero: Constant,
-    out_zero: Constant,
     group_zero: Constant,
     group_one: Constant,
     memory_shift: Constant,
@@ -149,6 +147,7 @@ impl PoolUnit {
             reset: Net::new(1),
             go_compute: Net::new(1),
             go_pool: Net::new(1),
+            begins: Net::new(1),
             pool: Net::new(1),
             groups: field(Field::Groups),
             in_base: field(Field::InBase),
@@ -174,8 +173,8 @@ impl PoolUnit {
             finished: Net::new(1),
             output_error: Net::new(1),
             climb: EnabledResetRegister::new(groups),
-            in_address: EnabledRegister::new(w.top),
-            out_top: EnabledRegister::new(out),
+            in_address: EnabledResetRegister::new(w.top),
+            out_top: EnabledResetRegister::new(out),
             out_address: EnabledRegister::new(address),
             group: EnabledRegister::new(store),
             store_group: EnabledRegister::new(store),
@@ -186,9 +185,7 @@ impl PoolUnit {
             go: Net::new(1),
             climb_base: Net::new(groups),
             climb_step: Net::new(groups),
-            in_from: Net::new(w.top),
             in_step: Net::new(w.top),
-            out_from: Net::new(out),
             out_step: Net::new(out),
             address_base: Net::new(address),
             address_step: Net::new(address),
@@ -202,8 +199,6 @@ impl PoolUnit {
             groups_minus_1: minus(groups, 1),
             groups_minus_2: minus(groups, 2),
             groups_zero: Constant::new(groups, 0),
-            in_zero: Constant::new(w.top, 0),
-            out_zero: Constant::new(out, 0),
             group_zero: Constant::new(store, 0),
             group_one: Constant::new(store, 1),
             memory_shift: number(memory),
@@ -225,7 +220,8 @@ impl PoolUnit {
 impl Logic for PoolUnit {
     #[hdl_gen]
     fn update(&mut self) {
-        // One pitch for each group above the least one.
+        // One pitch for each group above the least one, then the base: what is added is selected, not the register, and
+        // so the selection costs no LUT before the adder.
         self.go.next = self.go_compute.val() | self.go_pool.val();
         self.climbing.next = !bits_resize(self.climb.q.val() >> self.groups_sign.val(), 1);
         if self.go_pool.val().any() {
@@ -242,23 +238,21 @@ impl Logic for PoolUnit {
         self.climb.reset.next = self.reset.val();
         self.climb.enable.next = self.go.val() | self.climbing.val();
         self.climb.d.next = self.climb_base.val() + self.climb_step.val();
-        if self.go.val().any() {
-            self.in_from.next = bits_resize(self.in_base.val(), self._top);
-            self.in_step.next = self.in_zero.val();
-            self.out_from.next = bits_resize(self.out_base.val(), self._out);
-            self.out_step.next = self.out_zero.val();
+        if self.begins.val().any() {
+            self.in_step.next = bits_resize(self.in_base.val(), self._top);
+            self.out_step.next = bits_resize(self.out_base.val(), self._out);
         } else {
-            self.in_from.next = self.in_address.q.val();
             self.in_step.next = bits_resize(self.in_pitch.val(), self._top);
-            self.out_from.next = self.out_top.q.val();
             self.out_step.next = bits_resize(self.out_pitch.val(), self._out);
         }
         self.in_address.clock.next = self.clock.val();
-        self.in_address.enable.next = self.go.val() | self.climbing.val();
-        self.in_address.d.next = self.in_from.val() + self.in_step.val();
+        self.in_address.reset.next = self.go.val();
+        self.in_address.enable.next = self.begins.val() | self.climbing.val();
+        self.in_address.d.next = self.in_address.q.val() + self.in_step.val();
         self.out_top.clock.next = self.clock.val();
-        self.out_top.enable.next = self.go.val() | self.climbing.val();
-        self.out_top.d.next = self.out_from.val() + self.out_step.val();
+        self.out_top.reset.next = self.go.val();
+        self.out_top.enable.next = self.begins.val() | self.climbing.val();
+        self.out_top.d.next = self.out_top.q.val() + self.out_step.val();
         self.hold.next = self.climbing.val();
         self.in_top.next = self.in_address.q.val();
 
@@ -297,7 +291,8 @@ impl Logic for PoolUnit {
         // A pixel's first tap has no old code, and without a POOL there is none.
         self.store.clear.next = (!self.pool.val()) | self.next_first_tap.val();
         self.maximum.clock.next = self.clock.val();
-        self.maximum.idle.next = !self.pool.val();
+        // With the reset, so that no inverter stands before the registers of all lanes.
+        self.maximum.idle.next = (!self.pool.val()) | self.reset.val();
         self.maximum.first.next = self.next_first.val();
         for m in 0..self._branches {
             self.maximum.new_code[m].next = self.tap_value[m].val();
