@@ -91,6 +91,30 @@ pub enum Round {
     ToZero,
 }
 
+impl Round {
+    /// The rounded number.
+    pub fn apply(self, value: f32) -> f32 {
+        match self {
+            Round::HalfEven => value.round_ties_even(),
+            Round::HalfAway => value.round(),
+            Round::HalfToZero => {
+                // Both differences are exact.
+                let whole = value.trunc();
+                let is_past_half = (value - whole).abs() > 0.5;
+                if is_past_half {
+                    whole + 1f32.copysign(value)
+                } else {
+                    whole
+                }
+            }
+            Round::Ceil => value.ceil(),
+            Round::Floor => value.floor(),
+            Round::AwayFromZero => value.abs().ceil().copysign(value),
+            Round::ToZero => value.trunc(),
+        }
+    }
+}
+
 /// The integers of a quantizer: `bits`, two's complement if `signed`, and symmetric or without the largest value if `narrow`,
 /// as QONNX defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,5 +345,44 @@ impl Graph {
     /// Index of the node that gives a tensor, if one does.
     pub fn producer(&self, tensor: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.output == tensor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_and_directions() {
+        let values = [-1.5, -0.5, -0.25, 0.25, 0.5, 1.5, 2.5];
+        for (round, expected) in [
+            (Round::HalfEven, [-2.0, 0.0, 0.0, 0.0, 0.0, 2.0, 2.0]),
+            (Round::HalfAway, [-2.0, -1.0, 0.0, 0.0, 1.0, 2.0, 3.0]),
+            (Round::HalfToZero, [-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]),
+            (Round::Ceil, [-1.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0]),
+            (Round::Floor, [-2.0, -1.0, -1.0, 0.0, 0.0, 1.0, 2.0]),
+            (Round::AwayFromZero, [-2.0, -1.0, -1.0, 1.0, 1.0, 2.0, 3.0]),
+            (Round::ToZero, [-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]),
+        ] {
+            assert_eq!(values.map(|v| round.apply(v)), expected, "{round:?}");
+        }
+        assert_eq!(Round::HalfToZero.apply(0.1), 0.0);
+        assert_eq!(Round::HalfToZero.apply(0.75), 1.0);
+    }
+
+    #[test]
+    fn narrow_levels_leave_one_out() {
+        let levels = |signed, narrow| {
+            Levels {
+                bits: 3,
+                signed,
+                narrow,
+            }
+            .range()
+        };
+        assert_eq!(levels(true, false), (-4, 3));
+        assert_eq!(levels(true, true), (-3, 3));
+        assert_eq!(levels(false, false), (0, 7));
+        assert_eq!(levels(false, true), (0, 6));
     }
 }

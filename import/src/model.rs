@@ -37,6 +37,38 @@ pub struct InputRule {
     pub offset: i64,
 }
 
+/// A float that is no input.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum InputError {
+    /// Not a number.
+    #[error("NaN has no code; give finite numbers")]
+    Nan,
+    /// A fraction where the model takes integers.
+    #[error("the model takes integers here, and {0} is none; round or scale the array")]
+    Fraction(f32),
+}
+
+impl InputRule {
+    /// The network's number of one number of the file's input.
+    ///
+    /// # Errors
+    /// [`InputError`]: NaN, or a fraction where there is no quantizer.
+    pub fn number(&self, value: f32) -> Result<i64, InputError> {
+        if value.is_nan() {
+            return Err(InputError::Nan);
+        }
+        let integer = match &self.quantizer {
+            Some(quantizer) => quantizer.integer(value),
+            None if value.fract() == 0.0 => value as i64,
+            None => return Err(InputError::Fraction(value)),
+        };
+        Ok(self
+            .factor
+            .saturating_mul(integer)
+            .saturating_add(self.offset))
+    }
+}
+
 /// The quantizer of an input, in 32-bit floats as QONNX defines it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InputQuantizer {
@@ -52,6 +84,15 @@ pub struct InputQuantizer {
     pub round: Round,
 }
 
+impl InputQuantizer {
+    /// `clamp(value / scale + zero_point, low, high)`, rounded, in 32-bit floats.
+    pub fn integer(&self, value: f32) -> i64 {
+        let clamped =
+            (value / self.scale + self.zero_point).clamp(self.low as f32, self.high as f32);
+        self.round.apply(clamped) as i64
+    }
+}
+
 /// What an output of the network stands for: `real = (integer + offset[channel]) * scale[channel]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputRule {
@@ -61,6 +102,18 @@ pub struct OutputRule {
     pub scale: Vec<f64>,
     /// Per channel, or one entry for all.
     pub offset: Vec<f64>,
+}
+
+impl OutputRule {
+    /// What the integers of one image stand for; they are in the order channel fastest.
+    pub fn reals(&self, integers: &[i64]) -> Vec<f64> {
+        let of = |list: &[f64], index: usize| list.get(index % list.len().max(1)).copied();
+        let reals = integers.iter().enumerate().map(|(index, integer)| {
+            let offset = of(&self.offset, index).unwrap_or(0.0);
+            (*integer as f64 + offset) * of(&self.scale, index).unwrap_or(1.0)
+        });
+        reals.collect()
+    }
 }
 
 /// A tensor of the file whose integers the network holds.
@@ -89,4 +142,57 @@ pub struct Fold {
     pub accumulators_wrong: u64,
     /// How many accumulators give another integer when the same operations are done one by one in 32-bit floats.
     pub accumulators_f32: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bipolar_input() -> InputRule {
+        // 2 bits in [-1, 1]: scale 2/3, zero point 3/2, numbers 2q - 3.
+        InputRule {
+            name: "x".into(),
+            dimensions: vec![1],
+            shape: Shape::new(1, 1, 1),
+            quantizer: Some(InputQuantizer {
+                scale: 2.0 / 3.0,
+                zero_point: 1.5,
+                low: 0,
+                high: 3,
+                round: Round::HalfEven,
+            }),
+            factor: 2,
+            offset: -3,
+        }
+    }
+
+    #[test]
+    fn floats_become_odd_numbers() {
+        let rule = bipolar_input();
+        let numbers = [-9.0, -1.0, -0.4, 0.4, 1.0, f32::INFINITY].map(|x| rule.number(x).unwrap());
+        assert_eq!(numbers, [-3, -3, -1, 1, 3, 3]);
+        assert_eq!(rule.number(f32::NAN), Err(InputError::Nan));
+    }
+
+    #[test]
+    fn without_quantizer_only_integers_are_taken() {
+        let rule = InputRule {
+            quantizer: None,
+            factor: 1,
+            offset: 0,
+            ..bipolar_input()
+        };
+        assert_eq!(rule.number(-3.0), Ok(-3));
+        assert_eq!(rule.number(0.5), Err(InputError::Fraction(0.5)));
+    }
+
+    #[test]
+    fn outputs_have_a_scale_for_each_channel() {
+        let rule = OutputRule {
+            name: "y".into(),
+            scale: vec![1.0, 0.5],
+            offset: vec![2.0],
+        };
+        assert_eq!(rule.reals(&[1, 2, 3, 4]), [3.0, 2.0, 5.0, 3.0]);
+    }
 }
