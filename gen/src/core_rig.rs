@@ -2,6 +2,7 @@
 
 use crate::accelerate::Compiled;
 use crate::failure::Failure;
+use crate::wave::{CoreWave, RecordedCore};
 use std::path::Path;
 use xnorforge_hdl::Package;
 use xnorforge_sim::accelerator::{
@@ -98,16 +99,24 @@ fn append(outputs: &mut Vec<Tensor>, tensors: Vec<Tensor>) {
     }
 }
 
-/// Runs on the cycle-accurate model alone.
+/// Runs on the cycle-accurate model alone, with a waveform if there is one.
 ///
 /// # Errors
 /// A model that hangs or reports an error: a bug.
 ///
 /// # Panics
 /// If there is no network.
-pub fn step(networks: &[Compiled], inputs: &Tensor) -> Result<Vec<Ran>, Failure> {
-    let mut model = AcceleratorModel::new(networks[0].program.design());
-    drive(&mut model, networks, inputs, &StreamStalls::NONE).map_err(failure)
+pub fn step(
+    networks: &[Compiled],
+    inputs: &Tensor,
+    wave: Option<&mut CoreWave>,
+) -> Result<Vec<Ran>, Failure> {
+    let design = networks[0].program.design();
+    let mut core: Box<dyn Core> = match wave {
+        Some(wave) => Box::new(RecordedCore::new(design, wave)),
+        None => Box::new(AcceleratorModel::new(design)),
+    };
+    drive(core.as_mut(), networks, inputs, &StreamStalls::NONE).map_err(failure)
 }
 
 /// How a run in lockstep ended.

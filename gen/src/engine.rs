@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::io::{ArrayFile, index_text};
 use crate::terminal::{Terminal, percent, thousands};
-use crate::wave::{Recorded, Wave};
+use crate::wave::{ArrayWave, Recorded};
 use crate::workload::{LayerIntegers, Loaded};
 use serde::Serialize;
 use xnorforge_hdl::Design;
@@ -122,7 +122,7 @@ pub fn run(
     design: &Design,
     work: &Loaded,
     mode: Mode,
-    mut wave: Option<&mut Wave>,
+    mut wave: Option<&mut ArrayWave>,
     terminal: &Terminal,
 ) -> Result<(Vec<LayerIntegers>, Vec<LayerReport>), Failure> {
     let mut reports = Vec::new();
@@ -151,7 +151,7 @@ fn step(
     name: &str,
     gemm: &Gemm,
     expected: u64,
-    wave: Option<&mut Wave>,
+    wave: Option<&mut ArrayWave>,
 ) -> Result<Vec<i64>, Failure> {
     let lowered = Lowered::new(design, gemm).map_err(|e| lower_error(name, &e))?;
     let mut model: Box<dyn Simulator + '_> = match wave {

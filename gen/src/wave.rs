@@ -1,33 +1,33 @@
-//! A waveform (VCD, IEEE 1364-2001, clause 18) of the cycle-accurate model: the ports of the top module and the
+//! Waveforms (VCD, IEEE 1364-2001, clause 18) of the cycle-accurate models: the ports of the top module and the
 //! registers that control the flow.
 //!
 //! Cycle c begins at time 2c with the clock low, all inputs set and the outputs that stand in it; at 2c + 1 the
 //! clock is high. Waveforms of the RTL that `cosim` writes use the same times.
+
+mod array;
+mod core;
+
+pub use self::array::{ArrayWave, Recorded};
+pub use self::core::{CoreWave, RecordedCore};
 
 use crate::failure::Failure;
 use crate::output::NewFile;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use xnorforge_hdl::Design;
-use xnorforge_sim::verilator::array_ports;
-use xnorforge_sim::{Beat, ConstantWrite, Inputs, Model, Outputs, Simulator, SimulatorError};
+use xnorforge_hdl::emit::Port;
 
 /// Cycles that are written at most; the run goes on after them.
 pub const CYCLES_MAX: u64 = 100_000;
-/// Bits that a register of the model is shown with.
+/// Bits that a register of a model is shown with.
 const REGISTER_BITS: u32 = 32;
 
 /// A waveform that is being written.
 #[derive(Debug)]
-pub struct Wave {
+struct Vcd {
     file: BufWriter<NewFile>,
     /// The ports after `clock`, then the registers, in the order of the header.
     signals: Vec<Signal>,
-    /// Lanes, and bits of an entry and of a result: to pack values into ports.
-    lanes: usize,
-    entry_width: usize,
-    result_width: usize,
     cycles: u64,
     failed: Option<io::Error>,
 }
@@ -40,44 +40,41 @@ struct Signal {
     bits: Vec<bool>,
 }
 
-impl Wave {
-    /// Begins a waveform; the file appears when it is finished.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn create(path: &Path, design: &Design) -> Result<Self, Failure> {
-        let signal = |name: &str, width: u32| Signal {
+impl Signal {
+    fn new(name: &str, width: u32) -> Self {
+        Signal {
             name: name.to_owned(),
             width: width as usize,
             bits: Vec::new(),
-        };
-        let ports = array_ports(design);
-        let mut signals: Vec<Signal> = ports
-            .iter()
-            .filter(|port| port.name != "clock")
-            .map(|port| signal(&port.name, port.width))
-            .collect();
-        let registers = Model::new(design).control_registers();
-        signals.extend(registers.map(|(name, _)| signal(name, REGISTER_BITS)));
-        let mut wave = Wave {
+        }
+    }
+}
+
+impl Vcd {
+    /// Begins a waveform; the file appears when it is finished.
+    fn create<'n>(
+        path: &Path,
+        top: &str,
+        ports: &[Port],
+        registers: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Self, Failure> {
+        let ports = ports.iter().filter(|port| port.name != "clock");
+        let mut signals: Vec<Signal> = ports.map(|p| Signal::new(&p.name, p.width)).collect();
+        let registers = registers.into_iter();
+        signals.extend(registers.map(|name| Signal::new(name, REGISTER_BITS)));
+        let mut vcd = Vcd {
             file: BufWriter::new(NewFile::create(path)?),
             signals,
-            lanes: design.config().lanes as usize,
-            entry_width: design.entry_width as usize,
-            result_width: design.result_width as usize,
             cycles: 0,
             failed: None,
         };
-        let header = wave.header(&design.top_name());
-        wave.write(&header);
-        Ok(wave)
+        let header = vcd.header(top);
+        vcd.write(&header);
+        Ok(vcd)
     }
 
     /// Ends the waveform: the file appears. Gives the number of cycles that it holds.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn finish(mut self) -> Result<u64, Failure> {
+    fn finish(mut self) -> Result<u64, Failure> {
         let cycles = self.cycles.min(CYCLES_MAX);
         self.write(&format!("#{}\n", 2 * cycles));
         let flushed = match self.failed.take() {
@@ -108,92 +105,31 @@ impl Wave {
         text + "$upscope $end\n$enddefinitions $end\n"
     }
 
-    /// Writes one cycle.
-    fn record(&mut self, inputs: &Inputs<'_>, outputs: &Outputs, registers: [(&str, u64); 9]) {
+    /// Writes one cycle. `port` gives the bits of a port, none where it stays as it was.
+    fn record(
+        &mut self,
+        port: impl Fn(&str) -> Option<Vec<bool>>,
+        registers: &[(&'static str, u64)],
+    ) {
         if self.cycles < CYCLES_MAX {
-            let values = self.values(inputs, outputs, registers);
+            let registers_start = self.signals.len() - registers.len();
             let mut text = format!("#{}\n0{}\n", 2 * self.cycles, code(0));
-            for (index, bits) in values.into_iter().enumerate() {
-                if self.signals[index].bits != bits {
+            for (index, signal) in self.signals.iter_mut().enumerate() {
+                let bits = match index.checked_sub(registers_start) {
+                    Some(register) => Some(number(registers[register].1, REGISTER_BITS as usize)),
+                    None => port(&signal.name),
+                };
+                let mut bits = bits.unwrap_or_else(|| signal.bits.clone());
+                bits.resize(signal.width, false);
+                if signal.bits != bits {
                     change(&mut text, &bits, &code(index + 1));
-                    self.signals[index].bits = bits;
+                    signal.bits = bits;
                 }
             }
             let _ = writeln!(text, "#{}\n1{}", 2 * self.cycles + 1, code(0));
             self.write(&text);
         }
         self.cycles += 1;
-    }
-
-    /// The value of every signal, in their order; `operand_` data stay as they were while nothing is offered.
-    fn values(
-        &self,
-        inputs: &Inputs<'_>,
-        outputs: &Outputs,
-        registers: [(&str, u64); 9],
-    ) -> Vec<Vec<bool>> {
-        let registers_start = self.signals.len() - registers.len();
-        self.signals
-            .iter()
-            .enumerate()
-            .map(|(index, signal)| {
-                let mut bits = match index.checked_sub(registers_start) {
-                    Some(register) => number(registers[register].1, REGISTER_BITS as usize),
-                    None => self
-                        .port(&signal.name, inputs, outputs)
-                        .unwrap_or_else(|| signal.bits.clone()),
-                };
-                bits.resize(signal.width, false);
-                bits
-            })
-            .collect()
-    }
-
-    /// The bits of a port; none while it holds nothing of meaning.
-    fn port(&self, name: &str, inputs: &Inputs<'_>, outputs: &Outputs) -> Option<Vec<bool>> {
-        let bit = |value: bool| Some(vec![value]);
-        match name {
-            "reset" => bit(inputs.reset),
-            "operand_valid" => bit(inputs.operand.is_some()),
-            "operand_ready" => bit(outputs.operand_ready),
-            "constant_write" => bit(inputs.constant.is_some()),
-            "result_ready" => bit(inputs.result_ready),
-            "result_valid" => bit(outputs.result_valid),
-            "result_last" => bit(outputs.result_last),
-            "result_value" if outputs.result_valid => {
-                Some(packed(&outputs.result, self.result_width))
-            }
-            _ => inputs
-                .operand
-                .and_then(|beat| self.operand(name, beat))
-                .or_else(|| inputs.constant.and_then(|write| self.constant(name, write))),
-        }
-    }
-
-    fn operand(&self, name: &str, beat: &Beat) -> Option<Vec<bool>> {
-        Some(match name {
-            "operand_first" => vec![beat.first],
-            "operand_last" => vec![beat.last],
-            "operand_shift" => number(beat.shift.map_or(0, |index| 1 << index), 64),
-            "operand_row_mode" => number(beat.row_mode as u64, 2),
-            "operand_activation" => lanes(&beat.activation, self.lanes),
-            "operand_weight" => lanes(&beat.weight, self.lanes),
-            "operand_align" => number(beat.align.into(), 32),
-            "operand_result_shift" => number(beat.result_shift.into(), 2),
-            "operand_entry" => {
-                let entries: Vec<i64> = beat.entry.iter().map(|e| i64::from(*e)).collect();
-                packed(&entries, self.entry_width)
-            }
-            _ => return None,
-        })
-    }
-
-    fn constant(&self, name: &str, write: &ConstantWrite) -> Option<Vec<bool>> {
-        match name {
-            "constant_entry" => Some(number(write.entry.into(), 32)),
-            "constant_value" => Some(packed(&write.value, self.result_width)),
-            _ => None,
-        }
     }
 
     /// Writes text; the first error is kept for the end.
@@ -238,58 +174,6 @@ fn number(value: u64, width: usize) -> Vec<bool> {
         .collect()
 }
 
-/// Values of `width` bits each, without gaps.
-fn packed(values: &[i64], width: usize) -> Vec<bool> {
-    values
-        .iter()
-        .flat_map(|value| number(*value as u64, width))
-        .collect()
-}
-
-/// Words of `lanes` lanes each, 64 in a number, without gaps.
-fn lanes(words: &[u64], lanes: usize) -> Vec<bool> {
-    words
-        .chunks(lanes.div_ceil(64))
-        .flat_map(|branch| (0..lanes).map(|lane| branch[lane / 64] >> (lane % 64) & 1 == 1))
-        .collect()
-}
-
-/// The model with a waveform of what it does.
-pub struct Recorded<'a> {
-    model: Model,
-    wave: &'a mut Wave,
-    outputs: Outputs,
-}
-
-impl<'a> Recorded<'a> {
-    /// A model of `design` that writes to `wave`, which was made for the same design.
-    pub fn new(design: &Design, wave: &'a mut Wave) -> Self {
-        Recorded {
-            model: Model::new(design),
-            wave,
-            outputs: Outputs::default(),
-        }
-    }
-}
-
-impl Simulator for Recorded<'_> {
-    fn name(&self) -> &str {
-        self.model.name()
-    }
-
-    fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
-        // The registers as they stand before the clock edge, as the outputs do.
-        let registers = self.model.control_registers();
-        self.outputs.clone_from(self.model.step(inputs)?);
-        self.wave.record(inputs, &self.outputs, registers);
-        Ok(&self.outputs)
-    }
-
-    fn cycle(&self) -> u64 {
-        self.model.cycle()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,7 +196,5 @@ mod tests {
         change(&mut text, &[true], "\"");
         change(&mut text, &number(0, 8), "#");
         assert_eq!(text, "b110 !\n1\"\nb0 #\n");
-        assert_eq!(packed(&[-1, 1], 3), [true, true, true, true, false, false]);
-        assert_eq!(lanes(&[5, 2], 3), [true, false, true, false, true, false]);
     }
 }

@@ -105,7 +105,7 @@ fn check_core(case: &Case) {
         let network = up_to(&case.network, *layer, *is_accumulator);
         let images = case.input.images;
         let compiled = [Compiled::new(&design, network, images, None).unwrap()];
-        let ran = core_rig::step(&compiled, &case.input).unwrap();
+        let ran = core_rig::step(&compiled, &case.input, None).unwrap();
         assert_eq!(
             ran[0].outputs.first(),
             Some(expected),

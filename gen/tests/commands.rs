@@ -210,6 +210,44 @@ fn simulate_writes_a_waveform_of_every_cycle() {
     insta::assert_snapshot!(wave);
 }
 
+/// What a network's result stream carries in a waveform: the data of each cycle with `result_valid` and `result_ready`.
+fn results_of(wave: &str) -> Vec<i64> {
+    let mut names = std::collections::HashMap::new();
+    let mut values: std::collections::HashMap<&str, i64> = std::collections::HashMap::new();
+    let mut results = Vec::new();
+    for line in wave.lines() {
+        if let Some(definition) = line.strip_prefix("$var wire ") {
+            let words: Vec<&str> = definition.split(' ').collect();
+            names.insert(words[1], words[2]);
+        } else if let Some(time) = line.strip_prefix('#') {
+            let is_high = time.parse::<u64>().unwrap() % 2 == 1;
+            let value = |name: &str| values.get(name).copied().unwrap_or(0);
+            if is_high && value("result_valid") & value("result_ready") == 1 {
+                results.push(i64::from(value("result_data") as u32 as i32));
+            }
+        } else if let Some((bits, code)) = line.strip_prefix('b').and_then(|l| l.split_once(' ')) {
+            // Buses of the streams of inputs are wider than 64 bits.
+            values.insert(names[code], i64::from_str_radix(bits, 2).unwrap_or(0));
+        } else if let Some(name) = names.get(line.get(1..).unwrap_or_default()) {
+            values.insert(name, i64::from(line.starts_with('1')));
+        }
+    }
+    results
+}
+
+#[test]
+fn simulate_writes_a_waveform_of_a_network() {
+    let folder = Folder::new();
+    folder.succeed(&format!(
+        "simulate --model {CASE}/model.npz --input {CASE}/test.npz --inputs 1 --step --wave one.vcd --json one.json --dump"
+    ));
+    let report = json(&folder, "one.json");
+    let expected = &report["layers"][2]["accumulators"][0];
+    let expected: Vec<i64> = serde_json::from_value(expected.clone()).unwrap();
+    assert_eq!(expected.len(), 10);
+    assert_eq!(results_of(&folder.read("one.vcd")), expected);
+}
+
 #[test]
 fn explore_agrees_with_simulate_at_every_point_that_is_looked_at() {
     let folder = Folder::new();

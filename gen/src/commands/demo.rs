@@ -69,7 +69,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
 
     let mut rows = demo.check_executors(terminal)?;
     terminal.note("stepping the cycle-accurate model");
-    let stepped = core_rig::step(&demo.networks, &demo.inputs)?;
+    let stepped = core_rig::step(&demo.networks, &demo.inputs, None)?;
     rows.push(demo.compare("cycle-accurate model against the reference", &stepped)?);
     demo.check_cycles(&stepped)?;
     if !args.no_rtl {

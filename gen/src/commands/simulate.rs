@@ -9,10 +9,10 @@ use crate::io::ArrayFile;
 use crate::manifest::{GENERATOR, Generator, json_bytes};
 use crate::output;
 use crate::terminal::{Terminal, thousands};
-use crate::wave::Wave;
+use crate::wave::ArrayWave;
 use crate::workload::{DataArgs, LayerIntegers, Work, WorkArgs};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xnorforge_hdl::ArrayConfig;
 
 /// Shown below the help.
@@ -106,17 +106,12 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let expected = args.expected.as_deref().map(ArrayFile::open).transpose()?;
     let mode = if args.step { Mode::Step } else { Mode::Run };
     let mut wave = match &args.wave {
-        Some(path) => Some(Wave::create(path, &design)?),
+        Some(path) => Some(ArrayWave::create(path, &design)?),
         None => None,
     };
     let (integers, reports) = engine::run(&design, &loaded, mode, wave.as_mut(), terminal)?;
     if let (Some(wave), Some(path)) = (wave, &args.wave) {
-        let cycles = wave.finish()?;
-        terminal.note(format!(
-            "{} cycles in {}",
-            thousands(cycles.into()),
-            path.display()
-        ));
+        print_wave(terminal, wave.finish()?, path);
     }
     let checks = expected
         .map(|file| engine::check_expected(&file, &integers))
@@ -168,6 +163,14 @@ fn layers<'a>(
 
 fn print_accuracy(terminal: &Terminal, accuracy: f64, inputs: usize) {
     terminal.line(format!("accuracy {accuracy:.4} on {inputs} inputs"));
+}
+
+fn print_wave(terminal: &Terminal, cycles: u64, path: &Path) {
+    terminal.note(format!(
+        "{} cycles in {}",
+        thousands(cycles.into()),
+        path.display()
+    ));
 }
 
 fn print_checks(terminal: &Terminal, checks: &[Check]) {

@@ -109,6 +109,19 @@ impl AcceleratorModel {
         self.patches.memory()
     }
 
+    /// The registers that control the flow, by their names in `docs/accelerator.md`, for messages and waveforms.
+    pub fn control_registers(&self) -> [(&'static str, u64); 6] {
+        let state = self.sequencer.outputs();
+        [
+            ("layer", self.sequencer.field(Field::Layer).into()),
+            ("opcode", self.sequencer.field(Field::Opcode).into()),
+            ("state_compute", state.state_compute.into()),
+            ("state_pool", state.state_pool.into()),
+            ("state_input", state.state_input.into()),
+            ("state_weights", state.state_weights.into()),
+        ]
+    }
+
     fn weight_planes(&self) -> Planes {
         let array = self.design.design().config();
         Planes {

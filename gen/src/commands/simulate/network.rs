@@ -1,7 +1,10 @@
 //! `simulate --model`: a whole network on the accelerator.
 
-use super::{Args, SCHEMA, SCHEMA_VERSION, print_accuracy, print_checks, require_accuracy};
+use super::{
+    Args, SCHEMA, SCHEMA_VERSION, print_accuracy, print_checks, print_wave, require_accuracy,
+};
 use crate::accelerate::{self, Compiled, LayerReport, Report, Total};
+use crate::commands::generate::{self, Interface};
 use crate::core_rig;
 use crate::engine::{self, Check, Mode};
 use crate::failure::Failure;
@@ -10,10 +13,11 @@ use crate::io::ArrayFile;
 use crate::manifest::{GENERATOR, Generator, json_bytes};
 use crate::output;
 use crate::terminal::Terminal;
+use crate::wave::CoreWave;
 use crate::workload;
 use serde::Serialize;
 use std::path::Path;
-use xnorforge_hdl::ArrayConfig;
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::reference::Trace;
 use xnorforge_sim::network::{Operation, Output, Tensor};
 
@@ -53,11 +57,6 @@ struct Layer<'a> {
 /// # Errors
 /// Wrong input; integers or an accuracy that are not as asked.
 pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure> {
-    if args.wave.is_some() {
-        return Err(Failure::input(
-            "--wave shows the array's registers and goes with --gemm; for a network, `xnorforge cosim --model` writes a waveform of the RTL where it differs from the model",
-        ));
-    }
     let design = args.config.accelerator_design()?;
     let network = graph::load(model, args.work.bits)?;
     let inputs = args.data.tensor(&network)?;
@@ -71,7 +70,14 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
     let report = Report::new(&compiled, inputs.images);
     if args.step {
         terminal.note("stepping the cycle-accurate model");
-        check_step(&compiled, &inputs, &trace, &report)?;
+        let mut wave = match &args.wave {
+            Some(path) => Some(create_wave(path, &design)?),
+            None => None,
+        };
+        check_step(&compiled, &inputs, &trace, &report, wave.as_mut())?;
+        if let (Some(wave), Some(path)) = (wave, &args.wave) {
+            print_wave(terminal, wave.finish()?, path);
+        }
     }
     let checks = expected
         .map(|file| accelerate::check_expected(&file, &compiled.network, &trace))
@@ -110,14 +116,20 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
     require_accuracy(accuracy, args.accuracy_min)
 }
 
+fn create_wave(path: &Path, design: &AcceleratorDesign) -> Result<CoreWave, Failure> {
+    let package = generate::emit(design.design(), Interface::Stream)?;
+    CoreWave::create(path, design, &package.top, &package.ports)
+}
+
 /// Holds the integers and cycles of `run()` to the model, every cycle of which is stepped.
 fn check_step(
     compiled: &Compiled,
     inputs: &Tensor,
     trace: &Trace,
     report: &Report,
+    wave: Option<&mut CoreWave>,
 ) -> Result<(), Failure> {
-    let ran = &core_rig::step(std::slice::from_ref(compiled), inputs)?[0];
+    let ran = &core_rig::step(std::slice::from_ref(compiled), inputs, wave)?[0];
     let bug = "please report this as a bug with the configuration and the model";
     if ran.outputs != trace.of_network(&compiled.network, inputs) {
         return Err(Failure::Check(format!(
