@@ -1,7 +1,7 @@
 //! The emitted Verilog of the presets, word for word. A change here belongs into the CHANGELOG.
 
 use std::time::Instant;
-use xnorforge_hdl::{ArrayConfig, Package, generate};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, generate, generate_axi};
 
 fn package(name: &str) -> Package {
     let config = ArrayConfig::preset(name).unwrap();
@@ -29,6 +29,14 @@ fn default() {
 #[test]
 fn large() {
     insta::assert_snapshot!(text(&package("large")));
+}
+
+/// The core and what is around it for AXI.
+#[test]
+fn tiny_accelerator() {
+    let design = ArrayConfig::preset("tiny").unwrap().validate().unwrap();
+    let package = generate_axi(&AcceleratorDesign::new(&design).unwrap()).unwrap();
+    insta::assert_snapshot!(text(&package));
 }
 
 #[test]
