@@ -13,6 +13,7 @@
 
 pub mod graph;
 pub mod model;
+pub mod onnx;
 
 pub use graph::{Array, Graph, Node, Op};
 pub use model::Model;
