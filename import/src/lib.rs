@@ -13,6 +13,8 @@
 
 pub mod graph;
 pub mod model;
+pub mod topology;
 
 pub use graph::{Array, Graph, Node, Op};
 pub use model::Model;
+pub use topology::Topology;
