@@ -14,6 +14,8 @@
 pub mod graph;
 pub mod model;
 pub mod onnx;
+pub mod topology;
 
 pub use graph::{Array, Graph, Node, Op};
 pub use model::Model;
+pub use topology::Topology;

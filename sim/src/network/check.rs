@@ -319,14 +319,33 @@ impl Network {
         check().map_err(NetworkError::Ends)
     }
 
-    fn lookup(&self, tensor: TensorId, types: &[TensorType]) -> Result<TensorType, LayerError> {
+    /// The type of a tensor: the input's, or that of a layer in `types`, which [`Network::check`] gave; none if the
+    /// layer is not in there.
+    pub fn tensor_type(&self, tensor: TensorId, types: &[TensorType]) -> Option<TensorType> {
         match tensor {
-            TensorId::Input => Ok(TensorType {
+            TensorId::Input => Some(TensorType {
                 shape: self.input,
                 precision: Some(self.precision),
             }),
-            TensorId::Layer(index) => types.get(index).copied().ok_or(LayerError::Order(tensor)),
+            TensorId::Layer(index) => types.get(index).copied(),
         }
+    }
+
+    /// Shape of what a layer reads, and encoding and bits as it reads them. `types` are those that [`Network::check`] gave.
+    ///
+    /// # Panics
+    /// If the layer reads raw accumulators or what does not stand before it: a network that is not legal.
+    pub fn read_type(&self, layer: &Layer, types: &[TensorType]) -> (Shape, Precision) {
+        let found = self.tensor_type(layer.input.tensor, types);
+        let found = found.expect("a legal network reads what stands before");
+        let stored = found.precision.expect("a legal network reads numbers only");
+        let bits = layer.input.bits.unwrap_or(stored.bits);
+        (found.shape, Precision { bits, ..stored })
+    }
+
+    fn lookup(&self, tensor: TensorId, types: &[TensorType]) -> Result<TensorType, LayerError> {
+        self.tensor_type(tensor, types)
+            .ok_or(LayerError::Order(tensor))
     }
 
     fn lookup_codes(
@@ -364,7 +383,9 @@ impl Network {
             if layer.residual.is_some() {
                 return Err(LayerError::PoolResidual);
             }
-            check_no_empty_window(window, input, height, width)?;
+            if let Some((y, x)) = window.empty_output(input) {
+                return Err(LayerError::EmptyWindow { y, x });
+            }
             return Ok(TensorType {
                 shape,
                 precision: Some(precision),
@@ -440,26 +461,6 @@ fn check_window(window: &Window, input: Shape) -> Result<(u32, u32), LayerError>
         dilation: window.dilation,
         shape: input,
     })
-}
-
-fn check_no_empty_window(
-    window: &Window,
-    input: Shape,
-    height: u32,
-    width: u32,
-) -> Result<(), LayerError> {
-    let has_tap = |count: u32, size: u32, at: &dyn Fn(u32) -> i64| {
-        (0..count).any(|k| (0..i64::from(size)).contains(&at(k)))
-    };
-    let y = (0..height).find(|y| !has_tap(window.kernel.0, input.height, &|k| window.line(*y, k)));
-    let x = (0..width).find(|x| !has_tap(window.kernel.1, input.width, &|k| window.pixel(*x, k)));
-    match (y, x) {
-        (None, None) => Ok(()),
-        (y, x) => Err(LayerError::EmptyWindow {
-            y: y.unwrap_or(0),
-            x: x.unwrap_or(0),
-        }),
-    }
 }
 
 fn check_convolution(

@@ -21,12 +21,15 @@
 
 mod check;
 pub mod execute;
+pub mod outline;
 pub mod reduced;
 pub mod reference;
 
 use crate::encoder::Encoding;
 use crate::gemm::{Operand, Precision};
 pub use check::{LayerError, NetworkError, TensorType};
+pub use outline::{LayerOutline, Outline, Rule, Work};
+use serde::{Deserialize, Serialize};
 
 /// Largest height, width and number of channels of a feature map.
 pub const SIZE_MAX: u32 = 65_535;
@@ -38,7 +41,7 @@ pub const NUMBERS_MAX: u64 = 1 << 28;
 pub const LAYERS_MAX: usize = 4096;
 
 /// Size of a feature map of one image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape {
     /// Lines.
     pub height: u32,
@@ -145,7 +148,7 @@ impl From<TensorId> for Read {
 }
 
 /// Elements of zero or a code around a feature map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Padding {
     /// Lines above.
     pub top: u32,
@@ -170,7 +173,7 @@ impl Padding {
 }
 
 /// How a kernel moves over a feature map; pairs are (y, x).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Size of the kernel.
     pub kernel: (u32, u32),
@@ -227,6 +230,20 @@ impl Window {
                 dilation.1,
             )?,
         ))
+    }
+
+    /// An output (y, x) whose window lies in the padding altogether, if there is one.
+    pub fn empty_output(&self, shape: Shape) -> Option<(u32, u32)> {
+        let has_tap = |count: u32, size: u32, at: &dyn Fn(u32) -> i64| {
+            (0..count).any(|k| (0..i64::from(size)).contains(&at(k)))
+        };
+        let (height, width) = self.output(shape)?;
+        let y = (0..height).find(|y| !has_tap(self.kernel.0, shape.height, &|k| self.line(*y, k)));
+        let x = (0..width).find(|x| !has_tap(self.kernel.1, shape.width, &|k| self.pixel(*x, k)));
+        match (y, x) {
+            (None, None) => None,
+            (y, x) => Some((y.unwrap_or(0), x.unwrap_or(0))),
+        }
     }
 
     /// The input line of kernel line `ky` at output line `oy`; negative or past the end in the padding.
