@@ -12,6 +12,7 @@
 //! accelerator runs, how floats become its input, what its outputs stand for, and how exact every step was.
 
 pub mod execute;
+pub mod float;
 pub mod graph;
 pub mod model;
 
