@@ -11,11 +11,14 @@
 //! [`graph::Graph`] holds typed operations with checked attributes; a [`model::Model`] is the network that the
 //! accelerator runs, how floats become its input, what its outputs stand for, and how exact every step was.
 
+pub mod execute;
+pub mod float;
 pub mod graph;
 pub mod model;
 pub mod onnx;
 pub mod topology;
 
+pub use execute::{ExecuteError, Executor, Observe, execute};
 pub use graph::{Array, Graph, Node, Op};
 pub use model::Model;
 pub use topology::Topology;
