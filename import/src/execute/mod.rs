@@ -92,7 +92,7 @@ pub enum Problem {
         expected: String,
     },
     /// Two shapes that do not fit each other.
-    #[error("its {what} {shape:?} does not fit {other} {other_shape:?}: {rule}")]
+    #[error("its {what} {shape:?} and {other} {other_shape:?} do not fit: {rule}")]
     Mismatch {
         /// Which operand.
         what: &'static str,
