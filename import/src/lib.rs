@@ -15,6 +15,7 @@ pub mod execute;
 pub mod float;
 pub mod graph;
 pub mod model;
+pub mod onnx;
 
 pub use execute::{ExecuteError, Executor, Observe, execute};
 pub use graph::{Array, Graph, Node, Op};
