@@ -12,7 +12,9 @@
 //! accelerator runs, how floats become its input, what its outputs stand for, and how exact every step was.
 
 pub mod graph;
+pub mod lower;
 pub mod model;
 
 pub use graph::{Array, Graph, Node, Op};
+pub use lower::{LowerError, Options, lower};
 pub use model::Model;
