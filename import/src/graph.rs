@@ -215,16 +215,17 @@ pub enum Op {
     },
     /// QONNX `BipolarQuant`: `scale` where x >= 0, else `-scale`. Inputs: x, scale.
     BipolarQuant,
-    /// QONNX `Trunc`, version 2: the integer `x / scale + zero_point` is shifted right from `input_bits` to `levels.bits` and
-    /// clamped. Inputs: x, scale, zero_point; the result's scale is `output_scale`.
+    /// QONNX `Trunc`, version 2. With `s = 2^round(log2(output_scale / scale))`:
+    /// `(rounded(clamp(round_half_even(x / scale + zero_point) / s)) - zero_point / s) * output_scale`, clamped to the range of
+    /// `levels` before it is rounded. Inputs: x, scale, zero_point.
     Trunc {
-        /// Bits of the integer before.
+        /// Bits of the integer before; informative, the scales say by how much it is divided.
         input_bits: u32,
         /// Integers after.
         levels: Levels,
-        /// Scale after, if the file states one (input of version 2).
+        /// Scale after.
         output_scale: f32,
-        /// Rounding.
+        /// Rounding of the quotient.
         round: Round,
     },
     /// FINN/QONNX `MultiThreshold`: `scale * (how many thresholds of the channel x reaches) + bias`. Inputs: x, thresholds

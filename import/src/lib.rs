@@ -14,6 +14,7 @@
 pub mod graph;
 pub mod lower;
 pub mod model;
+pub mod onnx;
 
 pub use graph::{Array, Graph, Node, Op};
 pub use lower::{LowerError, Options, lower};
