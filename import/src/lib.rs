@@ -14,11 +14,13 @@
 pub mod execute;
 pub mod float;
 pub mod graph;
+pub mod lower;
 pub mod model;
 pub mod onnx;
 pub mod topology;
 
 pub use execute::{ExecuteError, Executor, Observe, execute};
 pub use graph::{Array, Graph, Node, Op};
+pub use lower::{LowerError, Options, lower};
 pub use model::Model;
 pub use topology::Topology;

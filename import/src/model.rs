@@ -28,6 +28,8 @@ pub struct InputRule {
     pub dimensions: Vec<usize>,
     /// The feature map that it becomes.
     pub shape: Shape,
+    /// Whether `dimensions` are `[H, W, C]` instead.
+    pub channels_last: bool,
     /// The quantizer, if the file's input is real: `clamp(x / scale + zero_point)`, rounded, in 32-bit floats.
     pub quantizer: Option<InputQuantizer>,
     /// A number of the network is `factor * q + offset`, where q is the quantizer's integer, or the file's number itself

