@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 use xnorforge_import::float::{self, ErrorReport, Quantization, Quantized};
 use xnorforge_import::model::Fold;
 use xnorforge_import::{Graph, Model, Op, Options, lower, onnx};
-use xnorforge_sim::network::reference::Trace;
-use xnorforge_sim::network::{Network, Tensor, TensorId};
+use xnorforge_sim::network::{Network, Tensor};
 use xnorforge_sim::{Encoding, Precision};
 
 /// Longest file of `--quantize`, in bytes.
@@ -148,20 +147,15 @@ impl LoadedModel {
 
     /// The share of images whose largest output (the first of equals) is the label. An imported model's outputs are
     /// compared after their scales and offsets.
-    pub fn accuracy(&self, trace: &Trace, labels: &[i64]) -> Option<f64> {
+    pub fn accuracy(&self, scores: &Tensor, labels: &[i64]) -> f64 {
         let rule = self.import.as_ref().and_then(|i| i.model.outputs.last());
-        let Some(rule) = rule else {
-            return accelerate::accuracy(&self.network, trace, labels);
+        let class = |scores: &[i64]| match rule {
+            Some(rule) => first_largest(&rule.reals(scores)),
+            None => first_largest(scores),
         };
-        let TensorId::Layer(index) = *self.network.outputs.last()? else {
-            return None;
-        };
-        let scores = &trace.outputs[index];
         let images = scores.values.chunks_exact(scores.shape.len()).zip(labels);
-        let right = images
-            .filter(|(scores, label)| first_largest(&rule.reals(scores)) as i64 == **label)
-            .count();
-        Some(right as f64 / labels.len() as f64)
+        let right = images.filter(|(scores, label)| class(scores) as i64 == **label);
+        right.count() as f64 / labels.len() as f64
     }
 }
 
@@ -401,7 +395,8 @@ fn channels_first(values: &[i64], dimensions: &[usize]) -> Vec<i64> {
         .collect()
 }
 
-fn first_largest(scores: &[f64]) -> usize {
+/// Where the largest score is, the first of equals.
+fn first_largest<T: PartialOrd>(scores: &[T]) -> usize {
     let mut best = 0;
     for (index, score) in scores.iter().enumerate() {
         if *score > scores[best] {

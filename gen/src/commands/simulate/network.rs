@@ -86,7 +86,10 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
         .map(|file| accelerate::check_expected(&file, &compiled.network, &trace))
         .transpose()?;
     let labels = labels.as_deref();
-    let accuracy = labels.and_then(|labels| loaded.accuracy(&trace, labels));
+    let outputs = trace.of_network(&compiled.network, &inputs);
+    let accuracy = labels
+        .zip(outputs.last())
+        .map(|(labels, scores)| loaded.accuracy(scores, labels));
     let import = loaded.import.as_ref();
     let float = import
         .map(|import| import.float_report(&args.data, inputs.images, labels))
