@@ -1,8 +1,8 @@
 //! `xnorforge demo`: a trained network on the generated accelerator, hot-swapped from its full precision down to 1 bit,
 //! every integer checked.
 //!
-//! The network is a convolutional one for 8x8 handwritten digits with other bits in each layer, trained for this project
-//! (`testbenches/cases/b_cnn_odd_mixed`; images: UCI Optical Recognition of Handwritten Digits, CC BY 4.0).
+//! The network is a convolutional one for 8x8 handwritten digits whose weights were trained for all of these precisions
+//! together (`examples/models/digits_cnn_hot_swap`; images: UCI Optical Recognition of Handwritten Digits, CC BY 4.0).
 
 use super::generate::{self, Interface};
 use crate::accelerate::{self, Compiled, Report};
@@ -31,11 +31,11 @@ with the packed kernels, on the cycle-accurate model step by step, and on the Ve
 weights are loaded once; then the same network runs at 4, 3, 2 and 1 bits by reading fewer bit-planes. Every integer is
 compared with the reference executor and with those stored at training. Needs verilator and g++.";
 
-const MODEL: &[u8] = include_bytes!("../../../testbenches/cases/b_cnn_odd_mixed/model.npz");
-const META: &str = include_str!("../../../testbenches/cases/b_cnn_odd_mixed/meta.json");
-const TEST: &[u8] = include_bytes!("../../../testbenches/cases/b_cnn_odd_mixed/test.npz");
+const MODEL: &[u8] = include_bytes!("../../../examples/models/digits_cnn_hot_swap/model.npz");
+const META: &str = include_str!("../../../examples/models/digits_cnn_hot_swap/meta.json");
+const TEST: &[u8] = include_bytes!("../../../examples/models/digits_cnn_hot_swap/test.npz");
 
-/// Most bits that are read of any operand, one entry of the program for each; the network has up to 4.
+/// Bits that are read of every operand, one entry of the program for each; the network has 4.
 const BITS: [u32; 4] = [4, 3, 2, 1];
 
 /// Arguments.
@@ -127,6 +127,8 @@ impl Demo {
             let found = accelerate::execute(network, &self.inputs)?;
             if index == 0 {
                 stored = accelerate::check_expected(&self.stored, network, &found)?;
+            } else {
+                stored.push(self.check_logits(BITS[index], &found)?);
             }
             let reference = reference::execute(network, &self.inputs).map_err(Failure::input)?;
             layers.extend(network.layers.iter().enumerate().map(|(layer, l)| {
@@ -138,11 +140,25 @@ impl Demo {
         }
         Ok(vec![
             row(
-                "packed kernels against the stored integers, every layer",
+                "packed kernels against the stored integers: every layer, logits at fewer bits",
                 &stored,
             )?,
             row("packed kernels against the reference, every layer", &layers)?,
         ])
+    }
+
+    /// The logits at fewer bits against those that were stored at training.
+    fn check_logits(&self, bits: u32, found: &Trace) -> Result<Check, Failure> {
+        let logits = found.outputs.last().expect("the network has layers");
+        let name = format!("l3_acc_at_{bits}_bits");
+        let expected = graph::images(&self.stored.read(&name)?)?;
+        let expected = &expected.values[..logits.values.len()];
+        Ok(Check::new(
+            &name,
+            logits.shape.len(),
+            &logits.values,
+            expected,
+        ))
     }
 
     fn compare(&self, what: &str, ran: &[Ran]) -> Result<Vec<String>, Failure> {
@@ -223,7 +239,7 @@ impl Demo {
             .collect();
         terminal.table(
             &[
-                ">bits at most",
+                ">bits",
                 ">accuracy",
                 ">cycles",
                 ">cycles per image",
