@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use super::element::Element;
-use super::error::{Fault, Name, OnnxError};
+use super::error::{Fault, Name};
 use super::proto::{NodeProto, TensorProto};
 use super::tensor::{self, Budget};
 use crate::graph::{Array, Graph, Node, Op, RANK_MAX};
@@ -41,19 +41,19 @@ pub(super) struct Summary {
 
 impl<'a> Builder<'a> {
     /// Reads the initializer of a name, if it is one that was not read yet.
-    pub fn load(&mut self, name: &str) -> Result<(), OnnxError> {
+    pub fn load(&mut self, name: &str) -> Result<(), Fault> {
         let Some((name, proto)) = self.initializers.remove_entry(name) else {
             return Ok(());
         };
         let read = tensor::read(proto, self.folder, &mut self.stored);
         let (element, array) = read.map_err(|fault| {
             let field = format!("{}, {}", tensor::title(name), fault.field);
-            Fault { field, ..fault }.in_graph()
+            Fault { field, ..fault }
         })?;
         self.set_constant(name, array, element)
-            .map_err(Fault::in_graph)
     }
 
+    /// Adds a constant.
     pub fn set_constant(
         &mut self,
         name: &str,

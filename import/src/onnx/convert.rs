@@ -226,10 +226,10 @@ fn convert<'a>(
     if !is_supported(family, operator) {
         return Err(unsupported(replacement(operator)));
     }
-    for input in tensors(&node.input) {
-        builder.load(input)?;
-    }
     let in_node = |fault: Fault| fault.in_node(&title, operator);
+    for input in tensors(&node.input) {
+        builder.load(input).map_err(in_node)?;
+    }
     let attributes = Attributes::new(node).map_err(in_node)?;
     let mut call = Call {
         builder,
@@ -426,7 +426,7 @@ fn typed(call: &mut Call) -> Result<(), Fault> {
 fn finish(mut builder: Builder, graph: &GraphProto) -> Result<Graph, OnnxError> {
     for output in &graph.output {
         // Loads an initializer that is an output itself.
-        builder.load(name(output))?;
+        builder.load(name(output)).map_err(Fault::in_graph)?;
         builder.graph.outputs.push(name(output).to_owned());
     }
     check_bits(&builder.graph)?;

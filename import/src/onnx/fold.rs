@@ -504,10 +504,16 @@ fn gather(call: &mut Call) -> Result<Option<Array>, Fault> {
             ));
         }
     };
-    let indices: Result<Vec<usize>, Fault> = wanted
-        .iter()
-        .map(|&index| super::shapes::axis(index, from[axis], from[axis], "indices"))
-        .collect();
+    let size = from[axis] as i64;
+    let index = |&index: &i64| match index {
+        0.. if index < size => Ok(index as usize),
+        ..0 if index >= -size => Ok((index + size) as usize),
+        _ => {
+            let problem = format!("{index} is out of range: {}..={}", -size, size - 1);
+            Err(call.wrong(1, "indices", problem, "export the model again"))
+        }
+    };
+    let indices: Result<Vec<usize>, Fault> = wanted.iter().map(index).collect();
     let indices = indices?;
     let x = same_type!(&x, x => owned(x.select(Axis(axis), &indices).view())?);
     reshape(x, &shape).map(Some)

@@ -88,7 +88,7 @@ fn pair(
         (&[h, w], false) => Ok(Some((number(h)?, number(w)?))),
         _ => {
             let problem = format!(
-                "{} numbers, but {} are needed",
+                "{} given, {} needed",
                 values.len(),
                 if is_line { 1 } else { 2 }
             );
@@ -124,7 +124,7 @@ fn padding(call: &Call, is_line: bool) -> Result<Padding, Fault> {
         (Some(&[t, l, b, r]), false) => Some([amount(t)?, amount(l)?, amount(b)?, amount(r)?]),
         (Some(pads), _) => {
             let needed = if is_line { 2 } else { 4 };
-            let problem = format!("{} numbers, but {needed} are needed", pads.len());
+            let problem = format!("{} given, {needed} needed", pads.len());
             return Err(Fault::new(
                 "pads",
                 problem,
@@ -345,7 +345,7 @@ fn groups(call: &Call, channels: usize, weights: &[usize]) -> Result<u32, Fault>
     }
     if weights[1] != channels / count || weights[0] == 0 {
         let problem =
-            format!("dimensions {weights:?} do not fit {channels} channels in {groups} groups");
+            format!("dimensions {weights:?} do not fit {channels} channels and group = {groups}");
         return Err(call.wrong(
             1,
             "weights",

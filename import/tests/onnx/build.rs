@@ -307,3 +307,51 @@ pub fn subgraph(name: &str, bytes: &[u8]) -> AttributeProto {
         ..attribute(name, attribute_type::GRAPH)
     }
 }
+
+/// A network of 3 x 3 convolutions of 256 channels, each with its batch norm, Relu and Quant, and with float weights that a
+/// Quant reads: 2.4 MB for each of the `layers`.
+pub fn convolutions(layers: usize) -> Build {
+    let mut model = Build::new(&[OPEN, 256, 14, 14]);
+    let mut last = "x".to_owned();
+    for layer in 0..layers {
+        let name = |part: &str| format!("{part}{layer}");
+        let norm = ["scale", "bias", "mean", "variance"].map(name);
+        let [w, wq, c, n, r, q] = ["w", "wq", "c", "n", "r", "q"].map(name);
+        let weights: Vec<f32> = (0..256 * 256 * 9)
+            .map(|i| (i % 255) as f32 / 128.0 - 1.0)
+            .collect();
+        model =
+            model
+                .floats(&w, &[256, 256, 3, 3], &weights)
+                .quant(&w, &wq, [0.25, 0.0, 4.0], [1, 1]);
+        for constant in &norm {
+            model = model.fill(constant, &[256], 1.0);
+        }
+        let [scale, bias, mean, variance] = &norm;
+        model = model
+            .node("Conv", &[&last, &wq], &c, &[ints("pads", &[1; 4])])
+            .node(
+                "BatchNormalization",
+                &[&c, scale, bias, mean, variance],
+                &n,
+                &[],
+            )
+            .node("Relu", &[&n], &r, &[])
+            .quant(&r, &q, [0.5, 0.0, 4.0], [0, 0]);
+        last = q;
+    }
+    model.output(&last)
+}
+
+/// Layers of [`convolutions`] for a file of 50 MB.
+pub const LAYERS_50_MB: usize = 22;
+
+/// Most memory that this process has held so far, in bytes, where the system says it (Linux).
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}

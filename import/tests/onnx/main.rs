@@ -6,4 +6,5 @@ mod errors;
 mod files;
 mod folding;
 mod fuzz;
+mod memory;
 mod operators;
