@@ -2,7 +2,7 @@
 
 use crate::graph::Round;
 use serde::Serialize;
-use xnorforge_sim::network::{Network, Shape, TensorId};
+use xnorforge_sim::network::{Network, Shape, Tensor, TensorId};
 
 /// A network of integers with its ties to the floats that it stands for.
 #[derive(Clone, Debug)]
@@ -39,6 +39,41 @@ pub struct InputRule {
     pub offset: i64,
 }
 
+impl InputRule {
+    /// The network's number for a number of the file's input.
+    pub fn number(&self, x: f32) -> i64 {
+        let integer = match &self.quantizer {
+            None => x.round_ties_even() as i64,
+            Some(quantizer) => quantizer.integer(x),
+        };
+        self.factor * integer + self.offset
+    }
+
+    /// The network's input for images one behind the other, each in the order of `dimensions`; none if they do not fill
+    /// whole images.
+    pub fn tensor(&self, values: &[f32]) -> Option<Tensor> {
+        let numbers = self.shape.len();
+        if !values.len().is_multiple_of(numbers) {
+            return None;
+        }
+        let mut tensor = Tensor::zeros(values.len() / numbers, self.shape);
+        let (channels, pixels) = (
+            self.shape.channels as usize,
+            (self.shape.height * self.shape.width) as usize,
+        );
+        for (index, number) in tensor.values.iter_mut().enumerate() {
+            let (image, place) = (index / numbers * numbers, index % numbers);
+            let from = if self.channels_last {
+                place
+            } else {
+                place % channels * pixels + place / channels
+            };
+            *number = self.number(values[image + from]);
+        }
+        Some(tensor)
+    }
+}
+
 /// The quantizer of an input, in 32-bit floats as QONNX defines it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InputQuantizer {
@@ -54,6 +89,25 @@ pub struct InputQuantizer {
     pub round: Round,
 }
 
+impl InputQuantizer {
+    /// The integer of a number; 0, clamped, for one that is none.
+    pub fn integer(&self, x: f32) -> i64 {
+        let (low, high) = (self.low as f32, self.high as f32);
+        let x = (x / self.scale + self.zero_point).max(low).min(high);
+        let rounded = match self.round {
+            Round::HalfEven => x.round_ties_even(),
+            Round::HalfAway => x.round(),
+            Round::HalfToZero if (x - x.trunc()).abs() == 0.5 => x.trunc(),
+            Round::HalfToZero => x.round(),
+            Round::Ceil => x.ceil(),
+            Round::Floor => x.floor(),
+            Round::AwayFromZero => x.abs().ceil().copysign(x),
+            Round::ToZero => x.trunc(),
+        };
+        rounded as i64
+    }
+}
+
 /// What an output of the network stands for: `real = (integer + offset[channel]) * scale[channel]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputRule {
@@ -63,6 +117,14 @@ pub struct OutputRule {
     pub scale: Vec<f64>,
     /// Per channel, or one entry for all.
     pub offset: Vec<f64>,
+}
+
+impl OutputRule {
+    /// The real that an integer of a channel stands for.
+    pub fn real(&self, channel: usize, integer: i64) -> f64 {
+        let of = |list: &[f64]| list[if list.len() == 1 { 0 } else { channel }];
+        (integer as f64 + of(&self.offset)) * of(&self.scale)
+    }
 }
 
 /// A tensor of the file whose integers the network holds.
