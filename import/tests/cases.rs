@@ -4,6 +4,7 @@
 //! Images: UCI Optical Recognition of Handwritten Digits (Alpaydin & Kaynak), CC BY 4.0; see the cases' READMEs.
 
 use npyz::{DType, NpyFile, npz::NpzArchive};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use xnorforge_import::graph::{Graph, Op};
 use xnorforge_import::model::Model;
@@ -80,14 +81,20 @@ fn channels_first(tensor: &Tensor) -> Vec<f64> {
     values
 }
 
-/// Names of the tensors that nodes of some kind give to activations.
+/// Names of the activations that nodes of some kind give.
 fn outputs(graph: &Graph, is_kind: impl Fn(&Op) -> bool) -> Vec<String> {
-    let nodes = graph.nodes.iter();
-    let is_activation = |name: &String| !graph.constants.contains_key(name);
-    nodes
-        .filter(|n| is_kind(&n.op) && is_activation(&n.output))
-        .map(|n| n.output.clone())
-        .collect()
+    let mut activations: HashSet<&String> = graph.inputs.iter().collect();
+    let mut found = Vec::new();
+    for node in &graph.nodes {
+        if !node.inputs.iter().any(|name| activations.contains(name)) {
+            continue;
+        }
+        activations.insert(&node.output);
+        if is_kind(&node.op) {
+            found.push(node.output.clone());
+        }
+    }
+    found
 }
 
 struct Case {
