@@ -149,8 +149,9 @@ impl LoadedModel {
     /// compared after their scales and offsets.
     pub fn accuracy(&self, scores: &Tensor, labels: &[i64]) -> f64 {
         let rule = self.import.as_ref().and_then(|i| i.model.outputs.last());
+        let channels = scores.shape.channels as usize;
         let class = |scores: &[i64]| match rule {
-            Some(rule) => first_largest(&rule.reals(scores)),
+            Some(rule) => first_largest(&rule.reals(scores, channels)),
             None => first_largest(scores),
         };
         let images = scores.values.chunks_exact(scores.shape.len()).zip(labels);

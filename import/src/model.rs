@@ -2,7 +2,7 @@
 
 use crate::graph::Round;
 use serde::Serialize;
-use xnorforge_sim::network::{Network, Shape, TensorId};
+use xnorforge_sim::network::{Network, Shape, Tensor, TensorId};
 
 /// A network of integers with its ties to the floats that it stands for.
 #[derive(Clone, Debug)]
@@ -48,6 +48,14 @@ pub enum InputError {
     /// A fraction where the model takes integers.
     #[error("the model takes integers here, and {0} is none; round or scale the array")]
     Fraction(f32),
+    /// Images that are not whole.
+    #[error("{found} numbers are no whole images of {numbers} numbers each; give all of them")]
+    Images {
+        /// Numbers given.
+        found: usize,
+        /// Numbers of an image.
+        numbers: usize,
+    },
 }
 
 impl InputRule {
@@ -68,6 +76,33 @@ impl InputRule {
             .factor
             .saturating_mul(integer)
             .saturating_add(self.offset))
+    }
+
+    /// The network's input for images one behind the other, each in the order of `dimensions`.
+    ///
+    /// # Errors
+    /// [`InputError`]: a number that is no input, or images that are not whole.
+    pub fn tensor(&self, values: &[f32]) -> Result<Tensor, InputError> {
+        let numbers = self.shape.len();
+        if !values.len().is_multiple_of(numbers) {
+            return Err(InputError::Images {
+                found: values.len(),
+                numbers,
+            });
+        }
+        let mut tensor = Tensor::zeros(values.len() / numbers, self.shape);
+        let channels = self.shape.channels as usize;
+        let pixels = numbers / channels;
+        for (index, number) in tensor.values.iter_mut().enumerate() {
+            let (image, place) = (index / numbers * numbers, index % numbers);
+            let from = if self.channels_last {
+                place
+            } else {
+                place % channels * pixels + place / channels
+            };
+            *number = self.number(values[image + from])?;
+        }
+        Ok(tensor)
     }
 }
 
@@ -107,14 +142,16 @@ pub struct OutputRule {
 }
 
 impl OutputRule {
-    /// What the integers of one image stand for; they are in the order channel fastest.
-    pub fn reals(&self, integers: &[i64]) -> Vec<f64> {
-        let of = |list: &[f64], index: usize| list.get(index % list.len().max(1)).copied();
-        let reals = integers.iter().enumerate().map(|(index, integer)| {
-            let offset = of(&self.offset, index).unwrap_or(0.0);
-            (*integer as f64 + offset) * of(&self.scale, index).unwrap_or(1.0)
-        });
-        reals.collect()
+    /// The real that an integer of a channel stands for.
+    pub fn real(&self, channel: usize, integer: i64) -> f64 {
+        let of = |list: &[f64]| list[if list.len() == 1 { 0 } else { channel }];
+        (integer as f64 + of(&self.offset)) * of(&self.scale)
+    }
+
+    /// The reals of one image of `channels` channels, channel fastest.
+    pub fn reals(&self, integers: &[i64], channels: usize) -> Vec<f64> {
+        let reals = integers.iter().enumerate();
+        reals.map(|(index, integer)| self.real(index % channels, *integer)).collect()
     }
 }
 
@@ -195,6 +232,6 @@ mod tests {
             scale: vec![1.0, 0.5],
             offset: vec![2.0],
         };
-        assert_eq!(rule.reals(&[1, 2, 3, 4]), [3.0, 2.0, 5.0, 3.0]);
+        assert_eq!(rule.reals(&[1, 2, 3, 4], 2), [3.0, 2.0, 5.0, 3.0]);
     }
 }

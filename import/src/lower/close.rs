@@ -537,9 +537,8 @@ impl Stairs {
             };
             let lattice = &self.lattice;
             let reached = (threshold <= lattice.last()).then_some(threshold);
-            let before = (threshold > lattice.base)
-                .then(|| threshold.min(lattice.last() + lattice.step) - lattice.step);
-            let before = before.map(|b| b.min(lattice.last()));
+            let below = reached.map_or(lattice.last(), |t| t - lattice.step);
+            let before = (threshold > lattice.base).then_some(below);
             if self.is_falling {
                 (k as i64, reached, before)
             } else {

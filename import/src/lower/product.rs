@@ -3,12 +3,12 @@
 use super::Lowering;
 use super::chain::{Lattice, Step, gcd};
 use super::error::{Found, refuse, require};
-use super::number::{Numbers, Rational, at, exact, integer, whole, zip};
+use super::number::{Numbers, Rational, at, exact, integer, round, to_f32, whole, zip};
 use super::value::{
     Axis, Border, Chain, Codes, Feature, Grid, Layout, Product, Source, distance, length,
 };
 use super::weights::{encoded, operand};
-use crate::graph::{Node, Op, Sweep};
+use crate::graph::{Node, Op, Round, Sweep};
 use num_traits::{One, Zero};
 use xnorforge_sim::gemm::Operand;
 use xnorforge_sim::network::{Convolution, Operation, Pad, Padding, Shape, Window};
@@ -176,7 +176,13 @@ impl Lowering<'_> {
         if value.is_zero() && grid.offset.iter().all(Zero::is_zero) {
             return Ok(Pad::Zero);
         }
-        let number = |c: usize| integer(&(value / at(&grid.scale, c) - at(&grid.offset, c)));
+        // A number of the padding is the one whose 32-bit float it is, as the file's own dequantization gives it.
+        let number = |c: usize| {
+            let near = value / at(&grid.scale, c) - at(&grid.offset, c);
+            let near = round(&near, Round::HalfEven, -256, 256);
+            let real = grid.real(c, near);
+            (real == *value || to_f32(&real) == to_f32(value)).then_some(near)
+        };
         let first = number(0);
         let is_same = (0..grid.channels()).all(|c| number(c) == first);
         let precision = codes.precision;
