@@ -28,7 +28,6 @@ pub mod core_rig;
 pub mod engine;
 pub mod failure;
 pub mod graph;
-pub mod io;
 pub mod lockstep;
 pub mod manifest;
 pub mod network;
@@ -38,3 +37,5 @@ pub mod terminal;
 pub mod tools;
 pub mod wave;
 pub mod workload;
+
+pub use xnorforge_import::npy as io;
