@@ -10,6 +10,7 @@
 //! | [`accelerate`] | networks on the accelerator, layer by layer |
 //! | [`core_rig`] | the accelerator's core cycle by cycle, model and RTL |
 //! | [`graph`] | networks with convolutions, for the accelerator |
+//! | [`imported`] | models of `--model` with their inputs and outputs; import of `.onnx` |
 //! | [`network`], [`workload`] | fully connected networks, products and their data |
 //! | [`scripts`], [`manifest`] | what `generate` writes |
 //! | [`output`], [`terminal`] | files, folders and text out |
@@ -28,6 +29,7 @@ pub mod core_rig;
 pub mod engine;
 pub mod failure;
 pub mod graph;
+pub mod imported;
 pub mod lockstep;
 pub mod manifest;
 pub mod network;

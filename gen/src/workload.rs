@@ -1,7 +1,7 @@
 //! What `simulate`, `cosim`, `explore` and `demo` run: one GEMM or a network with its inputs.
 
-use crate::accelerate;
 use crate::failure::Failure;
+use crate::imported::ImportArgs;
 use crate::io::{Array, ArrayFile};
 use crate::network::{self, Bits, Network};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use xnorforge_hdl::ArrayConfig;
 use xnorforge_sim::Encoding;
 use xnorforge_sim::gemm::{Gemm, GemmShape, Operand, Precision};
-use xnorforge_sim::network::Tensor;
 
 /// Inputs of a network when neither a file nor a number is given.
 pub const INPUTS_DEFAULT: usize = 16;
@@ -21,7 +20,8 @@ pub const INPUTS_DEFAULT: usize = 16;
 #[command(next_help_heading = "Work")]
 #[group(skip)]
 pub struct WorkArgs {
-    /// A network: .npz with l1.weight_codes, l1.thresholds, l1.sign, l2.weight_codes, ... and meta.json beside it
+    /// A network: .onnx (QONNX, QDQ, or floats with --quantize), or .npz with l1.weight_codes, l1.thresholds, l1.sign,
+    /// l2.weight_codes, ... and meta.json beside it
     #[arg(long, value_name = "FILE", conflicts_with = "gemm")]
     pub model: Option<PathBuf>,
     /// One product of P x N activations and N x Q weights
@@ -36,13 +36,17 @@ pub struct WorkArgs {
     /// Bits of activations and weights, 2x3 for example; of every layer, if --model has no meta.json
     #[arg(long, value_name = "MxK")]
     pub bits: Option<Bits>,
+    /// How models are imported.
+    #[command(flatten)]
+    pub import: ImportArgs,
 }
 
 /// Flags that choose the data.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Inputs (integer codes, one row each): .npy, or .npz with the array named by --input-key; random without it
+    /// Inputs, one row each: .npy, or .npz with the array named by --input-key; random without it. Integers are the
+    /// network's codes; floats go through the quantizer of an .onnx
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Array of --input; without it `x`, else `x_codes`, else the only array that fits
@@ -54,21 +58,6 @@ pub struct DataArgs {
     /// Seed of all that is random
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-}
-
-impl DataArgs {
-    /// The inputs of a network: from a file, or random from the seed.
-    ///
-    /// # Errors
-    /// Files that cannot be read or do not fit the network.
-    pub fn tensor(&self, network: &xnorforge_sim::network::Network) -> Result<Tensor, Failure> {
-        let wanted = self.inputs.map(|n| n as usize);
-        let Some(path) = &self.input else {
-            return Ok(accelerate::random_inputs(network, wanted, self.seed));
-        };
-        let array = read_inputs(path, self.input_key.as_deref(), network.input.len())?;
-        accelerate::input_tensor(&array, network, wanted)
-    }
 }
 
 /// Parses the name of an encoding.

@@ -9,6 +9,7 @@ use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProt
 use super::tensor::{self, Budget};
 use super::{Limits, dense, elementwise, fold, layout, quantizers, window};
 use crate::graph::{Graph, Op};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
@@ -149,7 +150,7 @@ fn builder<'a>(
         initializers,
         node_names: HashSet::new(),
         elements: HashMap::new(),
-        summaries: HashMap::new(),
+        summaries: RefCell::default(),
         folder,
         stored: Budget::new(limits.stored_numbers),
         folded: Budget::new(limits.folded_numbers),

@@ -50,7 +50,11 @@ pub(super) fn binary(call: &mut Call, op: Op) -> Result<(), Fault> {
         return Err(call.first_wrong(1, "B", "cannot divide", |number| number == 0.0));
     }
     let (a, b) = (call.needed(0, "A")?, call.needed(1, "B")?);
-    // The result of Sub and Mul with a constant first is of the activation's type as well.
+    let element = call.element(a);
+    if matches!(element, Element::Int { .. } | Element::Bool) {
+        let problem = format!("type {element}, whose results overflow");
+        return Err(call.wrong(0, "A", problem, "cast it to float before"));
+    }
     call.emit(op, &[a, b], shape)
 }
 

@@ -12,7 +12,7 @@ use super::numbers::{any_type, owned, reshape, same_type};
 use super::shapes::{axes, axis, broadcast};
 use super::tensor::{self, count, shaped};
 use crate::graph::Array;
-use ndarray::{ArcArray, Axis, IxDyn, Zip};
+use ndarray::{ArcArray, Axis, IxDyn, Slice, Zip};
 use num_traits::{AsPrimitive, Float};
 
 /// A constant and its type in the file.
@@ -535,17 +535,18 @@ fn slice(call: &mut Call) -> Result<Option<Array>, Fault> {
         return Err(Fault::new("starts", problem, "export the model again"));
     }
     for (i, &axis) in along.iter().enumerate() {
-        let indices = picked(starts[i], ends[i], steps[i], x.shape()[axis])?;
-        let mut shape = x.shape().to_vec();
-        shape[axis] = indices.len();
-        allow(call, &shape)?;
-        x = same_type!(&x, x => owned(x.select(Axis(axis), &indices).view())?);
+        let slice = part(starts[i], ends[i], steps[i], x.shape()[axis])?;
+        x = same_type!(&x, x => {
+            let view = x.slice_axis(Axis(axis), slice);
+            allow(call, view.shape())?;
+            owned(view)?
+        });
     }
     Ok(Some(x))
 }
 
-/// Indices of a slice of a dimension; bounds outside of it are moved to its ends.
-fn picked(start: i64, end: i64, step: i64, size: usize) -> Result<Vec<usize>, Fault> {
+/// A part of a dimension as ndarray has it; bounds outside of the dimension are moved to its ends.
+fn part(start: i64, end: i64, step: i64, size: usize) -> Result<Slice, Fault> {
     let size = size as i64;
     let counted = |value: i64| {
         if value < 0 {
@@ -555,29 +556,25 @@ fn picked(start: i64, end: i64, step: i64, size: usize) -> Result<Vec<usize>, Fa
         }
     };
     let (start, end) = (counted(start), counted(end));
-    match step {
-        0 => Err(Fault::new(
-            "steps",
-            "0 gives no slice",
-            "choose another step",
-        )),
-        1.. => {
-            let range = start.clamp(0, size)..end.clamp(0, size);
-            Ok(range
-                .step_by(step.min(size.max(1)) as usize)
-                .map(|index| index as usize)
-                .collect())
+    // A longer step than the dimension is as good as one of that length.
+    let step = step.clamp(-size.max(1), size.max(1));
+    let (low, high) = match step {
+        0 => {
+            return Err(Fault::new(
+                "steps",
+                "0 gives no slice",
+                "choose another step",
+            ));
         }
-        _ => {
-            let (first, last) = (start.clamp(-1, size - 1), end.clamp(-1, size - 1));
-            let step = step.saturating_neg().min(size.max(1)) as usize;
-            Ok((last + 1..=first)
-                .rev()
-                .step_by(step)
-                .map(|index| index as usize)
-                .collect())
-        }
-    }
+        1.. => (start.clamp(0, size), end.clamp(0, size)),
+        // Backwards from `start`, `end` excluded.
+        _ => (end.clamp(-1, size - 1) + 1, start.clamp(-1, size - 1) + 1),
+    };
+    Ok(Slice::new(
+        low as isize,
+        Some(high.max(low) as isize),
+        step as isize,
+    ))
 }
 
 fn expand(call: &mut Call) -> Result<Option<Array>, Fault> {

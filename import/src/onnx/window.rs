@@ -1,7 +1,7 @@
 //! Convolution and pooling. One-dimensional ones become two-dimensional ones of one line.
 
 use super::call::Call;
-use super::error::Fault;
+use super::error::{Fault, Name};
 use crate::graph::{Op, Sweep};
 
 /// Dimensions of data `[N, C, ...]` with one or two of space, as `[N, C, H, W]`.
@@ -15,6 +15,10 @@ struct Map {
 fn map(call: &mut Call) -> Result<Map, Fault> {
     let x = call.needed(0, "data")?;
     match *call.shape(x) {
+        ref shape if shape.contains(&0) => {
+            let problem = format!("dimensions {shape:?} hold no number");
+            Err(call.wrong(0, "data", problem, "choose a larger input"))
+        }
         [n, c, h, w] => Ok(Map {
             tensor: x.to_owned(),
             shape: [n, c, h, w],
@@ -43,22 +47,29 @@ fn emit(
     is_line: bool,
     shape: [usize; 4],
 ) -> Result<(), Fault> {
-    if !is_line {
-        return call.emit(op, inputs, shape.to_vec());
+    if is_line {
+        emit_reshaped(call, op, inputs, shape, vec![shape[0], shape[1], shape[3]])
+    } else {
+        call.emit(op, inputs, shape.to_vec())
     }
+}
+
+/// Adds the node, and one that gives its result other dimensions.
+fn emit_reshaped(
+    call: &mut Call,
+    op: Op,
+    inputs: &[&str],
+    shape: [usize; 4],
+    target: Vec<usize>,
+) -> Result<(), Fault> {
     let (output, element) = (call.output()?, call.element(inputs[0]));
     let plane = call.fresh_tensor(&format!("{output}/plane"));
     call.emit_as(op, inputs, &plane, shape.to_vec(), element)?;
-    let shape = vec![shape[0], shape[1], shape[3]];
-    call.emit_as(
-        Op::Reshape {
-            shape: shape.clone(),
-        },
-        &[&plane],
-        output,
-        shape,
-        element,
-    )
+    let node = format!("{}/reshape", call.name);
+    let op = Op::Reshape {
+        shape: target.clone(),
+    };
+    call.emit_named(&node, op, &[&plane], output, target, element)
 }
 
 /// An attribute with one number for each dimension of space, as height and width.
@@ -124,7 +135,7 @@ fn padding(call: &Call, is_line: bool) -> Result<Padding, Fault> {
     let auto = call.attributes.string("auto_pad")?.unwrap_or("NOTSET");
     let is_explicit = matches!(auto, "NOTSET" | "");
     if !is_explicit && pads.is_some_and(|pads| pads != [0; 4]) {
-        let problem = format!("`{}` beside pads", auto.escape_debug());
+        let problem = format!("`{}` beside pads", Name::new(auto));
         return Err(Fault::new("auto_pad", problem, "give one of the two"));
     }
     match auto {
@@ -133,7 +144,7 @@ fn padding(call: &Call, is_line: bool) -> Result<Padding, Fault> {
         "SAME_UPPER" => Ok(Padding::SameUpper),
         "SAME_LOWER" => Ok(Padding::SameLower),
         other => {
-            let problem = format!("`{}` is unknown", other.escape_debug());
+            let problem = format!("`{}` is unknown", Name::new(other));
             Err(Fault::new(
                 "auto_pad",
                 problem,
@@ -420,6 +431,7 @@ pub(super) fn reduce_mean(call: &mut Call) -> Result<(), Fault> {
     call.arity(2)?;
     call.attributes
         .only("noop_with_empty_axes", 0, "name the axes")?;
+    let keeps = call.attributes.flag("keepdims")?.unwrap_or(true);
     let rank = call.shape(call.needed(0, "data")?).len();
     let attribute = call.attributes.ints("axes")?.map(<[i64]>::to_vec);
     let values = call.integers(1, "axes")?.or(attribute);
@@ -433,28 +445,23 @@ pub(super) fn reduce_mean(call: &mut Call) -> Result<(), Fault> {
             "take it over height and width, [2, 3]",
         ));
     }
-    if call.attributes.flag("keepdims")?.unwrap_or(true) {
-        return global_average_pool(call);
-    }
     let map = map(call)?;
-    let (output, element) = (call.output()?, call.element(&map.tensor));
-    let plane = call.fresh_tensor(&format!("{output}/plane"));
     let [n, c, _, _] = map.shape;
-    call.emit_as(
-        Op::GlobalAveragePool,
-        &[&map.tensor],
-        &plane,
-        vec![n, c, 1, 1],
-        element,
-    )?;
-    let shape = vec![n, c];
-    call.emit_as(
-        Op::Reshape {
-            shape: shape.clone(),
-        },
-        &[&plane],
-        output,
-        shape,
-        element,
-    )
+    if keeps {
+        emit(
+            call,
+            Op::GlobalAveragePool,
+            &[&map.tensor],
+            map.is_line,
+            [n, c, 1, 1],
+        )
+    } else {
+        emit_reshaped(
+            call,
+            Op::GlobalAveragePool,
+            &[&map.tensor],
+            [n, c, 1, 1],
+            vec![n, c],
+        )
+    }
 }

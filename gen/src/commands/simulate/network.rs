@@ -8,7 +8,7 @@ use crate::commands::generate::{self, Interface};
 use crate::core_rig;
 use crate::engine::{self, Check, Mode};
 use crate::failure::Failure;
-use crate::graph;
+use crate::imported::{ImportReport, LoadedModel, print_errors};
 use crate::io::ArrayFile;
 use crate::manifest::{GENERATOR, Generator, json_bytes};
 use crate::output;
@@ -38,6 +38,8 @@ struct Json<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    import: Option<ImportReport<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<&'a [Check]>,
 }
 
@@ -58,13 +60,14 @@ struct Layer<'a> {
 /// Wrong input; integers or an accuracy that are not as asked.
 pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure> {
     let design = args.config.accelerator_design()?;
-    let network = graph::load(model, args.work.bits)?;
-    let inputs = args.data.tensor(&network)?;
+    let loaded = LoadedModel::load(model, &args.work, &args.data)?;
+    let inputs = loaded.inputs(&args.data)?;
     let labels = args.labels.as_deref();
     let labels = labels
         .map(|path| workload::read_labels(path, inputs.images))
         .transpose()?;
     let expected = args.expected.as_deref().map(ArrayFile::open).transpose()?;
+    let network = loaded.network.clone();
     let compiled = Compiled::new(&design, network, inputs.images, args.batch)?;
     let trace = accelerate::execute(&compiled.network, &inputs)?;
     let report = Report::new(&compiled, inputs.images);
@@ -82,8 +85,22 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
     let checks = expected
         .map(|file| accelerate::check_expected(&file, &compiled.network, &trace))
         .transpose()?;
-    let accuracy =
-        labels.and_then(|labels| accelerate::accuracy(&compiled.network, &trace, &labels));
+    let labels = labels.as_deref();
+    let accuracy = labels.and_then(|labels| loaded.accuracy(&trace, labels));
+    let import = loaded.import.as_ref();
+    let float = import
+        .map(|import| import.float_report(&args.data, inputs.images, labels))
+        .transpose()?
+        .flatten();
+
+    if let Some(import) = import {
+        import.print(terminal);
+        terminal.line("");
+    }
+    if let Some(float) = &float {
+        print_errors(terminal, float);
+        terminal.line("");
+    }
 
     accelerate::print_layers(terminal, &report);
     terminal.line("");
@@ -108,6 +125,7 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
             layers: layers(&compiled, &report, &trace, args.dump),
             total: &report.total,
             accuracy,
+            import: import.map(|import| import.report(float.as_ref())),
             checks: checks.as_deref(),
         };
         output::write_file(path, &json_bytes(&json))?;

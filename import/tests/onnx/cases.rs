@@ -1,4 +1,4 @@
-//! ONNX files as graphs: the files of real cases.
+//! The files of real cases.
 
 use std::path::PathBuf;
 use xnorforge_import::graph::{Array, Graph};
