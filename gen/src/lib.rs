@@ -30,7 +30,6 @@ pub mod engine;
 pub mod failure;
 pub mod graph;
 pub mod imported;
-pub mod io;
 pub mod lockstep;
 pub mod manifest;
 pub mod network;
@@ -40,3 +39,5 @@ pub mod terminal;
 pub mod tools;
 pub mod wave;
 pub mod workload;
+
+pub use xnorforge_import::npy as io;

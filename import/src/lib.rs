@@ -16,6 +16,7 @@ pub mod float;
 pub mod graph;
 pub mod lower;
 pub mod model;
+pub mod npy;
 pub mod onnx;
 pub mod topology;
 

@@ -14,7 +14,9 @@
 //! The grids are those of Sun et al. (arXiv 1905.13389, 2106.09886), M-bit odd integers times a step, and unsigned, signed
 //! and ternary ones; see [`scale::Grid`] for their form in QONNX's terms.
 
+pub mod arrays;
 mod calibrate;
+pub mod describe;
 mod insert;
 mod links;
 mod names;
@@ -26,6 +28,8 @@ pub mod scale;
 
 use crate::execute::{ExecuteError, Executor};
 use crate::graph::Graph;
+pub use arrays::{Arrays, ArraysError};
+pub use describe::{DescribeError, describe};
 use ndarray::ArrayD;
 pub use options::{Calibration, Encoding, OptionsError, Quantization};
 pub use report::{Accuracy, ErrorReport, LayerError, error_report};

@@ -16,7 +16,7 @@
 //! [last.weights]
 //! bits = 8
 //!
-//! [[layers]]
+//! [[layer]]
 //! name = "layer1.*"
 //! weights = { encoding = "ternary" }
 //! activations = { bits = 4 }
@@ -55,7 +55,7 @@ pub enum OptionsError {
         rule: String,
     },
     /// A rule for layers that do not exist.
-    #[error("layers[{index}].name = \"{pattern}\": no layer has such a name; there are {names}")]
+    #[error("layer[{index}].name = \"{pattern}\": no layer has such a name; there are {names}")]
     Pattern {
         /// Which rule, from 0.
         index: usize,
@@ -157,7 +157,7 @@ pub struct LayerRule {
 }
 
 /// How a float graph is quantized. Later tables are exceptions of earlier ones: the defaults, `first` and `last`, then the
-/// rules of `layers` in order.
+/// rules of `layer` in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quantization {
@@ -171,7 +171,8 @@ pub struct Quantization {
     pub first: LayerPrecision,
     /// Layers with weights that no other such layer stands behind.
     pub last: LayerPrecision,
-    /// Rules by name.
+    /// Rules by name; `layer` in files.
+    #[serde(rename = "layer")]
     pub layers: Vec<LayerRule>,
 }
 
@@ -239,7 +240,7 @@ impl Quantization {
             check_activations(&format!("{name}.activations"), &layer.activations)?;
         }
         for (index, rule) in self.layers.iter().enumerate() {
-            let place = format!("layers[{index}] (\"{}\")", rule.name);
+            let place = format!("layer[{index}] (\"{}\")", rule.name);
             check_weights(&format!("{place}.weights"), &rule.weights)?;
             check_activations(&format!("{place}.activations"), &rule.activations)?;
         }
@@ -507,10 +508,10 @@ mod tests {
             bits = 3
             [last]
             weights = { bits = 8 }
-            [[layers]]
+            [[layer]]
             name = "fc*"
             weights = { encoding = "ternary", per_channel = false }
-            [[layers]]
+            [[layer]]
             name = "fc2"
             weights = { encoding = "signed", bits = 5, calibration = { percentile = 99 } }
             "#,

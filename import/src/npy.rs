@@ -11,8 +11,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// Largest array in memory, in bytes: every element takes [`ELEMENT_BYTES`] once decoded.
+/// Largest array of [`ArrayFile::read`] in memory, in bytes: every element takes [`ELEMENT_BYTES`] once decoded.
 pub const ARRAY_BYTES_MAX: u64 = 256 << 20;
+/// Most numbers of an array of [`ArrayFile::read_floats`]: those that a tensor of a graph may have.
+pub const FLOATS_MAX: u64 = crate::graph::NUMBERS_MAX as u64;
 /// Bytes of one decoded element (`i64` or `f64`).
 pub const ELEMENT_BYTES: u64 = 8;
 /// Longest header text in bytes. NumPy pads headers to multiples of 64; real ones are shorter than 200.
@@ -75,7 +77,7 @@ pub enum Problem {
     /// The array is past the limit.
     #[error(
         " is too large: shape {shape} has {elements} elements, the limit is {limit} ({} MiB in memory); split it",
-        ARRAY_BYTES_MAX >> 20
+        (limit * ELEMENT_BYTES) >> 20
     )]
     TooLarge {
         /// Shape in the header.
@@ -143,8 +145,26 @@ impl fmt::Display for Place {
 pub enum Elements {
     /// Every integer type and bool.
     Int(Vec<i64>),
-    /// `f4` and `f8`.
+    /// `f2`, `f4` and `f8`.
     Float(Vec<f64>),
+}
+
+/// Floats in C order, in their own width; 16-bit ones are widened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Floats {
+    /// `f2` and `f4`.
+    F32(Vec<f32>),
+    /// `f8`.
+    F64(Vec<f64>),
+}
+
+/// An array of floats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatArray {
+    /// Dimensions; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// As many numbers as the shape says.
+    pub numbers: Floats,
 }
 
 /// One array, decoded.
@@ -278,6 +298,7 @@ enum Element {
     U16,
     U32,
     U64,
+    F16,
     F32,
     F64,
 }
@@ -296,6 +317,7 @@ impl Element {
             "u2" => Element::U16,
             "u4" => Element::U32,
             "u8" => Element::U64,
+            "f2" => Element::F16,
             "f4" => Element::F32,
             "f8" => Element::F64,
             _ => return None,
@@ -305,7 +327,7 @@ impl Element {
     fn size(self) -> u64 {
         match self {
             Element::Bool | Element::I8 | Element::U8 => 1,
-            Element::I16 | Element::U16 => 2,
+            Element::I16 | Element::U16 | Element::F16 => 2,
             Element::I32 | Element::U32 | Element::F32 => 4,
             Element::I64 | Element::U64 | Element::F64 => 8,
         }
@@ -413,7 +435,8 @@ impl ArrayFile {
     /// [`ArrayError`] for a missing array or a bad header.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, ArrayError> {
         self.with_member(name, |reader, bytes, place| {
-            read_header(reader, bytes, place).map(|header| header.shape)
+            let limit = ARRAY_BYTES_MAX / ELEMENT_BYTES;
+            read_header(reader, bytes, limit, place).map(|header| header.shape)
         })
     }
 
@@ -424,6 +447,14 @@ impl ArrayFile {
     /// a plain number.
     pub fn read(&self, name: &str) -> Result<Array, ArrayError> {
         self.with_member(name, read_array)
+    }
+
+    /// Reads one array of floats in their own width, up to [`FLOATS_MAX`] of them.
+    ///
+    /// # Errors
+    /// As [`ArrayFile::read`], and for arrays of other types.
+    pub fn read_floats(&self, name: &str) -> Result<FloatArray, ArrayError> {
+        self.with_member(name, read_floats)
     }
 
     fn with_member<T>(
@@ -498,8 +529,13 @@ impl ArrayFile {
     }
 }
 
-/// Reads and checks a header; `bytes` is the length of the whole `.npy`.
-fn read_header(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Header, ArrayError> {
+/// Reads and checks a header; `bytes` is the length of the whole `.npy`, `limit` the most elements.
+fn read_header(
+    reader: &mut dyn Read,
+    bytes: u64,
+    limit: u64,
+    place: &Place,
+) -> Result<Header, ArrayError> {
     let damaged = |reason: String| ArrayError::new(place, Problem::Damaged(reason));
     let short = |e: io::Error| damaged(format!("its header ends early ({e})"));
     let mut all = vec![0; 8];
@@ -531,7 +567,7 @@ fn read_header(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Heade
     reader.read_exact(&mut text).map_err(short)?;
     let fields = HeaderParser::parse(&text).map_err(|e| damaged(format!("its header {e}")))?;
     all.extend_from_slice(&text);
-    let header = check_header(fields, all, place)?;
+    let header = check_header(fields, all, limit, place)?;
     let found = bytes.saturating_sub(header.bytes.len() as u64);
     if found != header.data_bytes() {
         return Err(length_error(&header, found.to_string(), place));
@@ -549,15 +585,19 @@ fn length_error(header: &Header, found: String, place: &Place) -> ArrayError {
     ArrayError::new(place, problem)
 }
 
-fn check_header(fields: Fields, bytes: Vec<u8>, place: &Place) -> Result<Header, ArrayError> {
+fn check_header(
+    fields: Fields,
+    bytes: Vec<u8>,
+    limit: u64,
+    place: &Place,
+) -> Result<Header, ArrayError> {
     let element = Element::from_descr(&fields.descr).ok_or_else(|| {
         let problem = Problem::Dtype {
             found: fields.descr.clone(),
-            expected: "bool, an integer, float32 or float64",
+            expected: "bool, an integer, float16, float32 or float64",
         };
         ArrayError::new(place, problem)
     })?;
-    let limit = ARRAY_BYTES_MAX / ELEMENT_BYTES;
     let product = fields
         .shape
         .iter()
@@ -586,50 +626,70 @@ fn check_header(fields: Fields, bytes: Vec<u8>, place: &Place) -> Result<Header,
 
 /// Reads a whole `.npy` of `bytes` bytes.
 fn read_array(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Array, ArrayError> {
-    let header = read_header(reader, bytes, place)?;
+    let header = read_header(reader, bytes, ARRAY_BYTES_MAX / ELEMENT_BYTES, place)?;
     let elements = {
         let whole = Cursor::new(header.bytes.as_slice()).chain(&mut *reader);
         decode(whole, &header, place)?
     };
-    // The end of a zip entry is where its checksum is verified.
-    let mut rest = [0];
-    match reader.read(&mut rest) {
-        Ok(0) => {}
-        Ok(_) => {
-            let found = format!("more than {}", header.data_bytes());
-            return Err(length_error(&header, found, place));
-        }
-        Err(e) => {
-            return Err(ArrayError::new(place, Problem::Damaged(e.to_string())));
-        }
-    }
+    check_end(reader, &header, place)?;
     Ok(Array {
         place: place.clone(),
-        elements: match elements {
-            Elements::Int(v) if header.fortran => Elements::Int(to_c_order(&v, &header.shape)),
-            Elements::Float(v) if header.fortran => Elements::Float(to_c_order(&v, &header.shape)),
-            elements => elements,
+        elements: {
+            let fortran = header.fortran.then_some(header.shape.as_slice());
+            match elements {
+                Elements::Int(values) => Elements::Int(in_c_order(values, fortran)),
+                Elements::Float(values) => Elements::Float(in_c_order(values, fortran)),
+            }
         },
         shape: header.shape,
         dtype: header.dtype,
     })
 }
 
+/// Checks that nothing follows: the end of a zip entry is where its checksum is verified.
+fn check_end(reader: &mut dyn Read, header: &Header, place: &Place) -> Result<(), ArrayError> {
+    match reader.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => {
+            let found = format!("more than {}", header.data_bytes());
+            Err(length_error(header, found, place))
+        }
+        Err(e) => Err(ArrayError::new(place, Problem::Damaged(e.to_string()))),
+    }
+}
+
+/// Reads a whole `.npy` of floats in their own width; 16-bit ones are widened.
+fn read_floats(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<FloatArray, ArrayError> {
+    let header = read_header(reader, bytes, FLOATS_MAX, place)?;
+    let whole = Cursor::new(header.bytes.as_slice()).chain(&mut *reader);
+    let in_order = header.fortran.then_some(header.shape.as_slice());
+    let numbers = match header.element {
+        Element::F16 => Floats::F32(in_c_order(
+            numbers(whole, &header, place, half::f16::to_f32)?,
+            in_order,
+        )),
+        Element::F32 => Floats::F32(in_c_order(numbers(whole, &header, place, |v| v)?, in_order)),
+        Element::F64 => Floats::F64(in_c_order(numbers(whole, &header, place, |v| v)?, in_order)),
+        _ => {
+            let problem = Problem::Dtype {
+                found: header.dtype.clone(),
+                expected: "float16, float32 or float64",
+            };
+            return Err(ArrayError::new(place, problem));
+        }
+    };
+    check_end(reader, &header, place)?;
+    Ok(FloatArray {
+        shape: header.shape,
+        numbers,
+    })
+}
+
 fn decode(reader: impl Read, header: &Header, place: &Place) -> Result<Elements, ArrayError> {
-    let damaged = |e: io::Error| ArrayError::new(place, Problem::Damaged(e.to_string()));
-    let file = npyz::NpyFile::new(reader).map_err(damaged)?;
     macro_rules! elements {
-        ($kind:ident, $stored:ty, $convert:expr) => {{
-            let stored = file
-                .data::<$stored>()
-                .map_err(|e| damaged(io::Error::other(e)))?;
-            let mut values = Vec::with_capacity(header.count);
-            for value in stored {
-                let convert: fn($stored) -> _ = $convert;
-                values.push(convert(value.map_err(damaged)?));
-            }
-            Elements::$kind(values)
-        }};
+        ($kind:ident, $stored:ty, $convert:expr) => {
+            Elements::$kind(numbers::<$stored, _>(reader, header, place, $convert)?)
+        };
     }
     Ok(match header.element {
         Element::Bool => elements!(Int, bool, i64::from),
@@ -642,9 +702,36 @@ fn decode(reader: impl Read, header: &Header, place: &Place) -> Result<Elements,
         Element::U32 => elements!(Int, u32, i64::from),
         // Past i64::MAX nothing is a valid code; saturating keeps such a value invalid.
         Element::U64 => elements!(Int, u64, |v| i64::try_from(v).unwrap_or(i64::MAX)),
+        Element::F16 => elements!(Float, half::f16, f64::from),
         Element::F32 => elements!(Float, f32, f64::from),
         Element::F64 => elements!(Float, f64, |v| v),
     })
+}
+
+/// The elements of a `.npy` in the order of the file.
+fn numbers<T: npyz::Deserialize, U>(
+    reader: impl Read,
+    header: &Header,
+    place: &Place,
+    convert: fn(T) -> U,
+) -> Result<Vec<U>, ArrayError> {
+    let damaged = |e: io::Error| ArrayError::new(place, Problem::Damaged(e.to_string()));
+    let file = npyz::NpyFile::new(reader).map_err(damaged)?;
+    let stored = file.data::<T>().map_err(|e| damaged(io::Error::other(e)))?;
+    // A compressed entry may claim more than it holds: memory grows with what is really there.
+    let mut values = Vec::with_capacity(header.count.min(1 << 20));
+    for value in stored {
+        values.push(convert(value.map_err(damaged)?));
+    }
+    Ok(values)
+}
+
+/// The elements in C order; a shape means that they are column-major.
+fn in_c_order<T: Copy>(values: Vec<T>, fortran: Option<&[usize]>) -> Vec<T> {
+    match fortran {
+        Some(shape) => to_c_order(&values, shape),
+        None => values,
+    }
 }
 
 /// Column-major elements in row-major order.
