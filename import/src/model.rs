@@ -151,7 +151,9 @@ impl OutputRule {
     /// The reals of one image of `channels` channels, channel fastest.
     pub fn reals(&self, integers: &[i64], channels: usize) -> Vec<f64> {
         let reals = integers.iter().enumerate();
-        reals.map(|(index, integer)| self.real(index % channels, *integer)).collect()
+        reals
+            .map(|(index, integer)| self.real(index % channels, *integer))
+            .collect()
     }
 }
 
