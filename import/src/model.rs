@@ -195,6 +195,7 @@ mod tests {
             name: "x".into(),
             dimensions: vec![1],
             shape: Shape::new(1, 1, 1),
+            channels_last: false,
             quantizer: Some(InputQuantizer {
                 scale: 2.0 / 3.0,
                 zero_point: 1.5,
