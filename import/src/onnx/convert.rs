@@ -8,9 +8,9 @@ use super::order::{self, tensors};
 use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::tensor::{self, Budget};
 use super::{Limits, dense, elementwise, fold, layout, quantizers, window};
-use crate::graph::{Graph, Op};
+use crate::graph::{Graph, Node, Op};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Most bits of weights and activations; the hardware has no more branches. Biases may have up to 32.
@@ -269,6 +269,7 @@ fn is_supported(family: Family, operator: &str) -> bool {
         "AveragePool",
         "BatchNormalization",
         "Cast",
+        "CastLike",
         "Ceil",
         "Clip",
         "Concat",
@@ -400,6 +401,7 @@ fn typed(call: &mut Call) -> Result<(), Fault> {
         "Mul" => elementwise::binary(call, Op::Mul),
         "Div" => elementwise::binary(call, Op::Div),
         "Sum" => elementwise::sum(call),
+        "Max" | "Min" => elementwise::extreme(call),
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => layout::regroup(call),
         "Transpose" => layout::transpose(call),
         "Concat" => layout::concat(call),
@@ -461,12 +463,12 @@ fn finish(mut builder: Builder, graph: &GraphProto) -> Result<Graph, OnnxError> 
     Ok(builder.graph)
 }
 
-/// An error for the first quantizer of weights or activations with too many bits. A bias is a constant that is only added.
+/// An error for the first quantizer of weights or activations with too many bits.
 fn check_bits(graph: &Graph) -> Result<(), OnnxError> {
-    let mut readers: BTreeMap<&str, Vec<(&Op, usize)>> = BTreeMap::new();
+    let mut readers: HashMap<&str, Vec<(&Node, usize)>> = HashMap::new();
     for node in &graph.nodes {
         for (index, input) in node.inputs.iter().enumerate() {
-            readers.entry(input).or_default().push((&node.op, index));
+            readers.entry(input).or_default().push((node, index));
         }
     }
     for node in &graph.nodes {
@@ -476,15 +478,10 @@ fn check_bits(graph: &Graph) -> Result<(), OnnxError> {
             Op::QuantizeLinear { levels, .. } => ("zero_point", levels),
             _ => continue,
         };
-        let is_added = |&(op, index): &(&Op, usize)| {
-            matches!(op, Op::Add | Op::Sub | Op::DequantizeLinear { .. })
-                || matches!(op, Op::Conv { .. } | Op::Gemm { .. }) && index == 2
+        let is_bias = || {
+            graph.constants.contains_key(&node.inputs[0]) && is_only_added(&readers, &node.output)
         };
-        let is_bias = graph.constants.contains_key(&node.inputs[0])
-            && readers
-                .get(node.output.as_str())
-                .is_some_and(|readers| readers.iter().all(is_added));
-        if levels.bits > BITS_MAX && !is_bias {
+        if levels.bits > BITS_MAX && !is_bias() {
             let problem = format!(
                 "{} bits of weights or activations are too many: 1..={BITS_MAX}",
                 levels.bits
@@ -498,4 +495,32 @@ fn check_bits(graph: &Graph) -> Result<(), OnnxError> {
         }
     }
     Ok(())
+}
+
+/// Whether a tensor is a bias: it is added, perhaps in other dimensions, and nothing else is done with it.
+fn is_only_added(readers: &HashMap<&str, Vec<(&Node, usize)>>, tensor: &str) -> bool {
+    let mut tensor = tensor;
+    loop {
+        let readers = readers.get(tensor).map(Vec::as_slice).unwrap_or_default();
+        let is_sum = |&(node, index): &(&Node, usize)| match node.op {
+            Op::Add | Op::Sub => true,
+            Op::Conv { .. } | Op::Gemm { .. } => index == 2,
+            _ => false,
+        };
+        match readers {
+            [] => return false,
+            _ if readers.iter().all(is_sum) => return true,
+            [(node, 0)] => match node.op {
+                // Nodes stand after those that they read, so this ends.
+                Op::DequantizeLinear { .. }
+                | Op::Reshape { .. }
+                | Op::Transpose { .. }
+                | Op::Identity => {
+                    tensor = &node.output;
+                }
+                _ => return false,
+            },
+            _ => return false,
+        }
+    }
 }
