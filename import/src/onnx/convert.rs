@@ -22,53 +22,24 @@ pub(super) fn graph(
     folder: Option<&Path>,
     limits: &Limits,
 ) -> Result<Graph, OnnxError> {
-    let graph_error =
-        |field: &str, problem: &str, fix: &str| Fault::new(field, problem, fix).in_graph();
-    let Some(graph) = &model.graph else {
-        return Err(graph_error(
+    let missing = || {
+        Fault::new(
             "graph",
             "the file holds none",
             "check that it is an ONNX model",
-        ));
+        )
     };
-    if !graph.sparse_initializer.is_empty() {
-        let problem = "sparse constants are not supported";
-        return Err(graph_error(
-            "sparse_initializer",
-            problem,
-            "export dense weights",
-        ));
-    }
-    if graph.output.is_empty() {
-        return Err(graph_error(
-            "output",
-            "the graph has none",
-            "name the outputs and export again",
-        ));
-    }
+    let graph = model.graph.as_ref().ok_or_else(|| missing().in_graph())?;
     let initializers = initializers(graph)?;
-    let inputs: Vec<&ValueInfoProto> = graph
-        .input
-        .iter()
-        .filter(|input| !initializers.contains_key(name(input)))
-        .collect();
-    let mut given: HashSet<&str> = initializers.keys().copied().collect();
-    for input in &inputs {
-        if !given.insert(name(input)) || name(input).is_empty() {
-            let field = format!("input `{}`", Name::new(name(input)));
-            return Err(graph_error(
-                &field,
-                "the name is taken, or empty",
-                "name every input",
-            ));
-        }
-    }
+    let is_input = |value: &&ValueInfoProto| !initializers.contains_key(name(value));
+    let inputs: Vec<&ValueInfoProto> = graph.input.iter().filter(is_input).collect();
+    let given = given(graph, &initializers, &inputs).map_err(Fault::in_graph)?;
     let order = order::sorted(graph, &given)?;
     let mut builder = builder(graph, initializers, &order, folder, limits);
     for input in inputs {
         add_input(&mut builder, input).map_err(Fault::in_graph)?;
     }
-    let functions: HashSet<(&str, &str)> = model
+    let functions: Functions = model
         .functions
         .iter()
         .map(|function| {
@@ -82,6 +53,41 @@ pub(super) fn graph(
         convert(&mut builder, &graph.node[index], index, &functions)?;
     }
     finish(builder, graph)
+}
+
+/// Domains and names of the functions of a file.
+type Functions<'a> = HashSet<(&'a str, &'a str)>;
+
+/// Names of initializers and inputs, after the checks of what belongs to no node.
+fn given<'a>(
+    graph: &GraphProto,
+    initializers: &HashMap<&'a str, &TensorProto>,
+    inputs: &[&'a ValueInfoProto],
+) -> Result<HashSet<&'a str>, Fault> {
+    if !graph.sparse_initializer.is_empty() {
+        let problem = "sparse constants are not supported";
+        return Err(Fault::new(
+            "sparse_initializer",
+            problem,
+            "export dense weights",
+        ));
+    }
+    if graph.output.is_empty() {
+        let fix = "name the outputs and export again";
+        return Err(Fault::new("output", "the graph has none", fix));
+    }
+    let mut given: HashSet<&str> = initializers.keys().copied().collect();
+    for input in inputs {
+        if !given.insert(name(input)) || name(input).is_empty() {
+            let field = format!("input `{}`", Name::new(name(input)));
+            return Err(Fault::new(
+                field,
+                "the name is taken, or empty",
+                "name every input",
+            ));
+        }
+    }
+    Ok(given)
 }
 
 fn name(value: &ValueInfoProto) -> &str {
@@ -206,7 +212,7 @@ fn convert<'a>(
     builder: &mut Builder<'a>,
     node: &'a NodeProto,
     index: usize,
-    functions: &HashSet<(&str, &str)>,
+    functions: &Functions,
 ) -> Result<(), OnnxError> {
     let title = order::title(node, index);
     let operator = node.op_type.as_deref().unwrap_or_default();

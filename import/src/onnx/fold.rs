@@ -1,7 +1,7 @@
 //! Operators on constants: what exporters leave of the arithmetic of shapes and scales.
 //!
-//! Computed as ONNX does, in the type of the operands: 32-bit floats in 32 bits. Integers that overflow are an error, as is
-//! a division of integers by zero. Numbers are counted before they are allocated.
+//! Computed as ONNX does, in the type of the operands: 32-bit floats in 32 bits. Integers that overflow are an error,
+//! as is a division of integers by zero. Numbers are counted before they are allocated.
 
 use super::call::Call;
 use super::element::{Element, F32, I64};
