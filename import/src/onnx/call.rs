@@ -126,7 +126,8 @@ fn open(shape: &[Option<usize>]) -> String {
 /// A name that is not taken yet, and is then.
 pub(super) fn fresh(taken: &mut HashSet<String>, base: &str) -> String {
     let mut name = base.to_owned();
-    // No suffix below that number is likelier to be free, and one above it always is; so many equal names take no longer.
+    // No suffix below that number is likelier to be free, and one above it always is; so many equal names take no
+    // longer.
     let mut suffix = taken.len();
     while !taken.insert(name.clone()) {
         name = format!("{base}_{suffix}");

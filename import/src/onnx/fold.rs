@@ -1,7 +1,7 @@
 //! Operators on constants: what exporters leave of the arithmetic of shapes and scales.
 //!
-//! Computed as ONNX does, in the type of the operands: 32-bit floats in 32 bits. Integers that overflow are an error, as is
-//! a division of integers by zero. Numbers are counted before they are allocated.
+//! Computed as ONNX does, in the type of the operands: 32-bit floats in 32 bits. Integers that overflow are an error,
+//! as is a division of integers by zero. Numbers are counted before they are allocated.
 
 use super::call::Call;
 use super::element::{Element, F32, I64};
@@ -23,6 +23,7 @@ pub(super) fn fold(call: &mut Call) -> Result<Folded, Fault> {
     match call.operator() {
         "Constant" => return constant(call).map(Some),
         "Shape" | "Size" => return shape(call).map(Some),
+        "CastLike" => return cast_like(call),
         _ => {}
     }
     let given = call.node.input.iter().filter(|name| !name.is_empty());
@@ -365,11 +366,27 @@ fn clip(call: &mut Call) -> Result<Option<Array>, Fault> {
 
 fn cast(call: &mut Call) -> Result<Folded, Fault> {
     let (to, x) = (cast_to(call)?, operand(call, 0)?);
+    convert(call, &x, to).map(Some)
+}
+
+/// CastLike needs a constant and the type of another tensor, which may be an activation.
+fn cast_like(call: &mut Call) -> Result<Folded, Fault> {
+    call.arity(2)?;
+    call.attributes.ignore(&["saturate", "round_mode"]);
+    let Some(x) = call.constant(call.needed(0, "data")?) else {
+        return Ok(None);
+    };
+    let to = call.element(call.needed(1, "target")?);
+    convert(call, &x, to).map(Some)
+}
+
+/// Numbers in another type; what that type cannot hold is an error.
+fn convert(call: &mut Call, x: &Array, to: Element) -> Result<(Array, Element), Fault> {
     allow(call, x.shape())?;
     let shape = x.shape().to_vec();
     // Every type here but int64 fits into 64-bit floats, and int64 is handled before.
     let integer = |low: i64, high: i64| -> Result<Vec<i64>, Fault> {
-        any_type!(&x, numbers => numbers.iter().map(|&number| {
+        any_type!(x, numbers => numbers.iter().map(|&number| {
             let (exact, near): (i64, f64) = (number.as_(), number.as_());
             let is_exact = exact as f64 == near.trunc() && (low..=high).contains(&exact);
             if is_exact { Ok(exact) } else { Err(outside(near, to)) }
@@ -385,7 +402,7 @@ fn cast(call: &mut Call) -> Result<Folded, Fault> {
     macro_rules! floats {
         ($variant:ident, $round:expr) => {{
             let round = $round;
-            Array::$variant(any_type!(&x, x => x.mapv(|x| round(x.as_())).into_shared()))
+            Array::$variant(any_type!(x, x => x.mapv(|x| round(x.as_())).into_shared()))
         }};
     }
     let array = match to {
@@ -427,7 +444,7 @@ fn cast(call: &mut Call) -> Result<Folded, Fault> {
             return Err(Fault::new("to", problem, "cast to int8 or int64"));
         }
     };
-    Ok(Some((array, to)))
+    Ok((array, to))
 }
 
 fn outside(number: f64, to: Element) -> Fault {

@@ -11,8 +11,8 @@
 //! [`Limits`] bounds.
 //!
 //! Choices beyond the standard: a batch that the file leaves open is 1; one-dimensional convolutions and pools become
-//! two-dimensional ones of one line between two reshapes; a mean over height and width is a `GlobalAveragePool`; a `Quant`
-//! of one signed bit is a `BipolarQuant`, as QONNX defines it; nodes that no output needs are dropped.
+//! two-dimensional ones of one line between two reshapes; a mean over height and width is a `GlobalAveragePool`; a
+//! `Quant` of one signed bit is a `BipolarQuant`, as QONNX defines it; nodes that no output needs are dropped.
 
 mod attributes;
 mod call;

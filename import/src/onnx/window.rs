@@ -270,58 +270,29 @@ fn sweep(
 /// Convolution: inputs data, weights, \[bias\].
 pub(super) fn conv(call: &mut Call) -> Result<(), Fault> {
     call.arity(3)?;
-    call.check_finite(1, "weights")?;
-    call.check_finite(2, "bias")?;
-    let weights = call.needed(1, "weights")?;
-    let x = call.needed(0, "data")?;
+    let (x, weights) = (call.needed(0, "data")?, call.needed(1, "weights")?);
     let (data, taps) = (call.shape(x), call.shape(weights));
     if taps.len() != data.len() {
         let problem = format!("dimensions {taps:?} do not fit {data:?} of input 0");
-        return Err(call.wrong(
-            1,
-            "weights",
-            problem,
-            "give [O, C / group, kernel height, kernel width]",
-        ));
+        return Err(call.wrong(1, "weights", problem, WEIGHTS));
     }
+    call.check_finite(1, "weights")?;
     let map = map(call)?;
-    let shape = if map.is_line {
-        vec![taps[0], taps[1], 1, taps[2]]
-    } else {
-        taps.clone()
+    let shape = match *taps {
+        [outputs, channels, length] => vec![outputs, channels, 1, length],
+        _ => taps,
     };
     let groups = groups(call, map.shape[1], &shape)?;
-    let size = |dim: usize| number("kernel_shape", dim as i64, 1);
-    let kernel = (size(shape[2])?, size(shape[3])?);
-    match pair(call, "kernel_shape", map.is_line, 1)? {
-        Some(given) if given != kernel => {
-            let problem = format!("{given:?}, but the weights are {taps:?}");
-            return Err(Fault::new(
-                "kernel_shape",
-                problem,
-                "export the model again",
-            ));
-        }
-        _ => {}
-    }
+    let kernel = kernel(call, &shape, map.is_line)?;
     let (sweep, (rows, columns)) = sweep(call, &map, kernel, Ends::Inside)?;
-    let bias = call.input(2);
-    if let Some(bias) = bias {
-        let found = call.shape(bias);
-        if found != [shape[0]] {
-            let problem = format!("dimensions {found:?} do not fit {taps:?} of the weights");
-            return Err(call.wrong(2, "bias", problem, format!("give {} numbers", shape[0])));
-        }
-    }
+    let bias = bias(call, shape[0])?;
     let weights = if map.is_line {
         call.reshaped(weights, shape.clone())?
     } else {
         weights.to_owned()
     };
-    let inputs: Vec<&str> = [Some(&*map.tensor), Some(&*weights), bias]
-        .into_iter()
-        .flatten()
-        .collect();
+    let inputs = [Some(&*map.tensor), Some(&*weights), bias];
+    let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
     let result = [map.shape[0], shape[0], rows, columns];
     emit(
         call,
@@ -330,6 +301,40 @@ pub(super) fn conv(call: &mut Call) -> Result<(), Fault> {
         map.is_line,
         result,
     )
+}
+
+/// What weights of a convolution are.
+const WEIGHTS: &str = "give [O, C / group, kernel height, kernel width]";
+
+/// The kernel of weights `[O, C / group, kh, kw]`; the attribute may repeat it, but not differ.
+fn kernel(call: &Call, weights: &[usize], is_line: bool) -> Result<(u32, u32), Fault> {
+    let size = |dim: usize| number("kernel_shape", dim as i64, 1);
+    let kernel = (size(weights[2])?, size(weights[3])?);
+    match pair(call, "kernel_shape", is_line, 1)? {
+        Some(given) if given != kernel => {
+            let problem = format!("{given:?}, but the weights are {weights:?}");
+            Err(Fault::new(
+                "kernel_shape",
+                problem,
+                "export the model again",
+            ))
+        }
+        _ => Ok(kernel),
+    }
+}
+
+/// The bias of a convolution, if it has one.
+fn bias<'a>(call: &Call<'_, 'a>, outputs: usize) -> Result<Option<&'a str>, Fault> {
+    let Some(bias) = call.input(2) else {
+        return Ok(None);
+    };
+    call.check_finite(2, "bias")?;
+    let found = call.shape(bias);
+    if found != [outputs] {
+        let problem = format!("dimensions {found:?} do not fit {outputs} outputs of the weights");
+        return Err(call.wrong(2, "bias", problem, format!("give {outputs} numbers")));
+    }
+    Ok(Some(bias))
 }
 
 /// The groups of a convolution of `channels` with weights of a shape.
@@ -346,12 +351,7 @@ fn groups(call: &Call, channels: usize, weights: &[usize]) -> Result<u32, Fault>
     if weights[1] != channels / count || weights[0] == 0 {
         let problem =
             format!("dimensions {weights:?} do not fit {channels} channels and group = {groups}");
-        return Err(call.wrong(
-            1,
-            "weights",
-            problem,
-            "give [O, C / group, kernel height, kernel width]",
-        ));
+        return Err(call.wrong(1, "weights", problem, WEIGHTS));
     }
     Ok(groups)
 }

@@ -40,7 +40,7 @@ fn convolution() {
     let groups = int("group", 2);
     let op = |sweep| Op::Conv { sweep, groups: 2 };
     let graph = check(
-        conv(&[groups.clone()]),
+        conv(std::slice::from_ref(&groups)),
         op(sweep((3, 3), (1, 1), [0; 4])),
         &[1, 6, 5, 7],
     );
@@ -167,7 +167,7 @@ fn pools() {
     let kernel = ints("kernel_shape", &[3, 2]);
     let strides = ints("strides", &[2, 2]);
     check(
-        model("MaxPool", &[kernel.clone()]),
+        model("MaxPool", std::slice::from_ref(&kernel)),
         Op::MaxPool(sweep((3, 2), (1, 1), [0; 4])),
         &[1, 3, 5, 7],
     );
@@ -427,6 +427,27 @@ fn bounds_are_attributes_or_inputs() {
             low: None,
             high: None,
         },
+        &[2, 3],
+    );
+}
+
+#[test]
+fn one_bound_by_max_or_min() {
+    let model = |operator: &str, inputs: &[&str]| {
+        let model = Build::new(&[2, 3]).raw("six", data_type::FLOAT16, &[], &[0, 0x46]);
+        model
+            .node("CastLike", &["six", "x"], "six32", &[])
+            .node(operator, inputs, "y", &[])
+    };
+    let clip = |low, high| Op::Clip { low, high };
+    check(
+        model("Min", &["x", "six32"]),
+        clip(None, Some(6.0)),
+        &[2, 3],
+    );
+    check(
+        model("Max", &["six32", "x"]),
+        clip(Some(6.0), None),
         &[2, 3],
     );
 }
@@ -811,6 +832,16 @@ fn a_bias_may_have_32_bits() {
     let bias = bias.quant("b", "bq", [0.5, 0.0, 32.0], [1, 0]);
     let graph = bias.node("Conv", &["x", "w", "bq"], "y", &[]).read();
     assert_eq!(graph.nodes.len(), 2);
+    // Added behind a node for other dimensions.
+    let bias =
+        Build::new(&[1, 2, 3, 3])
+            .fill("b", &[2], 1.0)
+            .quant("b", "bq", [0.5, 0.0, 16.0], [1, 0]);
+    let bias = bias.node("Unsqueeze", &["bq"], "b3", &[ints("axes", &[1, 2])]);
+    assert_eq!(
+        bias.node("Add", &["x", "b3"], "y", &[]).read().nodes.len(),
+        3
+    );
     // Bias of QDQ: int32 without a zero point.
     let bias = Build::new(&[1, 4])
         .fill("s", &[4], 0.5)
@@ -847,6 +878,34 @@ fn nodes_in_any_order() {
     let operators: Vec<&str> = graph.nodes.iter().map(|node| node.op.name()).collect();
     assert_eq!(operators, ["Relu", "Sign", "Add", "Neg"]);
     assert!(graph.producer("unused").is_none() && !graph.shapes.contains_key("unused"));
+}
+
+/// As many nodes as there may be, back to front and all of one name, in a moment.
+#[test]
+fn sixty_thousand_nodes() {
+    let mut model = Build::new(&[1, 4]);
+    for i in (1..60_000).rev() {
+        model = model.node("Relu", &[&format!("t{}", i - 1)], &format!("t{i}"), &[]);
+    }
+    let model = model
+        .node("Relu", &["x"], "t0", &[])
+        .output("t59999")
+        .with(|graph| {
+            for node in &mut graph.node {
+                node.name = Some("same".to_owned());
+            }
+        });
+    let start = std::time::Instant::now();
+    let graph = model.parse().unwrap_or_else(|error| panic!("{error}"));
+    assert!(
+        start.elapsed() < std::time::Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(
+        (graph.nodes.len(), &*graph.nodes[59_999].output),
+        (60_000, "t59999")
+    );
 }
 
 #[test]
