@@ -828,3 +828,170 @@ fn random_graphs_agree_with_rational_arithmetic() {
     println!("{lowered} lowered, refused: {refused:#?}");
     assert!(lowered > 200);
 }
+
+/// Everything that is refused, with its text.
+#[test]
+fn refusals_name_node_field_reason_and_fix() {
+    type Case = (&'static str, fn() -> Graph);
+    let cases: [Case; 20] = [
+        ("no quantizer at the input", || {
+            let mut b = Build::new(&[1, 2]);
+            let w = b.constant(&[2, 1], &[1.0, 2.0]);
+            let y = b.node(Op::MatMul, &["x", &w]);
+            b.finish(&[&y])
+        }),
+        ("float weights", || {
+            let (b, product) = dense(&[0.1, 0.77]);
+            b.finish(&[&product])
+        }),
+        ("weights of more than 8 bits", || {
+            let (b, product) = dense(&[1.0, 300.0]);
+            b.finish(&[&product])
+        }),
+        ("a scale of 0", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let y = b.quant(&product, unsigned(2), 1.0, 0.0);
+            let mut graph = b.finish(&[&y]);
+            let scale = graph.nodes.last().unwrap().inputs[1].clone();
+            let zero = Array::F32(ndarray::arr0(0.0).into_dyn().into_shared());
+            graph.constants.insert(scale, zero);
+            graph
+        }),
+        ("a scale that is not a number", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let y = b.quant(&product, unsigned(2), 1.0, 0.0);
+            let mut graph = b.finish(&[&y]);
+            let scale = graph.nodes.last().unwrap().inputs[1].clone();
+            let bad = Array::F32(ndarray::arr0(f32::NAN).into_dyn().into_shared());
+            graph.constants.insert(scale, bad);
+            graph
+        }),
+        ("activations of more than 8 bits", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let y = b.quant(&product, unsigned(9), 1.0, 0.0);
+            b.finish(&[&y])
+        }),
+        ("two products without a quantizer", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let w = b.constant(&[1, 2], &[1.0, 2.0]);
+            let y = b.node(Op::MatMul, &[&product, &w]);
+            b.finish(&[&y])
+        }),
+        ("two activations multiplied", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let y = b.node(Op::Mul, &[&product, &product]);
+            b.finish(&[&y])
+        }),
+        ("an activation as a divisor", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let one = b.scalar(1.0);
+            let shift = b.node(Op::Add, &[&product, &one]);
+            let y = b.node(Op::Div, &[&one, &shift]);
+            b.finish(&[&y])
+        }),
+        ("division by 0", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let one = b.scalar(1.0);
+            let y = b.node(Op::Div, &[&product, &one]);
+            let mut graph = b.finish(&[&y]);
+            let zero = Array::F32(ndarray::arr0(0.0).into_dyn().into_shared());
+            graph.constants.insert(one, zero);
+            graph
+        }),
+        ("a sum of two accumulators", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let x = b.graph.nodes[0].output.clone();
+            let w = b.constant(&[2, 1], &[1.0, 2.0]);
+            let other = b.node(Op::MatMul, &[&x, &w]);
+            let y = b.node(Op::Add, &[&product, &other]);
+            b.finish(&[&y])
+        }),
+        ("an output that is clipped", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let y = b.node(Op::Relu, &[&product]);
+            b.finish(&[&y])
+        }),
+        ("an output that is constant", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let zero = b.scalar(0.0);
+            let y = b.node(Op::Mul, &[&product, &zero]);
+            b.finish(&[&y])
+        }),
+        ("padding that is no code", || {
+            let mut b = Build::new(&[1, 1, 3, 3]);
+            let x = b.quant("x", unsigned(2), 0.5, -1.0);
+            let w = b.constant(&[1, 1, 3, 3], &[1.0; 9]);
+            let y = b.node(
+                Op::Conv {
+                    sweep: SQUARE,
+                    groups: 1,
+                },
+                &[&x, &w],
+            );
+            b.finish(&[&y])
+        }),
+        ("scales per channel that are summed", || {
+            let mut b = Build::new(&[1, 2]);
+            let x = b.quant("x", unsigned(2), 1.0, 0.0);
+            let scale = b.constant(&[2], &[1.0, 0.5]);
+            let x = b.node(Op::Mul, &[&x, &scale]);
+            let w = b.constant(&[2, 1], &[1.0, 1.0]);
+            let y = b.node(Op::MatMul, &[&x, &w]);
+            b.finish(&[&y])
+        }),
+        ("a constant that differs within a channel", || {
+            let mut b = Build::new(&[1, 1, 2, 2]);
+            let x = b.quant("x", unsigned(2), 1.0, 0.0);
+            let c = b.constant(&[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+            let y = b.node(Op::Add, &[&x, &c]);
+            b.finish(&[&y])
+        }),
+        ("a negative variance", || {
+            let (mut b, product) = dense(&[1.0, 1.0]);
+            let y = normalized(&mut b, &product, [&[1.0], &[0.0], &[0.0], &[1.0]], 1e-5);
+            let mut graph = b.finish(&[&y]);
+            let variance = graph.nodes.last().unwrap().inputs[4].clone();
+            let bad = Array::F32(ndarray::arr1(&[-1.0f32]).into_dyn().into_shared());
+            graph.constants.insert(variance, bad);
+            graph
+        }),
+        ("an average without padded taps in the divisor", || {
+            let mut b = Build::new(&[1, 1, 3, 3]);
+            let x = b.quant("x", unsigned(2), 1.0, 0.0);
+            let y = b.node(
+                Op::AveragePool {
+                    sweep: SQUARE,
+                    count_include_pad: false,
+                },
+                &[&x],
+            );
+            b.finish(&[&y])
+        }),
+        ("a reshape of the channels", || {
+            let mut b = Build::new(&[1, 4, 2, 2]);
+            let x = b.quant("x", unsigned(2), 1.0, 0.0);
+            let y = b.node(
+                Op::Reshape {
+                    shape: vec![1, 2, 2, 2, 2],
+                },
+                &[&x],
+            );
+            b.finish(&[&y])
+        }),
+        ("an input that is quantized in two ways", || {
+            let mut b = Build::new(&[1, 2]);
+            let w = b.constant(&[2, 1], &[1.0, 1.0]);
+            let outputs = [1.0, 0.5].map(|scale| {
+                let x = b.quant("x", unsigned(2), scale, 0.0);
+                b.node(Op::MatMul, &[&x, &w])
+            });
+            b.finish(&[&outputs[0], &outputs[1]])
+        }),
+    ];
+    let mut texts = String::new();
+    for (name, graph) in cases {
+        let error = exact(&graph()).expect_err(name);
+        texts += &format!("{name}:\n    {error}\n");
+    }
+    insta::assert_snapshot!(texts);
+}

@@ -350,6 +350,7 @@ impl Lowering<'_> {
             || "what follows the sum scales its channels differently".to_owned(),
             "quantize the sum with one scale before it is scaled per channel",
         )?;
+        let grid = &clipped(chain, mixed, grid, channels);
         let reals: Vec<Rational> = mixed.reals.iter().map(|r| r * after).collect();
         let shift = shift_of(&lines, &reals);
         let power = Rational::from_integer(num_bigint::BigInt::from(1) << shift as usize);
@@ -597,8 +598,9 @@ fn affine(channels: &[Stairs]) -> Option<Rescale> {
         return None;
     }
     let room = (MULTIPLIER_BITS as f64 - steepest.log2()).floor() as i64;
+    let room = room.min(SHIFT_MAX + 1);
     for shift in [room - 1, room - 2, room - 3] {
-        if !(0..=SHIFT_MAX).contains(&shift) {
+        if shift < 0 {
             continue;
         }
         if let Some(found) = channels
@@ -651,20 +653,49 @@ fn integer_line(
             "quantize both inputs of the sum",
         );
     };
-    // Clamps are what the ends of the quantizer do, or show up as wrong integers.
+    // Clamps are done by the ends of the steps.
     let is_linear = |step: &&Step| !matches!(step, Step::Clamp { .. } | Step::Round { .. });
     let linear: Vec<Step> = behind.iter().filter(is_linear).cloned().collect();
-    let rounds = behind
-        .iter()
-        .filter(|s| matches!(s, Step::Round { .. }))
-        .count();
-    match line(&linear, channel).filter(|_| rounds == 1) {
+    match line(&linear, channel).filter(|_| is_rounded_once(behind)) {
         Some((f, a)) => Ok((factor * &f, addend * &f + a, f)),
         None => refuse(
             "inputs",
-            "the scales of the sum do not fit each other, and more than one quantizer follows it",
-            "quantize the sum once",
+            "the scales of the sum do not fit each other, and no single uniform quantizer follows it",
+            "quantize the sum with one Quant",
         ),
+    }
+}
+
+/// Whether steps round once; whole numbers may be added behind that, and the sum clamped.
+fn is_rounded_once(steps: &[Step]) -> bool {
+    let is_round = |s: &Step| matches!(s, Step::Round { .. });
+    let Some(first) = steps.iter().position(is_round) else {
+        return false;
+    };
+    steps[first + 1..].iter().all(|step| match step {
+        Step::Round { .. } => true,
+        Step::Add(c) => c.exact.iter().all(num_rational::Ratio::is_integer),
+        _ => false,
+    })
+}
+
+/// The grid within what the clamps in front of the quantizer leave, where that is the same in all channels.
+fn clipped(chain: &Chain, mixed: &Mixed, grid: &Grid, channels: usize) -> Grid {
+    let far = super::chain::UNBOUNDED;
+    let ends = (0..channels).map(|channel| {
+        let mut evaluator = Evaluator::new(&chain.steps[mixed.at..], channel);
+        let ends = [-far, far].map(|v| evaluator.integer(v).clamp(grid.low, grid.high));
+        (ends[0].min(ends[1]), ends[0].max(ends[1]))
+    });
+    let ends: Vec<(i64, i64)> = ends.collect();
+    let (low, high) = ends[0];
+    if ends.iter().any(|e| *e != ends[0]) {
+        return grid.clone();
+    }
+    Grid {
+        low,
+        high,
+        ..grid.clone()
     }
 }
 

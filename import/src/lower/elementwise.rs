@@ -21,6 +21,8 @@ struct Quantizer {
     grid: Grid,
     /// The same for an input of floats, if there is such a rule.
     input: Option<InputQuantizer>,
+    /// The reals that it does not round, and what it makes of them.
+    unrounded: Option<(Grid, Vec<Step>)>,
 }
 
 impl Lowering<'_> {
@@ -113,14 +115,16 @@ impl Lowering<'_> {
         let scale = positive(self.numbers(node, 1, "scale", feature)?)?;
         let zero = self.numbers(node, 2, "zero_point", feature)?;
         let (low, high) = levels.range();
+        let grid = Grid {
+            low,
+            high,
+            offset: zero.exact.iter().map(|z| -z).collect(),
+            scale: scale.exact.clone(),
+        };
         Ok(Quantizer {
             input: input_quantizer(&scale, &zero, (low, high), how),
-            grid: Grid {
-                low,
-                high,
-                offset: zero.exact.iter().map(|z| -z).collect(),
-                scale: scale.exact.clone(),
-            },
+            unrounded: Some((grid.clone(), Vec::new())),
+            grid,
             steps: vec![
                 Step::Divide(scale),
                 Step::Add(zero),
@@ -164,11 +168,19 @@ impl Lowering<'_> {
             grid.high -= shift;
             grid.offset = vec![whole(shift)];
         }
+        let reals = Grid {
+            low,
+            high,
+            scale: scale.exact.clone(),
+            offset: zero.exact.iter().map(|z| -z).collect(),
+        };
+        let unrounded = vec![Step::Divide(scale.clone()), Step::Add(zero.clone())];
         let none = Numbers::of_rationals(vec![whole(0)]);
         let input = input_quantizer(&scale, &none, (grid.low, grid.high), how);
         Ok(Quantizer {
             steps,
             input: input.filter(|_| shift.is_some()),
+            unrounded: Some((reals, unrounded)),
             grid,
         })
     }
@@ -260,6 +272,7 @@ impl Lowering<'_> {
                 high: 1,
                 round: Round::AwayFromZero,
             }),
+            unrounded: None,
         }
     }
 
@@ -334,6 +347,7 @@ impl Lowering<'_> {
                 offset: vec![offset - whole(shift)],
             },
             input: None,
+            unrounded: None,
         })
     }
 
@@ -391,6 +405,7 @@ impl Lowering<'_> {
                 Step::Round { how, low, high },
             ],
             input: None,
+            unrounded: None,
         })
     }
 
@@ -566,7 +581,12 @@ impl Lowering<'_> {
         mut feature: Feature,
         quantizer: Quantizer,
     ) -> Found<Feature> {
-        let Quantizer { steps, grid, input } = quantizer;
+        let Quantizer {
+            steps,
+            grid,
+            input,
+            unrounded,
+        } = quantizer;
         if let Some(border) = &mut feature.border {
             // What the padding's number becomes.
             let is_simple = border.value.is_zero() && grid.channels() == 1 && input.is_some();
@@ -584,8 +604,16 @@ impl Lowering<'_> {
         if matches!(feature.source, Source::Input(None, _)) {
             feature = self.integer_input(feature)?;
         }
-        if let Some(clamped) = feature.grid.as_ref().and_then(|old| same_grid(old, &grid)) {
-            return Ok(self.narrowed(index, feature, clamped));
+        if let (Some(old), Some((reals, after))) = (&feature.grid, unrounded)
+            && let Some(clamped) = same_grid(old, &reals)
+        {
+            let mut feature = self.narrowed(index, feature, clamped);
+            for step in &after {
+                if let Some(grid) = &mut feature.grid {
+                    grid.absorb(step);
+                }
+            }
+            return Ok(feature);
         }
         let border = feature.border.take();
         if feature.grid.is_some() {
@@ -700,6 +728,7 @@ fn bipolar(scale: &Numbers) -> Quantizer {
             high: 1,
             round: Round::Floor,
         }),
+        unrounded: None,
     }
 }
 

@@ -30,7 +30,7 @@ use crate::model::{InputRule, Model, OutputRule, TensorRule};
 pub use error::LowerError;
 use error::{Found, Refusal, refuse, require};
 use number::{Rational, exact, to_f64, zip};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use value::{Axis, Codes, Feature, Grid, Layout, Source, Value};
 use xnorforge_sim::network::{
@@ -86,6 +86,8 @@ struct Lowering<'a> {
     input_name: &'a str,
     input: Option<(InputRule, Precision)>,
     tensors: Vec<TensorRule>,
+    /// Names in `tensors`.
+    named: HashSet<String>,
     folds: Vec<crate::model::Fold>,
 }
 
@@ -117,6 +119,7 @@ impl<'a> Lowering<'a> {
             input_name: input,
             input: None,
             tensors: Vec::new(),
+            named: HashSet::new(),
             folds: Vec::new(),
         };
         let feature = lowering.input_feature(input)?;
@@ -275,7 +278,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn rule(&mut self, name: &str, tensor: TensorId, is_accumulator: bool) {
-        if self.tensors.iter().any(|rule| rule.name == name) {
+        if !self.named.insert(name.to_owned()) {
             return;
         }
         self.tensors.push(TensorRule {

@@ -11,7 +11,7 @@ use super::weights::{encoded, operand};
 use crate::graph::{Node, Op, Round, Sweep};
 use num_traits::{One, Zero};
 use xnorforge_sim::gemm::Operand;
-use xnorforge_sim::network::{Convolution, Operation, Pad, Padding, Shape, Window};
+use xnorforge_sim::network::{Convolution, Operation, Pad, Padding, SIZE_MAX, Shape, Window};
 
 /// Largest magnitude of an integer bias.
 const BIAS_MAX: i64 = 1 << 40;
@@ -103,14 +103,20 @@ impl Lowering<'_> {
         let shape = weights.integers.shape().to_vec();
         let (values, scale) = operand(&weights, 0)?;
         let groups_max = feature.shape.channels;
+        let (kh, kw) = (sweep.kernel.0 as usize, sweep.kernel.1 as usize);
         require(
             groups >= 1 && groups_max.is_multiple_of(groups) && shape.len() >= 2,
             "group",
             || format!("{groups} groups of {groups_max} channels, weights of shape {shape:?}"),
             "choose a divisor of the channels",
         )?;
-        let taps =
-            (groups_max / groups) as usize * (sweep.kernel.0 as usize * sweep.kernel.1 as usize);
+        require(
+            kh.max(kw) <= SIZE_MAX as usize,
+            "kernel_shape",
+            || format!("a kernel of {:?} is larger than {SIZE_MAX}", sweep.kernel),
+            "choose a smaller kernel",
+        )?;
+        let taps = (groups_max / groups) as usize * kh * kw;
         let outputs = shape[0];
         require(
             values.len() == outputs * taps && (outputs as u32).is_multiple_of(groups),

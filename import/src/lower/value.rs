@@ -63,7 +63,8 @@ impl Layout {
 
     /// Dimensions in another order; none if the batch moves.
     pub fn transposed(&self, order: &[usize]) -> Option<Self> {
-        let is_legal = order.len() == self.0.len() && order.first() == Some(&0);
+        let is_legal =
+            super::weights::is_permutation(order, self.0.len()) && order.first() == Some(&0);
         let dimensions = order.iter().map(|i| self.0.get(*i).cloned());
         dimensions
             .collect::<Option<_>>()

@@ -39,6 +39,12 @@ impl Lowering<'_> {
             Op::Identity => self.weights_of(node, 0),
             Op::Transpose { order } => {
                 let weights = self.weights_of(node, 0)?;
+                require(
+                    is_permutation(order, weights.integers.ndim()),
+                    "perm",
+                    || format!("{order:?} is no order of its dimensions"),
+                    "list each dimension once",
+                )?;
                 Ok(Weights {
                     integers: weights.integers.permuted_axes(order.clone()),
                     scale: weights.scale.permuted_axes(order.clone()),
@@ -203,6 +209,11 @@ impl Lowering<'_> {
         let floats = self.floats(node, input, "weights")?;
         raw(floats)
     }
+}
+
+/// Whether an order names each of so many dimensions once.
+pub(super) fn is_permutation(order: &[usize], rank: usize) -> bool {
+    order.len() == rank && (0..rank).all(|d| order.contains(&d))
 }
 
 fn check_bits(bits: u32) -> Found<()> {
