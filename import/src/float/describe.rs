@@ -305,6 +305,15 @@ impl<'a> Describer<'a> {
             Kind::Relu => self.node(name, Op::Relu, inputs, shape)?,
             Kind::Clip => {
                 let (low, high) = (layer.low, layer.high);
+                if low.zip(high).is_some_and(|(low, high)| low > high)
+                    || [low, high].iter().flatten().any(|b| b.is_nan())
+                {
+                    return Err(DescribeProblem::Value {
+                        field: "low, high",
+                        value: format!("{low:?}, {high:?}"),
+                        rule: "they are numbers, and low is at most high",
+                    });
+                }
                 self.node(name, Op::Clip { low, high }, inputs, shape)?;
             }
             Kind::MaxPool | Kind::AveragePool => {
