@@ -38,7 +38,7 @@ def expect(name: str, found: np.ndarray, stored: np.ndarray) -> int:
     if len(different):
         at = tuple(int(i) for i in different[0])
         raise DifferenceError(
-            f"{name}: {len(different)} of {found.size} integers differ, first at {at}: {stored[at]} is stored, {found[at]} computed"
+            f"{name}: {len(different)} of {found.size} integers differ; at {at} {stored[at]} is stored, {found[at]} computed"
         )
     return int(found.size)
 
@@ -194,7 +194,7 @@ def tensor_integers(tensor: Meta, inputs: list[np.ndarray], weights: Arrays, ima
         return inputs[0] + inputs[1]
     if tensor["op"] == "Conv":
         sums = convolve(inputs[0], inputs[1], tensor["stride"], tensor["pad"], pad_code=0)
-        per_output = (-1, 1, 1)
+        per_output: tuple[int, ...] = (-1, 1, 1)
     else:
         factors = inputs[1].T if tensor["outputs_first"] else inputs[1]
         sums = inputs[0].reshape(len(inputs[0]), -1) @ factors

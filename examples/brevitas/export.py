@@ -16,8 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -60,7 +62,7 @@ class Integers:
     """The greatest possible magnitude of an activation."""
     inputs: list[str] = field(default_factory=list)
     """Keys of the integers that it is computed from."""
-    described: dict[str, object] = field(default_factory=dict)
+    described: dict[str, Any] = field(default_factory=dict)
     """What `meta.json` says besides."""
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     """What `weights_int.npz` holds of it."""
@@ -85,7 +87,7 @@ def exported(network: torch.nn.Module) -> dict[str, onnx.ModelProto]:
     image = torch.zeros(1, 1, 8, 8)
     names = {"input_names": ["x"], "output_names": ["logits"]}
 
-    def by(function: object, **options: object) -> onnx.ModelProto:
+    def by(function: Callable[..., object], **options: object) -> onnx.ModelProto:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             function(network, args=image, export_path=str(path), **names, **options)
@@ -130,7 +132,7 @@ def run_onnxruntime(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run(None, {session.get_inputs()[0].name: image[None]})[0] for image in images])
 
 
-def attributes(node: onnx.NodeProto) -> dict[str, object]:
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """Return the attributes of a node."""
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
