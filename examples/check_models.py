@@ -7,7 +7,8 @@ It shares no code with XnorForge and none with the training: it reads `meta.json
 counts thresholds and compares. Input codes come from the pixels, thresholds are checked against the batch norms that they
 stand for, and fewer bits are read as the hardware reads them. Exit code 1 if one integer differs.
 
-Models of `examples/brevitas` have another layout (`nodes` in `meta.json`): integers of each node of the graph.
+Models of `examples/brevitas` have another layout (`tensors` in `meta.json`): the integers of each node of the graph, and
+`weights_int.npz` in the place of `model.npz`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def expect(name: str, found: np.ndarray, stored: np.ndarray) -> int:
     if len(different):
         at = tuple(int(i) for i in different[0])
         raise DifferenceError(
-            f"{name}: {len(different)} of {found.size} integers differ, first at {at}: {stored[at]} is stored, {found[at]} computed"
+            f"{name}: {len(different)} of {found.size} integers differ; at {at} {stored[at]} is stored, {found[at]} computed"
         )
     return int(found.size)
 
@@ -156,6 +157,59 @@ def check_layers(meta: Meta, folder: Path) -> int:
     return count
 
 
+def check_tensors(meta: Meta, folder: Path) -> int:
+    """Check a model of `brevitas`; return how many integers were compared."""
+    weights, test = dict(np.load(folder / "weights_int.npz")), dict(np.load(folder / "test.npz"))
+    expect("x", test["pixels"].reshape(test["x"].shape) / np.float32(16), test["x"])
+    found: Arrays = {}
+    count = 0
+    for tensor in meta["tensors"]:
+        key = tensor["key"]
+        if tensor["kind"] == "weight/bias":
+            found[key] = weights[f"{key}.codes"].astype(np.int64)
+            continue
+        inputs = [found[name] for name in tensor["inputs"]]
+        found[key] = tensor_integers(tensor, inputs, weights, test["x"])
+        count += expect(key, found[key], test[key])
+    logits = found[meta["output_key"]]
+    check_accuracy(meta, "qonnx_first200", logits, test["labels"])
+    if not np.allclose(logits * meta["logit_scale"][0], test["logits_f32"], rtol=0, atol=1e-3):
+        raise DifferenceError("logits_f32 are not the integers times logit_scale")
+    return count
+
+
+def tensor_integers(tensor: Meta, inputs: list[np.ndarray], weights: Arrays, images: np.ndarray) -> np.ndarray:
+    """Return the integers of a node from those of its inputs."""
+    key = tensor["key"]
+    if tensor["op"] == "Quant":
+        if not inputs:
+            levels = np.round(np.clip(images / np.float32(tensor["scale"][0]), 0, 2 ** tensor["bits"] - 1))
+            return levels.astype(np.int64)
+        if f"{key}.table" in weights:
+            return weights[f"{key}.table"].astype(np.int64)[inputs[0]]
+        return levels_by_thresholds(inputs[0], weights[f"{key}.thresholds"], weights[f"{key}.sign"])
+    if tensor["op"] == "MaxPool":
+        return max_pool(inputs[0], tensor["kernel"])
+    if tensor["op"] == "Add":
+        return inputs[0] + inputs[1]
+    if tensor["op"] == "Conv":
+        sums = convolve(inputs[0], inputs[1], tensor["stride"], tensor["pad"], pad_code=0)
+        per_output: tuple[int, ...] = (-1, 1, 1)
+    else:
+        factors = inputs[1].T if tensor["outputs_first"] else inputs[1]
+        sums = inputs[0].reshape(len(inputs[0]), -1) @ factors
+        per_output = (-1,)
+    return sums + (inputs[2].reshape(per_output) if len(inputs) > 2 else 0)
+
+
+def levels_by_thresholds(sums: np.ndarray, thresholds: np.ndarray, sign: np.ndarray) -> np.ndarray:
+    """Return levels: how many thresholds t of the channel have sum >= t, or sum <= t where the sign is -1."""
+    per_output = (len(sign), *(1,) * (sums.ndim - 2))
+    sign = sign.astype(np.int64).reshape(per_output)
+    columns = [column.reshape(per_output) for column in thresholds.astype(np.int64).T]
+    return sum((sign * sums >= sign * column).astype(np.int64) for column in columns)
+
+
 def check_accuracy(meta: Meta, name: str, logits: np.ndarray, labels: np.ndarray) -> None:
     """Check a stated accuracy; of equal logits the first one counts."""
     found = float((logits.argmax(axis=1) == labels).mean())
@@ -174,7 +228,7 @@ def main() -> int:
     for folder in folders:
         try:
             meta = json.loads((folder / "meta.json").read_text())
-            count = check_nodes(meta, folder) if "nodes" in meta else check_layers(meta, folder)
+            count = check_tensors(meta, folder) if "tensors" in meta else check_layers(meta, folder)
             print(f"{folder.name}: {count:,} integers are as stored")
         except DifferenceError as error:
             failures += 1

@@ -68,13 +68,13 @@ class Residual(nn.Module):
         self.conv0 = convolution(1, CHANNELS, 1, quantized)
         self.norm0 = nn.BatchNorm2d(CHANNELS)
         self.act0 = activation(quantized)
+        self.pool = nn.MaxPool2d(2)
         self.conv1 = convolution(CHANNELS, CHANNELS, 1, quantized)
         self.norm1 = nn.BatchNorm2d(CHANNELS)
         self.shared = activation(quantized)
         self.conv2 = convolution(CHANNELS, FEATURES, 2, quantized)
         self.norm2 = nn.BatchNorm2d(FEATURES)
         self.act2 = activation(quantized)
-        self.pool = nn.MaxPool2d(2)
         self.last = nn.Linear(4 * FEATURES, 10)
         if quantized:
             quantizer = {"weight_quant": Int8WeightPerTensorFloat, "weight_bit_width": LAST_WEIGHT_BITS}
@@ -82,10 +82,10 @@ class Residual(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return logits."""
-        values = self.act0(self.norm0(self.conv0(self.pixels(values))))
+        values = self.pool(self.act0(self.norm0(self.conv0(self.pixels(values)))))
         values = self.shared(self.norm1(self.conv1(values))) + self.shared(values)
         values = self.act2(self.norm2(self.conv2(values)))
-        return self.last(self.pool(values).flatten(1))
+        return self.last(values.flatten(1))
 
 
 def load_images() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

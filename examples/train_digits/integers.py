@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from network import DigitsLayer, DigitsNetwork, LayerSpec, NetworkSpec
 from quantizer import greatest
+from torch import nn
 from torch.nn import functional as F
 
 
@@ -78,8 +79,10 @@ def from_trained(network: DigitsNetwork) -> IntegerNetwork:
 
 
 @torch.no_grad()
-def layer_from_trained(layer: DigitsLayer) -> IntegerLayer:
+def layer_from_trained(layer: nn.Module) -> IntegerLayer:
     """Return a trained layer in integers."""
+    if not isinstance(layer, DigitsLayer):
+        raise TypeError("a network of other layers")
     encoded = layer.weight_quantizer.encode(layer.weight)
     result = IntegerLayer(
         spec=layer.spec,
@@ -92,7 +95,7 @@ def layer_from_trained(layer: DigitsLayer) -> IntegerLayer:
         thresholds=None,
         sign=None,
     )
-    if layer.norm is None:
+    if layer.norm is None or layer.norm.running_mean is None or layer.norm.running_var is None:
         return result
     norm = BatchNorm(
         gamma=layer.norm.weight.numpy().copy(),

@@ -18,6 +18,8 @@ from network import LayerSpec, output_shape
 from onnx import TensorProto, helper, numpy_helper
 from quantizer import greatest
 
+Attribute = int | float | str | list[int]
+
 DOMAIN = "qonnx.custom_op.general"
 OPSET = 17
 IR_VERSION = 9
@@ -42,14 +44,14 @@ class GraphBuilder:
         self.constants.append(numpy_helper.from_array(np.asarray(numbers, dtype), name))
         return name
 
-    def node(self, operation: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(self, operation: str, inputs: list[str], output: str, **attributes: Attribute) -> str:
         """Add a node; QONNX's own operations get their domain. Return its output."""
         own = operation in ("Quant", "BipolarQuant", "MultiThreshold")
         domain = DOMAIN if own else ""
         self.nodes.append(helper.make_node(operation, inputs, [output], f"{operation}_{output}", None, domain, **attributes))
         return output
 
-    def step(self, operation: str, inputs: list[str], output: str, shape: tuple[int, ...], **attributes: object) -> None:
+    def step(self, operation: str, inputs: list[str], output: str, shape: tuple[int, ...], **attributes: Attribute) -> None:
         """Add a node that takes the tensor at hand first, and whose output is the tensor at hand then."""
         self.node(operation, [self.tensor, *inputs], output, **attributes)
         self.tensor, self.shape = output, (1, *shape)
@@ -113,7 +115,7 @@ def threshold_form(network: IntegerNetwork) -> onnx.ModelProto:
             thresholds = builder.constant(f"{name}_thr", np.where(sign[:, None] > 0, layer.thresholds, falling))
             builder.annotate(thresholds, f"INT{signed_bits(layer.acc_bound + 1)}")
             n, datatype = greatest(layer.spec.out_bits), datatype_of_codes(layer.spec.out_bits)
-            attributes = {"out_scale": 2.0, "out_bias": -float(n), "out_dtype": datatype}
+            attributes: dict[str, Attribute] = {"out_scale": 2.0, "out_bias": -float(n), "out_dtype": datatype}
             builder.step("MultiThreshold", [thresholds], f"{name}_act", builder.shape[1:], **attributes)
             builder.annotate(builder.tensor, datatype)
             max_pool(builder, name, layer.spec)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import digits
+import numpy as np
 import torch
 from network import NETWORKS, DigitsNetwork, NetworkSpec
 from quantizer import BITS_MAX
@@ -54,6 +55,14 @@ class Images:
     labels: Tensor
 
 
+@dataclass(frozen=True)
+class Trained:
+    """Weights, and accuracies by name."""
+
+    weights: dict[str, Tensor]
+    accuracy: dict[str, float]
+
+
 def make_deterministic(seed: int) -> None:
     """Make the same numbers come out of every run on the same kind of machine."""
     torch.manual_seed(seed)
@@ -61,7 +70,7 @@ def make_deterministic(seed: int) -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def images(pixels: object, labels: object, spec: NetworkSpec) -> Images:
+def images(pixels: np.ndarray, labels: np.ndarray, spec: NetworkSpec) -> Images:
     """Return pixels and labels as tensors."""
     values = torch.from_numpy(digits.real(pixels)).reshape(-1, *spec.input_shape)
     return Images(values, torch.from_numpy(labels).long())
@@ -137,8 +146,8 @@ def accuracy(network: DigitsNetwork, data: Images, quantized: bool = True, keep:
     return (found == data.labels).double().mean().item()
 
 
-def train(spec: NetworkSpec, recipe: Recipe, validate: bool) -> dict[str, object]:
-    """Train a network; return its weights and accuracies on the images that it was not trained with."""
+def train(spec: NetworkSpec, recipe: Recipe, validate: bool) -> Trained:
+    """Train a network; return its weights and its accuracies on the images that it was not trained with."""
     make_deterministic(recipe.seed)
     arrays = digits.load()
     data = images(arrays.train_pixels, arrays.train_labels, spec)
@@ -156,7 +165,7 @@ def train(spec: NetworkSpec, recipe: Recipe, validate: bool) -> dict[str, object
         train_jointly(network, data, recipe)
     report["quantized"] = accuracy(network, test)
     report |= {f"quantized_{keep}": accuracy(network, test, keep=keep) for keep in spec.hot_swap}
-    return {"weights": network.state_dict(), "accuracy": report}
+    return Trained(network.state_dict(), report)
 
 
 def main() -> None:
@@ -174,8 +183,8 @@ def main() -> None:
         result = train(NETWORKS[name], Recipe(seed=args.seed), args.validate)
         if not args.validate:
             args.out.mkdir(parents=True, exist_ok=True)
-            torch.save(result, args.out / f"{name}.pt")
-        shown = ", ".join(f"{key} {value:.4f}" for key, value in result["accuracy"].items())
+            torch.save({"weights": result.weights, "accuracy": result.accuracy}, args.out / f"{name}.pt")
+        shown = ", ".join(f"{key} {value:.4f}" for key, value in result.accuracy.items())
         print(f"{name}: {shown}; {time.perf_counter() - start:.0f} s", flush=True)
 
 
