@@ -10,6 +10,7 @@
 //! | [`accelerate`] | networks on the accelerator, layer by layer |
 //! | [`core_rig`] | the accelerator's core cycle by cycle, model and RTL |
 //! | [`graph`] | networks with convolutions, for the accelerator |
+//! | [`model`] | what `--model` and MODEL name: a file or a built-in network |
 //! | [`network`], [`workload`] | fully connected networks, products and their data |
 //! | [`scripts`], [`manifest`] | what `generate` writes |
 //! | [`output`], [`terminal`] | files, folders and text out |
@@ -31,6 +32,7 @@ pub mod graph;
 pub mod io;
 pub mod lockstep;
 pub mod manifest;
+pub mod model;
 pub mod network;
 pub mod output;
 pub mod scripts;
