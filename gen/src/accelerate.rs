@@ -15,14 +15,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use xnorforge_hdl::accelerator::{Cause, Descriptor, Field, Opcode};
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
+use xnorforge_sim::Precision;
 use xnorforge_sim::network::reference::Trace;
 use xnorforge_sim::network::{
-    Layer, Network, NetworkError, Operation, Output, Rescale, Shape, Tensor, TensorId, TensorType,
-    execute, number_of_step, steps,
+    Layer, Network, Operation, Outline, Output, Shape, Tensor, TensorId, execute, number_of_step,
+    steps,
 };
 use xnorforge_sim::program::timing;
 use xnorforge_sim::program::{Entry, LOAD_WEIGHTS, Program, ProgramError};
-use xnorforge_sim::{Operand, Precision};
 
 /// Most images that are compiled into one run when the command line doesn't say.
 const IMAGES_MAX: u32 = 256;
@@ -309,10 +309,8 @@ impl Report {
         let design = compiled.program.design();
         let runs = compiled.runs(inputs);
         let entry = compiled.entry();
-        let types = compiled
-            .network
-            .check()
-            .expect("a compiled network is legal");
+        let outline = compiled.network.outline();
+        let outline = outline.expect("a compiled network is legal");
         let cycles = timing::entry_cycles(design, entry, compiled.network.layers.len());
         let mut bytes = vec![Bytes::default(); compiled.network.layers.len() + 1];
         for step in &entry.steps {
@@ -324,8 +322,7 @@ impl Report {
             timing::entry_cycles(design, entry, 0).other.total()
         });
         let context = Context {
-            network: &compiled.network,
-            types: &types,
+            outline: &outline,
             design,
             inputs: inputs as u64,
         };
@@ -460,15 +457,14 @@ struct Spent {
 
 /// What the rows of a report are made of.
 struct Context<'a> {
-    network: &'a Network,
-    types: &'a [TensorType],
+    outline: &'a Outline,
     design: &'a AcceleratorDesign,
     inputs: u64,
 }
 
 impl Context<'_> {
     fn input(&self, spent: Spent) -> LayerReport {
-        let shape = self.network.input;
+        let shape = self.outline.input;
         self.report(
             "input",
             "input",
@@ -478,22 +474,21 @@ impl Context<'_> {
                 shape.channels.into(),
             ],
             shape,
-            (self.network.precision, None),
+            (self.outline.precision, None),
             spent,
         )
     }
 
     fn layer(&self, index: usize, spent: Spent) -> LayerReport {
-        let summary = Summary::new(self.network, self.types, index);
-        let mut shape = summary.shape;
+        let layer = &self.outline.layers[index];
+        let mut shape = layer.gemm();
         shape[0] *= self.inputs;
-        let [height, width, channels] = summary.output;
         self.report(
-            &summary.layer.name,
-            summary.kind,
+            &layer.name,
+            layer.kind(),
             shape,
-            Shape::new(height, width, channels),
-            (summary.activation, summary.weight),
+            layer.output_shape,
+            (layer.activation, layer.weight()),
             spent,
         )
     }
@@ -532,87 +527,6 @@ impl Context<'_> {
             bytes: spent.bytes,
             causes: spent.causes,
         }
-    }
-}
-
-/// What a layer is, for one input.
-#[derive(Clone, Copy, Debug)]
-pub struct Summary<'a> {
-    /// The layer.
-    pub layer: &'a Layer,
-    /// What it computes, in a word.
-    pub kind: &'static str,
-    /// As [`LayerReport::shape`].
-    pub shape: [u64; 3],
-    /// Height, width and channels of its output.
-    pub output: [u32; 3],
-    /// Encoding and bits of the activations, as they are read.
-    pub activation: Precision,
-    /// Encoding and bits of the weights; none for pools.
-    pub weight: Option<Precision>,
-}
-
-impl<'a> Summary<'a> {
-    fn new(network: &'a Network, types: &[TensorType], index: usize) -> Self {
-        let layer = &network.layers[index];
-        let output = types[index].shape;
-        let window = layer.operation.window();
-        let taps = u64::from(window.kernel.0) * u64::from(window.kernel.1);
-        let (kind, elements, weight) = match &layer.operation {
-            Operation::Convolution(convolution) => (
-                kind_of(layer, output),
-                convolution.weights.elements() as u64,
-                Some(convolution.weights.precision()),
-            ),
-            Operation::SumPool(_) => ("average pool", taps, None),
-            Operation::MaxPool(_) => ("max-pool", taps, None),
-        };
-        let stored = match layer.input.tensor {
-            TensorId::Input => Some(network.precision),
-            TensorId::Layer(index) => types[index].precision,
-        };
-        let stored = stored.expect("a checked network reads numbers only");
-        let pixels = u64::from(output.height) * u64::from(output.width);
-        Summary {
-            layer,
-            kind,
-            shape: [pixels, elements, output.channels.into()],
-            output: [output.height, output.width, output.channels],
-            activation: Precision {
-                bits: layer.input.bits.unwrap_or(stored.bits),
-                ..stored
-            },
-            weight,
-        }
-    }
-
-    /// Multiply-accumulates of one input.
-    pub fn macs(&self) -> u128 {
-        self.shape.iter().map(|size| u128::from(*size)).product()
-    }
-}
-
-/// What every layer of a network is.
-///
-/// # Errors
-/// A network that is not legal.
-pub fn summaries(network: &Network) -> Result<Vec<Summary<'_>>, NetworkError> {
-    let types = network.check()?;
-    let layers = 0..network.layers.len();
-    Ok(layers
-        .map(|index| Summary::new(network, &types, index))
-        .collect())
-}
-
-fn kind_of(layer: &Layer, output: Shape) -> &'static str {
-    let Operation::Convolution(convolution) = &layer.operation else {
-        return "pool";
-    };
-    match (convolution.groups, output.height * output.width) {
-        (1, 1) => "fully connected",
-        (1, _) => "convolution",
-        (groups, _) if groups == output.channels => "depthwise",
-        _ => "grouped",
     }
 }
 
@@ -771,33 +685,5 @@ fn stored_names<'t>(layer: &Layer, trace: &'t Trace, index: usize) -> Vec<(Strin
             (format!("{name}_acc"), &trace.accumulators[index]),
             (format!("{name}_act"), output),
         ],
-    }
-}
-
-/// Bytes of a layer's packed parameters: weight bits, thresholds, addends and biases in 32 bits each, multipliers in 16.
-pub fn parameter_bytes(layer: &Layer) -> u64 {
-    let Operation::Convolution(convolution) = &layer.operation else {
-        return 0;
-    };
-    let bits = |w: &Operand| w.values().len() as u64 * u64::from(w.bits());
-    let bias = convolution.bias.as_ref().map_or(0, Vec::len) as u64 * 32;
-    let rule = match &layer.output {
-        Output::Raw => 0,
-        Output::Codes(requantize) => match &requantize.rescale {
-            Rescale::Thresholds { thresholds, .. } => {
-                let count: usize = thresholds.iter().map(Vec::len).sum();
-                32 * count as u64 + thresholds.len() as u64
-            }
-            Rescale::Affine { multipliers, .. } => 48 * multipliers.len() as u64,
-        },
-    };
-    (bits(&convolution.weights) + bias + rule).div_ceil(8)
-}
-
-/// Bytes of a layer's weights as float32.
-pub fn float_bytes(layer: &Layer) -> u64 {
-    match &layer.operation {
-        Operation::Convolution(convolution) => 4 * convolution.weights.values().len() as u64,
-        Operation::SumPool(_) | Operation::MaxPool(_) => 0,
     }
 }

@@ -11,6 +11,7 @@
 //! | [`core_rig`] | the accelerator's core cycle by cycle, model and RTL |
 //! | [`graph`] | networks with convolutions, for the accelerator |
 //! | [`imported`] | models of `--model` with their inputs and outputs; import of `.onnx` |
+//! | [`model`] | what `--model` and MODEL name: a file or a built-in network |
 //! | [`network`], [`workload`] | fully connected networks, products and their data |
 //! | [`scripts`], [`manifest`] | what `generate` writes |
 //! | [`output`], [`terminal`] | files, folders and text out |
@@ -32,6 +33,7 @@ pub mod graph;
 pub mod imported;
 pub mod lockstep;
 pub mod manifest;
+pub mod model;
 pub mod network;
 pub mod output;
 pub mod scripts;

@@ -310,6 +310,35 @@ fn work_and_data() {
 }
 
 #[test]
+fn topologies() {
+    let folder = Folder::new();
+    folder.write("syntax.toml", "[network\n");
+    folder.write("empty.toml", "[network]\nname = \"n\"\ninput = [1, 8, 8]\n");
+    folder.write(
+        "kernel.toml",
+        "[network]\nname = \"n\"\ninput = [1, 8, 8]\n[[layer]]\nname = \"a\"\nkind = \"max_pool\"\nkernel = 9\n",
+    );
+    folder.write("row.csv", "Layer, M, N, K,\na, 1, 2,\n");
+    folder.write("binary.toml", [0xff, 0xfe, 0x00]);
+    folder.write("large.csv", vec![b'x'; (1 << 20) + 1]);
+    assert_failures!(
+        folder,
+        2,
+        &[
+            "inspect syntax.toml",
+            "inspect empty.toml",
+            "inspect kernel.toml",
+            "inspect row.csv",
+            "inspect binary.toml",
+            "inspect large.csv",
+            "inspect missing.toml",
+            "inspect alexnet",
+            "inspect resnet18 --first-last-bits 9",
+        ],
+    );
+}
+
+#[test]
 fn sweeps() {
     let folder = Folder::new();
     folder.write("unknown.toml", "rows = [1]\ncolums = [1]\n");

@@ -315,6 +315,91 @@ fn encode_quantizes_floats_as_the_paper_does() {
     assert_eq!(file.read("values").unwrap().ints().unwrap(), [-3, -1, 1, 3]);
 }
 
+/// A topology with a residual, a pool and a fully connected layer.
+const TOPOLOGY: &str = r#"
+[network]
+name = "small"
+input = [3, 8, 8]
+input_bits = 4
+
+[[layer]]
+name = "a"
+kind = "conv"
+out_channels = 8
+kernel = 3
+padding = 1
+
+[[layer]]
+name = "b"
+kind = "conv"
+out_channels = 8
+kernel = 3
+padding = 1
+weight_bits = 3
+
+[[layer]]
+name = "sum"
+kind = "add"
+inputs = ["b", "a"]
+
+[[layer]]
+name = "pool"
+kind = "max_pool"
+kernel = 2
+
+[[layer]]
+name = "out"
+kind = "linear"
+out_features = 10
+"#;
+
+/// SCALE-Sim layers: one of them depthwise.
+const SCALE_SIM: &str = "\
+Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,
+Conv1, 10, 10, 3, 3, 3, 8, 2,
+DP2, 6, 6, 3, 3, 8, 1, 1,
+FC, 1, 1, 1, 1, 64, 10, 1,
+";
+
+#[test]
+fn inspect_shows_topologies_and_built_in_networks() {
+    let folder = Folder::new();
+    folder.write("small.toml", TOPOLOGY);
+    folder.write("layers.csv", SCALE_SIM);
+    let mut report = String::new();
+    for arguments in [
+        "inspect small.toml",
+        "inspect layers.csv --bits 4x4",
+        "inspect lenet5 --bits 1x2 --first-last-bits 8",
+    ] {
+        report += &format!("$ xnorforge {arguments}\n{}\n", folder.succeed(arguments));
+    }
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn inspect_writes_json_and_a_picture() {
+    let folder = Folder::new();
+    folder.succeed("inspect resnet18 --json out.json --svg out.svg");
+    let report = json(&folder, "out.json");
+    let total = &report["total"];
+    assert_eq!(total["macs"], 1_814_073_344u64);
+    assert_eq!(total["weights"], 11_678_912);
+    // The image has 8 bits: 118,013,952 of the MACs take 8 x 2 pairs, all others 2 x 2.
+    let pairs = 4 * 1_814_073_344u64 + 12 * 118_013_952;
+    assert_eq!(total["binary_operation_pairs"], pairs);
+    let reduction = total["reduction_from_8_bits"].as_f64().unwrap();
+    assert!((reduction - 64.0 * 1_814_073_344.0 / pairs as f64).abs() < 1e-9);
+    let layers = report["layers"].as_array().unwrap();
+    assert_eq!(layers[3]["name"], "layer1.0.conv2");
+    assert_eq!(layers[3]["residual"], "maxpool");
+    let picture = folder.read("out.svg");
+    assert_eq!(picture.matches("class=\"residual\"").count(), 8);
+    for layer in layers {
+        assert!(picture.contains(layer["name"].as_str().unwrap()));
+    }
+}
+
 #[test]
 fn inspect_shows_the_layers() {
     let output = Folder::new().succeed(&format!("inspect {CASE}/model.npz"));

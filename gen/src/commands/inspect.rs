@@ -1,124 +1,79 @@
-//! `xnorforge inspect`: what a model consists of.
+//! `xnorforge inspect`: what a model consists of, as a table, as JSON and as a picture.
 
-use crate::accelerate;
+mod picture;
+mod table;
+
 use crate::failure::Failure;
-use crate::graph;
+use crate::manifest::json_bytes;
+use crate::model::{Model, Override};
 use crate::network::Bits;
-use crate::terminal::{Terminal, thousands};
+use crate::output;
+use crate::terminal::Terminal;
 use std::path::PathBuf;
-use xnorforge_sim::network::{Network, Output, Requantize, Rescale};
+pub use table::{Column, Inspection};
+use xnorforge_hdl::config::BITS_MAX;
+use xnorforge_sim::network::Outline;
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
-Example:
+Examples:
   xnorforge inspect testbenches/cases/a_mlp_odd_w2a2/model.npz
+  xnorforge inspect resnet18 --bits 2x2 --first-last-bits 8 --svg build/resnet18.svg
 
+Built-in networks: lenet5, vgg16, resnet18, resnet50, mobilenet-v1, mobilenet-v2, tiny-yolo, deeplab-largefov.
 MACs are multiply-accumulates of one input; a BOP is one binary operation pair (xnor and add: 2 operations), and a
-MAC of M x K bits takes M*K of them. Parameter bytes hold packed weight bits, 32-bit thresholds and signs.";
+MAC of M x K bits takes M*K of them: \"from 32\" and \"from 8\" say how many times fewer that is than with 32 and with 8 bits
+on both sides. Parameter bytes hold packed weight bits, 32-bit thresholds and signs; compression is against the same
+weights as 32-bit floats.";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model: .npz with l1.weight_codes, ... and meta.json beside it
+    /// The model: .npz with l1.weight_codes, ... and meta.json beside it; a topology (.toml, or .csv of SCALE-Sim); or the
+    /// name of a built-in network
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Bits of activations and weights of every layer, if there is no meta.json
+    /// Bits of activations and weights: of every layer of an .npz, of those of a topology that say nothing themselves
     #[arg(long, value_name = "MxK")]
     bits: Option<Bits>,
+    /// Bits of the first layer's weights and of the last layer's activations and weights, of topologies
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u32).range(1..=i64::from(BITS_MAX)))]
+    first_last_bits: Option<u32>,
+    /// Write the table as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the network as SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// A model that cannot be read or is not supported.
+/// A model that cannot be read or is not supported; a file that cannot be written.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    let network = graph::load(&args.model, args.bits)?;
-    terminal.table(
-        &[
-            "layer",
-            "kind",
-            "output",
-            "encoding",
-            ">bits MxK",
-            ">thresholds",
-            ">MACs",
-            ">BOPs",
-            ">parameter bytes",
-            ">compression",
-        ],
-        &rows(&network)?,
-    );
+    let with = Override {
+        bits: args.bits,
+        ends: args.first_last_bits,
+    };
+    let outlines = Model::load(&args.model, with)?.outlines()?;
+    show(args, &outlines, Vec::new(), terminal)
+}
+
+/// Prints and writes what is asked for, with columns that only the model's source knows (its scales).
+fn show(
+    args: &Args,
+    outlines: &[Outline],
+    columns: Vec<Column>,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let inspection = Inspection::new(outlines, columns);
+    inspection.print(terminal);
+    if let Some(path) = &args.json {
+        output::write_file(path, &json_bytes(&inspection.json()))?;
+    }
+    if let Some(path) = &args.svg {
+        output::write_file(path, picture::svg(outlines).as_bytes())?;
+    }
     Ok(())
-}
-
-/// What a row counts.
-#[derive(Default)]
-struct Counts {
-    macs: u128,
-    pairs: u128,
-    packed: u64,
-    float: u64,
-}
-
-fn rows(network: &Network) -> Result<Vec<Vec<String>>, Failure> {
-    let mut total = Counts::default();
-    let mut rows = Vec::new();
-    for summary in accelerate::summaries(network).map_err(Failure::input)? {
-        let macs: u128 = summary.weight.map_or(0, |_| summary.macs());
-        let weight_bits = summary.weight.map_or(0, |w| w.bits);
-        let counts = Counts {
-            macs,
-            pairs: macs * u128::from(summary.activation.bits * weight_bits),
-            packed: accelerate::parameter_bytes(summary.layer),
-            float: accelerate::float_bytes(summary.layer),
-        };
-        let [height, width, channels] = summary.output;
-        let mut row = vec![
-            summary.layer.name.clone(),
-            summary.kind.to_owned(),
-            format!("{height}x{width}x{channels}"),
-            summary.activation.encoding.to_string(),
-            match summary.weight {
-                Some(weight) => format!("{}x{}", summary.activation.bits, weight.bits),
-                None => summary.activation.bits.to_string(),
-            },
-            thresholds(&summary.layer.output),
-        ];
-        row.extend(counts.cells());
-        rows.push(row);
-        total.macs += counts.macs;
-        total.pairs += counts.pairs;
-        total.packed += counts.packed;
-        total.float += counts.float;
-    }
-    let mut sum = vec!["total".to_owned()];
-    sum.resize(6, String::new());
-    sum.extend(total.cells());
-    rows.push(sum);
-    Ok(rows)
-}
-
-impl Counts {
-    fn cells(&self) -> [String; 4] {
-        [
-            thousands(self.macs),
-            thousands(self.pairs),
-            thousands(self.packed.into()),
-            match self.packed {
-                0 => "-".to_owned(),
-                // Against the same weights as float32.
-                packed => format!("{:.2}x", self.float as f64 / packed as f64),
-            },
-        ]
-    }
-}
-
-fn thresholds(output: &Output) -> String {
-    match output {
-        Output::Codes(Requantize {
-            rescale: Rescale::Thresholds { thresholds, .. },
-            ..
-        }) => thresholds.first().map_or(0, Vec::len).to_string(),
-        _ => "none".to_owned(),
-    }
 }

@@ -109,6 +109,9 @@ pub enum Problem {
         /// The layer's kind.
         kind: &'static str,
     },
+    /// A name that cannot be shown.
+    #[error("the name has {0} characters or some that are not printable; give 1 to {max} printable ones", max = super::NAME_MAX)]
+    Name(usize),
     /// A name that stands for two things.
     #[error("the name is that of {0} too; choose another one")]
     NameTaken(String),

@@ -4,7 +4,7 @@
 //! with a residual. Flattening is no work: a fully connected layer is a convolution whose kernel is the whole feature map.
 
 use super::error::check_range;
-use super::{Input, Kind, Layer, Problem, Source, Topology, TopologyError, WEIGHTS_MAX};
+use super::{Input, Kind, Layer, NAME_MAX, Problem, Source, Topology, TopologyError, WEIGHTS_MAX};
 use std::collections::BTreeMap;
 use xnorforge_hdl::config::REDUCTION_MAX;
 use xnorforge_sim::Precision;
@@ -92,6 +92,7 @@ impl<'t> Checked<'t> {
 
     /// Shape of a layer's output, and the input that it hangs on.
     fn layer(&self, index: usize, layer: &Layer) -> Result<(Shape, usize), Problem> {
+        check_name(&layer.name)?;
         let input = self.check_sources(index, layer)?;
         check_precision("activation bits", layer.activation)?;
         if layer.kind.has_weights() {
@@ -438,6 +439,7 @@ fn check_size(topology: &Topology) -> Result<(), TopologyError> {
     if topology.layers.is_empty() {
         return Err(Problem::Empty.into());
     }
+    check_name(&topology.name)?;
     let (inputs, layers) = (topology.inputs.len() as u64, topology.layers.len() as u64);
     check_range("the number of layers", layers, 1, LAYERS_MAX as u64)?;
     check_range("the number of inputs", inputs, 1, LAYERS_MAX as u64)?;
@@ -446,6 +448,14 @@ fn check_size(topology: &Topology) -> Result<(), TopologyError> {
         check_precision("input bits", input.precision)?;
     }
     Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let count = name.chars().count();
+    match (1..=NAME_MAX).contains(&count) && !name.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(Problem::Name(count)),
+    }
 }
 
 fn check_precision(field: &'static str, precision: Precision) -> Result<(), Problem> {

@@ -27,6 +27,8 @@ use xnorforge_sim::{Encoding, Precision};
 
 /// Largest topology file in bytes.
 pub const BYTES_MAX: u64 = 1 << 20;
+/// Most characters of a name.
+pub const NAME_MAX: usize = 100;
 /// Most weights of a network that is filled with random numbers.
 pub const WEIGHTS_MAX: u64 = 1 << 28;
 /// Bits of activations and weights where nothing says otherwise.

@@ -1,0 +1,86 @@
+//! What MODEL and `--model` name: arrays with a `meta.json`, a topology file, or a built-in network.
+
+use crate::failure::Failure;
+use crate::graph;
+use crate::network::Bits;
+use std::path::Path;
+use xnorforge_import::topology::{self, Topology, Widths, builtin};
+use xnorforge_sim::network::{Network, Outline};
+
+/// A model.
+#[derive(Clone, Debug)]
+pub enum Model {
+    /// A network with its numbers.
+    Network(Network),
+    /// Networks without weights: one, or one for each layer where layers stand alone.
+    Topology(Topology),
+}
+
+/// Bits that take the place of a model's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Override {
+    /// Of activations and weights.
+    pub bits: Option<Bits>,
+    /// Of the first layer's weights, and of the last layer's activations and weights: topologies alone.
+    pub ends: Option<u32>,
+}
+
+impl Model {
+    /// Loads what `path` names. A file comes before a built-in network of its name.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no model; a name that is neither a file nor a built-in network.
+    pub fn load(path: &Path, with: Override) -> Result<Self, Failure> {
+        let widths = Widths {
+            activation: with.bits.map(|bits| bits.activation),
+            weight: with.bits.map(|bits| bits.weight),
+            ends: with.ends,
+        };
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        if ["toml", "csv"].contains(&extension.to_ascii_lowercase().as_str()) {
+            let topology = topology::read(path, &widths).map_err(Failure::input)?;
+            return Ok(Model::Topology(topology));
+        }
+        let name = path.display().to_string();
+        if !path.exists() {
+            if let Some(topology) = builtin::topology(&name, &widths) {
+                return topology.map(Model::Topology).map_err(Failure::input);
+            }
+            if extension.is_empty() && path.components().count() == 1 {
+                let names: Vec<&str> = builtin::NETWORKS.iter().map(|(name, _)| *name).collect();
+                return Err(Failure::input(format!(
+                    "there is neither a file nor a built-in network `{name}`; give a file (.npz, .toml, .csv) or one of {}",
+                    names.join(", ")
+                )));
+            }
+        }
+        if with.ends.is_some() {
+            return Err(Failure::input(format!(
+                "--first-last-bits goes with a topology or a built-in network; `{name}` says the bits of its layers itself"
+            )));
+        }
+        graph::load(path, with.bits).map(Model::Network)
+    }
+
+    /// The model without its numbers: one network, or one for each layer that stands alone.
+    ///
+    /// # Errors
+    /// A model that is not legal.
+    pub fn outlines(&self) -> Result<Vec<Outline>, Failure> {
+        match self {
+            Model::Network(network) => Ok(vec![network.outline().map_err(Failure::input)?]),
+            Model::Topology(topology) => topology.outlines().map_err(Failure::input),
+        }
+    }
+
+    /// The networks, with random numbers where the model has none.
+    ///
+    /// # Errors
+    /// A model that is not legal, or has more weights than fit.
+    pub fn networks(self, seed: u64) -> Result<Vec<Network>, Failure> {
+        match self {
+            Model::Network(network) => Ok(vec![network]),
+            Model::Topology(topology) => topology.networks(seed).map_err(Failure::input),
+        }
+    }
+}
