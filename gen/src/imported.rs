@@ -7,8 +7,7 @@
 use crate::accelerate;
 use crate::config::read_text;
 use crate::failure::Failure;
-use crate::graph;
-use crate::io::{Array, Elements};
+use crate::model::{self, Override};
 use crate::network::Bits;
 use crate::terminal::{Terminal, thousands};
 use crate::workload::{DataArgs, WorkArgs, read_inputs, rows_of};
@@ -16,8 +15,11 @@ use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use xnorforge_import::float::arrays::Arrays;
+use xnorforge_import::float::describe::{DESCRIPTION_BYTES_MAX, describe};
 use xnorforge_import::float::{self, ErrorReport, Quantization, Quantized};
 use xnorforge_import::model::Fold;
+use xnorforge_import::npy::{Array, Elements};
 use xnorforge_import::{Graph, Model, Op, Options, lower, onnx};
 use xnorforge_sim::network::{Network, Tensor};
 use xnorforge_sim::{Encoding, Precision};
@@ -27,7 +29,7 @@ const QUANTIZE_BYTES_MAX: u64 = 1 << 20;
 
 /// Flags of models that are imported.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Import of .onnx")]
+#[command(next_help_heading = "Import")]
 #[group(skip)]
 pub struct ImportArgs {
     /// Refuse a model whose scales, biases or normalizations do not fold exactly
@@ -43,6 +45,9 @@ pub struct ImportArgs {
     /// Sample inputs that the scales of --quantize are found with: .npy, or .npz as of --input; --input without it
     #[arg(long, requires = "quantize", value_name = "FILE")]
     pub calibration: Option<PathBuf>,
+    /// The floats of a model that is described in .toml: .npz or .safetensors
+    #[arg(long, requires = "quantize", value_name = "FILE")]
+    pub weights: Option<PathBuf>,
 }
 
 fn parse_precision(text: &str) -> Result<Precision, String> {
@@ -82,50 +87,37 @@ pub struct ImportReport<'a> {
 }
 
 impl LoadedModel {
-    /// Reads a model file.
+    /// Reads a model file, or takes a built-in network; one without weights gets random ones.
     ///
     /// # Errors
     /// A file that cannot be read, or a network that the accelerator cannot compute.
     pub fn load(path: &Path, work: &WorkArgs, data: &DataArgs) -> Result<Self, Failure> {
-        let extension = path.extension().unwrap_or_default();
-        if !extension.eq_ignore_ascii_case("onnx") {
-            return Ok(LoadedModel {
-                network: graph::load(path, work.bits)?,
-                import: None,
-            });
-        }
-        if work.bits.is_some() {
-            return Err(Failure::input(format!(
-                "--bits is for products and arrays; `{}` gives the bits of its layers itself, and --quantize those of a model of floats",
-                path.display()
-            )));
-        }
-        let named = |error: &dyn Display| Failure::input(format!("`{}`: {error}", path.display()));
-        let graph = onnx::read(path, &onnx::Limits::default()).map_err(|e| named(&e))?;
-        let quantized = match &work.import.quantize {
-            None => None,
-            Some(options) => {
-                let options = read_quantization(options)?;
-                let samples = calibration(&graph, &work.import, data)?;
-                let quantized = float::quantize(&graph, &options, &samples);
-                Some(quantized.map_err(|e| named(&e))?)
+        let input = data.input.as_deref();
+        let samples = input.map(|input| (input, data.input_key.as_deref()));
+        let with = Override {
+            bits: work.bits,
+            ends: None,
+        };
+        match model::Model::load(path, with, &work.import, samples)? {
+            model::Model::Imported(import) => Ok(LoadedModel {
+                network: import.model.network.clone(),
+                import: Some(*import),
+            }),
+            other => {
+                let mut networks = other.networks(data.seed)?;
+                let network = networks.pop().filter(|_| networks.is_empty());
+                let network = network.ok_or_else(|| {
+                    Failure::input(format!(
+                        "`{}` describes layers that stand alone, not one network; give a network, or look at the layers with `xnorforge explore` and `xnorforge inspect`",
+                        path.display()
+                    ))
+                })?;
+                Ok(LoadedModel {
+                    network,
+                    import: None,
+                })
             }
-        };
-        let options = Options {
-            exact: work.import.exact,
-            input: work.import.input_precision,
-        };
-        let lowered = quantized.as_ref().map_or(&graph, |q| &q.graph);
-        let model = lower(lowered, &options).map_err(|error| match is_float(lowered) {
-            true => named(&format_args!(
-                "{error} (nothing in this model is quantized: add --quantize 4x4 and --calibration FILE with sample inputs)"
-            )),
-            false => named(&error),
-        })?;
-        Ok(LoadedModel {
-            network: model.network.clone(),
-            import: Some(Import { model, quantized }),
-        })
+        }
     }
 
     /// Inputs from a file, or random from the seed.
@@ -161,6 +153,48 @@ impl LoadedModel {
 }
 
 impl Import {
+    /// Imports an `.onnx`, or a description in TOML with the arrays of `--weights`. `samples` are the inputs that scales
+    /// are found with where `--calibration` names none: a file and the array in it.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a network that the accelerator cannot compute, or not exactly where that is asked for.
+    pub fn read(
+        path: &Path,
+        args: &ImportArgs,
+        samples: Option<(&Path, Option<&str>)>,
+    ) -> Result<Self, Failure> {
+        let named = |error: &dyn Display| Failure::input(format!("`{}`: {error}", path.display()));
+        let graph = match &args.weights {
+            Some(weights) => {
+                let text = read_text(path, DESCRIPTION_BYTES_MAX as u64)?;
+                let arrays = Arrays::open(weights).map_err(Failure::input)?;
+                describe(&text, &arrays).map_err(|e| named(&e))?
+            }
+            None => onnx::read(path, &onnx::Limits::default()).map_err(|e| named(&e))?,
+        };
+        let quantized = match &args.quantize {
+            None => None,
+            Some(options) => {
+                let options = read_quantization(options)?;
+                let samples = calibration(&graph, args, samples)?;
+                let quantized = float::quantize(&graph, &options, &samples);
+                Some(quantized.map_err(|e| named(&e))?)
+            }
+        };
+        let options = Options {
+            exact: args.exact,
+            input: args.input_precision,
+        };
+        let lowered = quantized.as_ref().map_or(&graph, |q| &q.graph);
+        let model = lower(lowered, &options).map_err(|error| match is_float(lowered) {
+            true => named(&format_args!(
+                "{error} (nothing in this model is quantized: add --quantize 4x4 and --calibration FILE with sample inputs)"
+            )),
+            false => named(&error),
+        })?;
+        Ok(Import { model, quantized })
+    }
+
     /// Inputs as numbers of the network in the order channel, line, pixel. Floats go through the quantizer of the model's
     /// input; integers are numbers already, unless the model was quantized here: it takes real values only.
     fn numbers(&self, mut array: Array) -> Result<Array, Failure> {
@@ -335,17 +369,16 @@ fn read_quantization(text: &Path) -> Result<Quantization, Failure> {
     parse(&content).map_err(|e| Failure::input(format!("`{}`: {e}", text.display())))
 }
 
-/// The sample inputs of `--calibration`, or `--input`.
-fn calibration(graph: &Graph, args: &ImportArgs, data: &DataArgs) -> Result<ArrayD<f32>, Failure> {
-    let (path, key) = match (&args.calibration, &data.input) {
-        (Some(path), _) => (path, None),
-        (None, Some(path)) => (path, data.input_key.as_deref()),
-        (None, None) => {
-            return Err(Failure::input(
-                "--quantize needs sample inputs; give --calibration FILE, or --input FILE",
-            ));
-        }
-    };
+/// The sample inputs of `--calibration`, or else those given.
+fn calibration(
+    graph: &Graph,
+    args: &ImportArgs,
+    samples: Option<(&Path, Option<&str>)>,
+) -> Result<ArrayD<f32>, Failure> {
+    let calibration = args.calibration.as_deref().map(|path| (path, None));
+    let (path, key) = calibration.or(samples).ok_or_else(|| {
+        Failure::input("--quantize needs sample inputs; give --calibration FILE, or --input FILE")
+    })?;
     read_samples(graph, path, key, usize::MAX)
 }
 

@@ -63,7 +63,9 @@ fn accuracies(design: &AcceleratorDesign, rig: &CoreRig, case: &Case) -> [f64; 3
     let (file, flags, ..) = case;
     let model = root("testbenches/cases").join(file);
     let test = model.with_file_name("test.npz").display().to_string();
-    let flags = ["test", "--input", test.as_str()].into_iter().chain(flags.iter().copied());
+    let flags = ["test", "--input", test.as_str()]
+        .into_iter()
+        .chain(flags.iter().copied());
     let model = model.display().to_string();
     let flags = Flags::parse_from(flags.chain(["--model", &model]));
 

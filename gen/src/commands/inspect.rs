@@ -4,6 +4,7 @@ mod picture;
 mod table;
 
 use crate::failure::Failure;
+use crate::imported::ImportArgs;
 use crate::manifest::json_bytes;
 use crate::model::{Model, Override};
 use crate::network::Bits;
@@ -29,7 +30,7 @@ weights as 32-bit floats.";
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model: .npz with l1.weight_codes, ... and meta.json beside it; a topology (.toml, or .csv of SCALE-Sim); or the
+    /// The model: .onnx; .npz with l1.weight_codes, ... and meta.json beside it; a topology (.toml, or .csv of SCALE-Sim); or the
     /// name of a built-in network
     #[arg(value_name = "MODEL")]
     model: PathBuf,
@@ -39,6 +40,8 @@ pub struct Args {
     /// Bits of the first layer's weights and of the last layer's activations and weights, of topologies
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u32).range(1..=i64::from(BITS_MAX)))]
     first_last_bits: Option<u32>,
+    #[command(flatten)]
+    import: ImportArgs,
     /// Write the table as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -56,8 +59,8 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         bits: args.bits,
         ends: args.first_last_bits,
     };
-    let outlines = Model::load(&args.model, with)?.outlines()?;
-    show(args, &outlines, Vec::new(), terminal)
+    let model = Model::load(&args.model, with, &args.import, None)?;
+    show(args, &model.outlines()?, Vec::new(), terminal)
 }
 
 /// Prints and writes what is asked for, with columns that only the model's source knows (its scales).
