@@ -5,8 +5,8 @@ use super::proto::{AttributeProto, NodeProto, TensorProto, attribute_type as kin
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-/// Attributes of one node. What is never asked for is an error at the end: an attribute that is not understood may change
-/// what the node computes.
+/// Attributes of one node. What is never asked for is an error at the end: an attribute that is not understood may
+/// change what the node computes.
 pub(super) struct Attributes<'a> {
     all: &'a [AttributeProto],
     known: RefCell<HashSet<&'static str>>,

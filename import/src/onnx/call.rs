@@ -2,10 +2,11 @@
 
 use super::attributes::Attributes;
 use super::element::Element;
-use super::error::{Fault, Name, OnnxError};
+use super::error::{Fault, Name};
 use super::proto::{NodeProto, TensorProto};
 use super::tensor::{self, Budget};
 use crate::graph::{Array, Graph, Node, Op, RANK_MAX};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -22,13 +23,14 @@ pub(super) struct Builder<'a> {
     pub tensor_names: HashSet<String>,
     pub node_names: HashSet<String>,
     pub elements: HashMap<String, Element>,
-    pub summaries: HashMap<String, Summary>,
+    /// By name; kept, because nodes share constants.
+    pub summaries: RefCell<HashMap<String, Summary>>,
     pub folder: Option<&'a Path>,
     pub stored: Budget,
     pub folded: Budget,
 }
 
-/// What the checks of a constant ask; kept, because nodes share constants.
+/// What the checks of a constant ask.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Summary {
     pub is_finite: bool,
@@ -39,19 +41,19 @@ pub(super) struct Summary {
 
 impl<'a> Builder<'a> {
     /// Reads the initializer of a name, if it is one that was not read yet.
-    pub fn load(&mut self, name: &str) -> Result<(), OnnxError> {
+    pub fn load(&mut self, name: &str) -> Result<(), Fault> {
         let Some((name, proto)) = self.initializers.remove_entry(name) else {
             return Ok(());
         };
         let read = tensor::read(proto, self.folder, &mut self.stored);
         let (element, array) = read.map_err(|fault| {
             let field = format!("{}, {}", tensor::title(name), fault.field);
-            Fault { field, ..fault }.in_graph()
+            Fault { field, ..fault }
         })?;
         self.set_constant(name, array, element)
-            .map_err(Fault::in_graph)
     }
 
+    /// Adds a constant.
     pub fn set_constant(
         &mut self,
         name: &str,
@@ -85,10 +87,17 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    pub fn summary(&mut self, name: &str, array: &Array) -> Summary {
-        if let Some(&summary) = self.summaries.get(name) {
-            return summary;
-        }
+    /// What is known about the numbers of a constant.
+    pub fn summary(&self, name: &str, array: &Array) -> Summary {
+        let mut summaries = self.summaries.borrow_mut();
+        *summaries
+            .entry(name.to_owned())
+            .or_insert_with(|| Summary::of(array))
+    }
+}
+
+impl Summary {
+    fn of(array: &Array) -> Summary {
         let mut summary = Summary {
             is_finite: true,
             min: f64::INFINITY,
@@ -101,7 +110,6 @@ impl<'a> Builder<'a> {
             summary.max = summary.max.max(number);
             summary.has_zero |= number == 0.0;
         });
-        self.summaries.insert(name.to_owned(), summary);
         summary
     }
 }
@@ -118,10 +126,12 @@ fn open(shape: &[Option<usize>]) -> String {
 /// A name that is not taken yet, and is then.
 pub(super) fn fresh(taken: &mut HashSet<String>, base: &str) -> String {
     let mut name = base.to_owned();
-    let mut count = 1u64;
+    // No suffix below that number is likelier to be free, and one above it always is; so many equal names take no
+    // longer.
+    let mut suffix = taken.len();
     while !taken.insert(name.clone()) {
-        name = format!("{base}_{count}");
-        count += 1;
+        name = format!("{base}_{suffix}");
+        suffix += 1;
     }
     name
 }
@@ -211,7 +221,7 @@ impl<'b, 'a> Call<'b, 'a> {
             return Ok(None);
         };
         self.constant(name).map(Some).ok_or_else(|| {
-            let problem = "it depends on the input, but has to be a constant";
+            let problem = "it is computed from other tensors, but has to be a constant";
             self.wrong(
                 index,
                 what,
@@ -251,7 +261,13 @@ impl<'b, 'a> Call<'b, 'a> {
         let Some(array) = self.fixed(index, what)? else {
             return Ok(None);
         };
-        super::numbers::uniform(&array).map(Some).ok_or_else(|| {
+        if let Some(number) = super::numbers::only(&array) {
+            return Ok(Some(number));
+        }
+        // All channels may have the same number.
+        let summary = self.summary(index);
+        let uniform = summary.filter(|summary| summary.is_finite && summary.min == summary.max);
+        uniform.map(|summary| Some(summary.min)).ok_or_else(|| {
             let problem = format!(
                 "it has dimensions {:?}, but one number is needed",
                 array.shape()
@@ -261,7 +277,7 @@ impl<'b, 'a> Call<'b, 'a> {
     }
 
     /// An error if input `index` is a constant that holds a number that is not finite.
-    pub fn check_finite(&mut self, index: usize, what: &str) -> Result<(), Fault> {
+    pub fn check_finite(&self, index: usize, what: &str) -> Result<(), Fault> {
         let Some(summary) = self.summary(index) else {
             return Ok(());
         };
@@ -272,17 +288,19 @@ impl<'b, 'a> Call<'b, 'a> {
     }
 
     /// An error if input `index` is a constant that holds a number that is not finite, or not positive.
-    pub fn check_positive(&mut self, index: usize, what: &str) -> Result<(), Fault> {
+    pub fn check_positive(&self, index: usize, what: &str) -> Result<(), Fault> {
         self.check_finite(index, what)?;
         match self.summary(index) {
-            Some(summary) if summary.min <= 0.0 => {
-                Err(self.first_wrong(index, what, "is not positive", |number| number <= 0.0))
+            // In 32 bits, in which scales are used.
+            Some(summary) if summary.min as f32 <= 0.0 => {
+                let is_wrong = |number: f64| number as f32 <= 0.0;
+                Err(self.first_wrong(index, what, "is not positive", is_wrong))
             }
             _ => Ok(()),
         }
     }
 
-    pub fn summary(&mut self, index: usize) -> Option<Summary> {
+    pub fn summary(&self, index: usize) -> Option<Summary> {
         let name = self.input(index)?;
         let array = self.constant(name)?;
         Some(self.builder.summary(name, &array))
@@ -347,9 +365,23 @@ impl<'b, 'a> Call<'b, 'a> {
         shape: Vec<usize>,
         element: Element,
     ) -> Result<(), Fault> {
+        let name = self.name.clone();
+        self.emit_named(&name, op, inputs, output, shape, element)
+    }
+
+    /// Adds a node under a name that does not have to be free.
+    pub fn emit_named(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: &[&str],
+        output: &str,
+        shape: Vec<usize>,
+        element: Element,
+    ) -> Result<(), Fault> {
         check_activation(output, &shape)?;
         self.builder.set_shape(output, shape, element)?;
-        let name = fresh(&mut self.builder.node_names, &self.name);
+        let name = fresh(&mut self.builder.node_names, name);
         self.builder.graph.nodes.push(Node {
             name,
             op,
@@ -388,7 +420,8 @@ impl<'b, 'a> Call<'b, 'a> {
         let op = Op::Reshape {
             shape: shape.clone(),
         };
-        self.emit_as(op, &[tensor], &name, shape, element)?;
+        let node = format!("{}/reshape", self.name);
+        self.emit_named(&node, op, &[tensor], &name, shape, element)?;
         Ok(name)
     }
 }

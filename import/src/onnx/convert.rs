@@ -8,8 +8,9 @@ use super::order::{self, tensors};
 use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::tensor::{self, Budget};
 use super::{Limits, dense, elementwise, fold, layout, quantizers, window};
-use crate::graph::{Graph, Op};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::graph::{Graph, Node, Op};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Most bits of weights and activations; the hardware has no more branches. Biases may have up to 32.
@@ -21,53 +22,24 @@ pub(super) fn graph(
     folder: Option<&Path>,
     limits: &Limits,
 ) -> Result<Graph, OnnxError> {
-    let graph_error =
-        |field: &str, problem: &str, fix: &str| Fault::new(field, problem, fix).in_graph();
-    let Some(graph) = &model.graph else {
-        return Err(graph_error(
+    let missing = || {
+        Fault::new(
             "graph",
             "the file holds none",
             "check that it is an ONNX model",
-        ));
+        )
     };
-    if !graph.sparse_initializer.is_empty() {
-        let problem = "sparse constants are not supported";
-        return Err(graph_error(
-            "sparse_initializer",
-            problem,
-            "export dense weights",
-        ));
-    }
-    if graph.output.is_empty() {
-        return Err(graph_error(
-            "output",
-            "the graph has none",
-            "name the outputs and export again",
-        ));
-    }
+    let graph = model.graph.as_ref().ok_or_else(|| missing().in_graph())?;
     let initializers = initializers(graph)?;
-    let inputs: Vec<&ValueInfoProto> = graph
-        .input
-        .iter()
-        .filter(|input| !initializers.contains_key(name(input)))
-        .collect();
-    let mut given: HashSet<&str> = initializers.keys().copied().collect();
-    for input in &inputs {
-        if !given.insert(name(input)) || name(input).is_empty() {
-            let field = format!("input `{}`", Name::new(name(input)));
-            return Err(graph_error(
-                &field,
-                "the name is taken, or empty",
-                "name every input",
-            ));
-        }
-    }
+    let is_input = |value: &&ValueInfoProto| !initializers.contains_key(name(value));
+    let inputs: Vec<&ValueInfoProto> = graph.input.iter().filter(is_input).collect();
+    let given = given(graph, &initializers, &inputs).map_err(Fault::in_graph)?;
     let order = order::sorted(graph, &given)?;
     let mut builder = builder(graph, initializers, &order, folder, limits);
     for input in inputs {
         add_input(&mut builder, input).map_err(Fault::in_graph)?;
     }
-    let functions: HashSet<(&str, &str)> = model
+    let functions: Functions = model
         .functions
         .iter()
         .map(|function| {
@@ -81,6 +53,41 @@ pub(super) fn graph(
         convert(&mut builder, &graph.node[index], index, &functions)?;
     }
     finish(builder, graph)
+}
+
+/// Domains and names of the functions of a file.
+type Functions<'a> = HashSet<(&'a str, &'a str)>;
+
+/// Names of initializers and inputs, after the checks of what belongs to no node.
+fn given<'a>(
+    graph: &GraphProto,
+    initializers: &HashMap<&'a str, &TensorProto>,
+    inputs: &[&'a ValueInfoProto],
+) -> Result<HashSet<&'a str>, Fault> {
+    if !graph.sparse_initializer.is_empty() {
+        let problem = "sparse constants are not supported";
+        return Err(Fault::new(
+            "sparse_initializer",
+            problem,
+            "export dense weights",
+        ));
+    }
+    if graph.output.is_empty() {
+        let fix = "name the outputs and export again";
+        return Err(Fault::new("output", "the graph has none", fix));
+    }
+    let mut given: HashSet<&str> = initializers.keys().copied().collect();
+    for input in inputs {
+        if !given.insert(name(input)) || name(input).is_empty() {
+            let field = format!("input `{}`", Name::new(name(input)));
+            return Err(Fault::new(
+                field,
+                "the name is taken, or empty",
+                "name every input",
+            ));
+        }
+    }
+    Ok(given)
 }
 
 fn name(value: &ValueInfoProto) -> &str {
@@ -149,7 +156,7 @@ fn builder<'a>(
         initializers,
         node_names: HashSet::new(),
         elements: HashMap::new(),
-        summaries: HashMap::new(),
+        summaries: RefCell::default(),
         folder,
         stored: Budget::new(limits.stored_numbers),
         folded: Budget::new(limits.folded_numbers),
@@ -205,7 +212,7 @@ fn convert<'a>(
     builder: &mut Builder<'a>,
     node: &'a NodeProto,
     index: usize,
-    functions: &HashSet<(&str, &str)>,
+    functions: &Functions,
 ) -> Result<(), OnnxError> {
     let title = order::title(node, index);
     let operator = node.op_type.as_deref().unwrap_or_default();
@@ -225,10 +232,10 @@ fn convert<'a>(
     if !is_supported(family, operator) {
         return Err(unsupported(replacement(operator)));
     }
-    for input in tensors(&node.input) {
-        builder.load(input)?;
-    }
     let in_node = |fault: Fault| fault.in_node(&title, operator);
+    for input in tensors(&node.input) {
+        builder.load(input).map_err(in_node)?;
+    }
     let attributes = Attributes::new(node).map_err(in_node)?;
     let mut call = Call {
         builder,
@@ -268,6 +275,7 @@ fn is_supported(family: Family, operator: &str) -> bool {
         "AveragePool",
         "BatchNormalization",
         "Cast",
+        "CastLike",
         "Ceil",
         "Clip",
         "Concat",
@@ -399,6 +407,7 @@ fn typed(call: &mut Call) -> Result<(), Fault> {
         "Mul" => elementwise::binary(call, Op::Mul),
         "Div" => elementwise::binary(call, Op::Div),
         "Sum" => elementwise::sum(call),
+        "Max" | "Min" => elementwise::extreme(call),
         "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => layout::regroup(call),
         "Transpose" => layout::transpose(call),
         "Concat" => layout::concat(call),
@@ -425,7 +434,7 @@ fn typed(call: &mut Call) -> Result<(), Fault> {
 fn finish(mut builder: Builder, graph: &GraphProto) -> Result<Graph, OnnxError> {
     for output in &graph.output {
         // Loads an initializer that is an output itself.
-        builder.load(name(output))?;
+        builder.load(name(output)).map_err(Fault::in_graph)?;
         builder.graph.outputs.push(name(output).to_owned());
     }
     check_bits(&builder.graph)?;
@@ -460,12 +469,12 @@ fn finish(mut builder: Builder, graph: &GraphProto) -> Result<Graph, OnnxError> 
     Ok(builder.graph)
 }
 
-/// An error for the first quantizer of weights or activations with too many bits. A bias is a constant that is only added.
+/// An error for the first quantizer of weights or activations with too many bits.
 fn check_bits(graph: &Graph) -> Result<(), OnnxError> {
-    let mut readers: BTreeMap<&str, Vec<(&Op, usize)>> = BTreeMap::new();
+    let mut readers: HashMap<&str, Vec<(&Node, usize)>> = HashMap::new();
     for node in &graph.nodes {
         for (index, input) in node.inputs.iter().enumerate() {
-            readers.entry(input).or_default().push((&node.op, index));
+            readers.entry(input).or_default().push((node, index));
         }
     }
     for node in &graph.nodes {
@@ -475,15 +484,10 @@ fn check_bits(graph: &Graph) -> Result<(), OnnxError> {
             Op::QuantizeLinear { levels, .. } => ("zero_point", levels),
             _ => continue,
         };
-        let is_added = |&(op, index): &(&Op, usize)| {
-            matches!(op, Op::Add | Op::Sub | Op::DequantizeLinear { .. })
-                || matches!(op, Op::Conv { .. } | Op::Gemm { .. }) && index == 2
+        let is_bias = || {
+            graph.constants.contains_key(&node.inputs[0]) && is_only_added(&readers, &node.output)
         };
-        let is_bias = graph.constants.contains_key(&node.inputs[0])
-            && readers
-                .get(node.output.as_str())
-                .is_some_and(|readers| readers.iter().all(is_added));
-        if levels.bits > BITS_MAX && !is_bias {
+        if levels.bits > BITS_MAX && !is_bias() {
             let problem = format!(
                 "{} bits of weights or activations are too many: 1..={BITS_MAX}",
                 levels.bits
@@ -497,4 +501,32 @@ fn check_bits(graph: &Graph) -> Result<(), OnnxError> {
         }
     }
     Ok(())
+}
+
+/// Whether a tensor is a bias: it is added, perhaps in other dimensions, and nothing else is done with it.
+fn is_only_added(readers: &HashMap<&str, Vec<(&Node, usize)>>, tensor: &str) -> bool {
+    let mut tensor = tensor;
+    loop {
+        let readers = readers.get(tensor).map(Vec::as_slice).unwrap_or_default();
+        let is_sum = |&(node, index): &(&Node, usize)| match node.op {
+            Op::Add | Op::Sub => true,
+            Op::Conv { .. } | Op::Gemm { .. } => index == 2,
+            _ => false,
+        };
+        match readers {
+            [] => return false,
+            _ if readers.iter().all(is_sum) => return true,
+            [(node, 0)] => match node.op {
+                // Nodes stand after those that they read, so this ends.
+                Op::DequantizeLinear { .. }
+                | Op::Reshape { .. }
+                | Op::Transpose { .. }
+                | Op::Identity => {
+                    tensor = &node.output;
+                }
+                _ => return false,
+            },
+            _ => return false,
+        }
+    }
 }

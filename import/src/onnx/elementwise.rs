@@ -50,7 +50,11 @@ pub(super) fn binary(call: &mut Call, op: Op) -> Result<(), Fault> {
         return Err(call.first_wrong(1, "B", "cannot divide", |number| number == 0.0));
     }
     let (a, b) = (call.needed(0, "A")?, call.needed(1, "B")?);
-    // The result of Sub and Mul with a constant first is of the activation's type as well.
+    let element = call.element(a);
+    if matches!(element, Element::Int { .. } | Element::Bool) {
+        let problem = format!("type {element}, whose results overflow");
+        return Err(call.wrong(0, "A", problem, "cast it to float before"));
+    }
     call.emit(op, &[a, b], shape)
 }
 
@@ -153,4 +157,32 @@ pub(super) fn cast(call: &mut Call) -> Result<(), Fault> {
     }
     let (shape, output) = (call.shape(x), call.output()?);
     call.emit_as(Op::Identity, &[x], output, shape, to)
+}
+
+/// Max or Min with one number is a Clip; relu6 is exported like that.
+pub(super) fn extreme(call: &mut Call) -> Result<(), Fault> {
+    let shape = binary_shape(call)?;
+    let is_fixed = |index| {
+        call.input(index)
+            .is_some_and(|name| call.constant(name).is_some())
+    };
+    let (x, bound) = if is_fixed(0) { (1, 0) } else { (0, 1) };
+    let value = call.scalar(bound, "bound")?.unwrap_or(f64::NAN) as f32;
+    let data = call.needed(x, "data")?;
+    if value.is_nan() || shape != call.shape(data) {
+        let problem =
+            format!("{value} of dimensions {shape:?} is no bound for all numbers of input {x}");
+        return Err(call.wrong(bound, "bound", problem, "use one number that is not NaN"));
+    }
+    let op = match call.operator() {
+        "Max" => Op::Clip {
+            low: Some(value),
+            high: None,
+        },
+        _ => Op::Clip {
+            low: None,
+            high: Some(value),
+        },
+    };
+    call.emit(op, &[data], shape)
 }

@@ -71,32 +71,30 @@ pub enum OnnxError {
     },
 }
 
-/// A name out of a file, printed so that it stays in one line whatever it holds: control characters are escaped, and the
+/// A name out of a file, kept so that it stays in one line whatever it holds: control characters are escaped, and the
 /// middle of long names is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(pub String);
+pub struct Name(String);
 
 impl Name {
     /// Keeps the name.
     pub fn new(name: &str) -> Name {
-        Name(name.to_owned())
+        let escaped =
+            |name: &str| -> String { name.chars().flat_map(char::escape_debug).collect() };
+        // As many bytes are as many characters at most.
+        if name.len() <= NAME_MAX || name.chars().count() <= NAME_MAX {
+            return Name(escaped(name));
+        }
+        let start: String = name.chars().take(NAME_MAX / 2).collect();
+        let end: String = name.chars().rev().take(NAME_MAX / 2).collect();
+        let end: String = end.chars().rev().collect();
+        Name(format!("{}...{}", escaped(&start), escaped(&end)))
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Name(name) = self;
-        let count = name.chars().count();
-        let part = |from: usize, to: usize| -> String {
-            let part = name.chars().skip(from).take(to - from);
-            part.flat_map(char::escape_debug).collect()
-        };
-        if count <= NAME_MAX {
-            write!(f, "{}", part(0, count))
-        } else {
-            let half = NAME_MAX / 2;
-            write!(f, "{}...{}", part(0, half), part(count - half, count))
-        }
+        f.write_str(&self.0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Numbers that another file holds.
 //!
-//! A model may come from anywhere, and its names of files with it. So a file is read only if its path is relative, has no
-//! `..`, and leads, symbolic links resolved, to a regular file in the folder of the model.
+//! A model may come from anywhere, and its names of files with it. So a file is read only if its path is relative, has
+//! no `..`, and leads, symbolic links resolved, to a regular file in the folder of the model.
 
 use super::error::{Fault, Name};
 use super::proto::TensorProto;

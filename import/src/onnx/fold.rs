@@ -1,7 +1,7 @@
 //! Operators on constants: what exporters leave of the arithmetic of shapes and scales.
 //!
-//! Computed as ONNX does, in the type of the operands: 32-bit floats in 32 bits. Integers that overflow are an error, as is
-//! a division of integers by zero. Numbers are counted before they are allocated.
+//! Computed as ONNX does, in the type of the operands: 32-bit floats in 32 bits. Integers that overflow are an error,
+//! as is a division of integers by zero. Numbers are counted before they are allocated.
 
 use super::call::Call;
 use super::element::{Element, F32, I64};
@@ -12,7 +12,7 @@ use super::numbers::{any_type, owned, reshape, same_type};
 use super::shapes::{axes, axis, broadcast};
 use super::tensor::{self, count, shaped};
 use crate::graph::Array;
-use ndarray::{ArcArray, Axis, IxDyn, Zip};
+use ndarray::{ArcArray, Axis, IxDyn, Slice, Zip};
 use num_traits::{AsPrimitive, Float};
 
 /// A constant and its type in the file.
@@ -23,6 +23,7 @@ pub(super) fn fold(call: &mut Call) -> Result<Folded, Fault> {
     match call.operator() {
         "Constant" => return constant(call).map(Some),
         "Shape" | "Size" => return shape(call).map(Some),
+        "CastLike" => return cast_like(call),
         _ => {}
     }
     let given = call.node.input.iter().filter(|name| !name.is_empty());
@@ -365,11 +366,27 @@ fn clip(call: &mut Call) -> Result<Option<Array>, Fault> {
 
 fn cast(call: &mut Call) -> Result<Folded, Fault> {
     let (to, x) = (cast_to(call)?, operand(call, 0)?);
+    convert(call, &x, to).map(Some)
+}
+
+/// CastLike needs a constant and the type of another tensor, which may be an activation.
+fn cast_like(call: &mut Call) -> Result<Folded, Fault> {
+    call.arity(2)?;
+    call.attributes.ignore(&["saturate", "round_mode"]);
+    let Some(x) = call.constant(call.needed(0, "data")?) else {
+        return Ok(None);
+    };
+    let to = call.element(call.needed(1, "target")?);
+    convert(call, &x, to).map(Some)
+}
+
+/// Numbers in another type; what that type cannot hold is an error.
+fn convert(call: &mut Call, x: &Array, to: Element) -> Result<(Array, Element), Fault> {
     allow(call, x.shape())?;
     let shape = x.shape().to_vec();
     // Every type here but int64 fits into 64-bit floats, and int64 is handled before.
     let integer = |low: i64, high: i64| -> Result<Vec<i64>, Fault> {
-        any_type!(&x, numbers => numbers.iter().map(|&number| {
+        any_type!(x, numbers => numbers.iter().map(|&number| {
             let (exact, near): (i64, f64) = (number.as_(), number.as_());
             let is_exact = exact as f64 == near.trunc() && (low..=high).contains(&exact);
             if is_exact { Ok(exact) } else { Err(outside(near, to)) }
@@ -385,7 +402,7 @@ fn cast(call: &mut Call) -> Result<Folded, Fault> {
     macro_rules! floats {
         ($variant:ident, $round:expr) => {{
             let round = $round;
-            Array::$variant(any_type!(&x, x => x.mapv(|x| round(x.as_())).into_shared()))
+            Array::$variant(any_type!(x, x => x.mapv(|x| round(x.as_())).into_shared()))
         }};
     }
     let array = match to {
@@ -427,7 +444,7 @@ fn cast(call: &mut Call) -> Result<Folded, Fault> {
             return Err(Fault::new("to", problem, "cast to int8 or int64"));
         }
     };
-    Ok(Some((array, to)))
+    Ok((array, to))
 }
 
 fn outside(number: f64, to: Element) -> Fault {
@@ -504,10 +521,16 @@ fn gather(call: &mut Call) -> Result<Option<Array>, Fault> {
             ));
         }
     };
-    let indices: Result<Vec<usize>, Fault> = wanted
-        .iter()
-        .map(|&index| super::shapes::axis(index, from[axis], from[axis], "indices"))
-        .collect();
+    let size = from[axis] as i64;
+    let index = |&index: &i64| match index {
+        0.. if index < size => Ok(index as usize),
+        ..0 if index >= -size => Ok((index + size) as usize),
+        _ => {
+            let problem = format!("{index} is out of range: {}..={}", -size, size - 1);
+            Err(call.wrong(1, "indices", problem, "export the model again"))
+        }
+    };
+    let indices: Result<Vec<usize>, Fault> = wanted.iter().map(index).collect();
     let indices = indices?;
     let x = same_type!(&x, x => owned(x.select(Axis(axis), &indices).view())?);
     reshape(x, &shape).map(Some)
@@ -535,17 +558,18 @@ fn slice(call: &mut Call) -> Result<Option<Array>, Fault> {
         return Err(Fault::new("starts", problem, "export the model again"));
     }
     for (i, &axis) in along.iter().enumerate() {
-        let indices = picked(starts[i], ends[i], steps[i], x.shape()[axis])?;
-        let mut shape = x.shape().to_vec();
-        shape[axis] = indices.len();
-        allow(call, &shape)?;
-        x = same_type!(&x, x => owned(x.select(Axis(axis), &indices).view())?);
+        let slice = part(starts[i], ends[i], steps[i], x.shape()[axis])?;
+        x = same_type!(&x, x => {
+            let view = x.slice_axis(Axis(axis), slice);
+            allow(call, view.shape())?;
+            owned(view)?
+        });
     }
     Ok(Some(x))
 }
 
-/// Indices of a slice of a dimension; bounds outside of it are moved to its ends.
-fn picked(start: i64, end: i64, step: i64, size: usize) -> Result<Vec<usize>, Fault> {
+/// A part of a dimension as ndarray has it; bounds outside of the dimension are moved to its ends.
+fn part(start: i64, end: i64, step: i64, size: usize) -> Result<Slice, Fault> {
     let size = size as i64;
     let counted = |value: i64| {
         if value < 0 {
@@ -555,29 +579,25 @@ fn picked(start: i64, end: i64, step: i64, size: usize) -> Result<Vec<usize>, Fa
         }
     };
     let (start, end) = (counted(start), counted(end));
-    match step {
-        0 => Err(Fault::new(
-            "steps",
-            "0 gives no slice",
-            "choose another step",
-        )),
-        1.. => {
-            let range = start.clamp(0, size)..end.clamp(0, size);
-            Ok(range
-                .step_by(step.min(size.max(1)) as usize)
-                .map(|index| index as usize)
-                .collect())
+    // A longer step than the dimension is as good as one of that length.
+    let step = step.clamp(-size.max(1), size.max(1));
+    let (low, high) = match step {
+        0 => {
+            return Err(Fault::new(
+                "steps",
+                "0 gives no slice",
+                "choose another step",
+            ));
         }
-        _ => {
-            let (first, last) = (start.clamp(-1, size - 1), end.clamp(-1, size - 1));
-            let step = step.saturating_neg().min(size.max(1)) as usize;
-            Ok((last + 1..=first)
-                .rev()
-                .step_by(step)
-                .map(|index| index as usize)
-                .collect())
-        }
-    }
+        1.. => (start.clamp(0, size), end.clamp(0, size)),
+        // Backwards from `start`, `end` excluded.
+        _ => (end.clamp(-1, size - 1) + 1, start.clamp(-1, size - 1) + 1),
+    };
+    Ok(Slice::new(
+        low as isize,
+        Some(high.max(low) as isize),
+        step as isize,
+    ))
 }
 
 fn expand(call: &mut Call) -> Result<Option<Array>, Fault> {

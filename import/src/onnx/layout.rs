@@ -1,7 +1,7 @@
 //! Operators that move numbers: the same rules for activations and for constants.
 
 use super::call::Call;
-use super::error::Fault;
+use super::error::{Fault, Name};
 use super::shapes::{axes, axis};
 use super::tensor::count;
 use crate::graph::{Op, RANK_MAX};
@@ -59,6 +59,10 @@ fn reshape(call: &Call, from: &[usize]) -> Result<Vec<usize>, Fault> {
         .integers(1, "shape")?
         .or(attribute)
         .ok_or_else(missing)?;
+    if target.len() > RANK_MAX {
+        let problem = format!("{} dimensions, more than {RANK_MAX}", target.len());
+        return Err(Fault::new("shape", problem, "merge dimensions"));
+    }
     let fault = |problem: String| {
         let fix = "export the model with the batch that its input declares";
         Fault::new(
@@ -67,9 +71,6 @@ fn reshape(call: &Call, from: &[usize]) -> Result<Vec<usize>, Fault> {
             fix,
         )
     };
-    if target.len() > RANK_MAX {
-        return Err(fault(format!(": more than {RANK_MAX} dimensions")));
-    }
     let mut shape = vec![1usize; target.len()];
     let mut rest = None;
     for (i, &dim) in target.iter().enumerate() {
@@ -202,7 +203,7 @@ pub(super) fn pad(call: &mut Call) -> Result<(), Fault> {
     match call.attributes.string("mode")? {
         None | Some("constant") => {}
         Some(mode) => {
-            let problem = format!("`{}` is not supported", mode.escape_debug());
+            let problem = format!("`{}` is not supported", Name::new(mode));
             return Err(Fault::new("mode", problem, "pad by a constant"));
         }
     }

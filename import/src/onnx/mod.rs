@@ -11,8 +11,8 @@
 //! [`Limits`] bounds.
 //!
 //! Choices beyond the standard: a batch that the file leaves open is 1; one-dimensional convolutions and pools become
-//! two-dimensional ones of one line between two reshapes; a mean over height and width is a `GlobalAveragePool`; a `Quant`
-//! of one signed bit is a `BipolarQuant`, as QONNX defines it; nodes that no output needs are dropped.
+//! two-dimensional ones of one line between two reshapes; a mean over height and width is a `GlobalAveragePool`; a
+//! `Quant` of one signed bit is a `BipolarQuant`, as QONNX defines it; nodes that no output needs are dropped.
 
 mod attributes;
 mod call;
@@ -48,7 +48,7 @@ use std::path::Path;
 pub struct Limits {
     /// Bytes of the file. 2 GiB, which protobuf itself allows at most.
     pub file_bytes: u64,
-    /// Fields of all messages, attributes and names of tensors for example. 2^21, some thirty for each of
+    /// Fields of all messages, attributes and names of tensors for example. 2^20, sixteen for each of
     /// [`NODES_MAX`] nodes; one takes up to some hundred bytes when it is decoded.
     pub fields: u64,
     /// Numbers of all constants that the file and external data hold. 2^28, 1 GiB in 32 bits: twice VGG-16.
@@ -61,7 +61,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             file_bytes: 1 << 31,
-            fields: 1 << 21,
+            fields: 1 << 20,
             stored_numbers: 1 << 28,
             folded_numbers: 1 << 27,
         }

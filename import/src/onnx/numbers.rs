@@ -41,14 +41,13 @@ pub(super) fn for_each(array: &Array, mut f: impl FnMut(f64)) {
     any_type!(array, numbers => numbers.iter().for_each(|&number| f(number.as_())));
 }
 
-/// The number that an array holds, if it is the same everywhere.
-pub(super) fn uniform(array: &Array) -> Option<f64> {
-    let mut first = None;
-    let mut is_uniform = true;
-    for_each(array, |number| {
-        is_uniform &= *first.get_or_insert(number) == number || number.is_nan();
-    });
-    first.filter(|_| is_uniform)
+/// The number of an array that holds one.
+pub(super) fn only(array: &Array) -> Option<f64> {
+    let mut number = None;
+    if array.len() == 1 {
+        for_each(array, |only| number = Some(only));
+    }
+    number
 }
 
 /// The same numbers in other dimensions, which must hold as many; nothing is copied.

@@ -154,7 +154,7 @@ fn in_cycle(
 
 fn wrong(node: &NodeProto, index: usize, field: String, problem: &str, fix: &str) -> OnnxError {
     OnnxError::Node {
-        node: Name(title(node, index)),
+        node: Name::new(&title(node, index)),
         operator: Name::new(node.op_type.as_deref().unwrap_or_default()),
         field,
         problem: problem.to_owned(),

@@ -1,7 +1,7 @@
 //! The messages of an ONNX file that matter here, with the field numbers of `onnx.proto` (ONNX 1.22, IR version 13).
 //!
-//! None of them holds itself, directly or not: what could (subgraphs, sequences of types, sparse tensors) is kept as bytes,
-//! so that no file can make decoding recurse. Fields that are left out here are skipped by the decoder.
+//! None of them holds itself, directly or not: what could (subgraphs, sequences of types, sparse tensors) is kept as
+//! bytes, so that no file can make decoding recurse. Fields that are left out here are skipped by the decoder.
 
 use bytes::Bytes;
 

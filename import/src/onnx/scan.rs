@@ -15,6 +15,9 @@ enum Message {
     Attribute,
     Tensor,
     Value,
+    Type,
+    TensorType,
+    Shape,
     Annotation,
     Leaf,
 }
@@ -31,8 +34,10 @@ impl Message {
             (Message::Graph, 14) => Message::Annotation,
             (Message::Node, 5) => Message::Attribute,
             (Message::Tensor, 13) | (Message::Annotation, 2) => Message::Leaf,
-            // Type, its shape and the dimensions in it.
-            (Message::Value, 1 | 2) => Message::Value,
+            (Message::Value, 2) => Message::Type,
+            (Message::Type, 1) => Message::TensorType,
+            (Message::TensorType, 2) => Message::Shape,
+            (Message::Shape, 1) => Message::Leaf,
             _ => return None,
         })
     }
@@ -63,15 +68,12 @@ pub(super) fn scan(bytes: &[u8], fields_max: u64, numbers_max: u64) -> Result<()
         numbers: 0,
         numbers_max,
     };
-    counts.walk(Message::Model, bytes, 0).map(|_| ())
+    counts.walk(Message::Model, bytes).map(|_| ())
 }
-
-/// Deeper than any nesting of the messages above; only [`Message::Value`] may hold itself.
-const DEPTH_MAX: u32 = 8;
 
 impl Counts {
     /// Whether the bytes were well-formed.
-    fn walk(&mut self, message: Message, mut bytes: &[u8], depth: u32) -> Result<bool, OnnxError> {
+    fn walk(&mut self, message: Message, mut bytes: &[u8]) -> Result<bool, OnnxError> {
         while !bytes.is_empty() {
             let Ok((tag, wire)) = decode_key(&mut bytes) else {
                 return Ok(false);
@@ -97,8 +99,7 @@ impl Counts {
                 self.check()?;
             }
             if let Some(inner) = message.part(tag)
-                && depth < DEPTH_MAX
-                && !self.walk(inner, part, depth + 1)?
+                && !self.walk(inner, part)?
             {
                 return Ok(false);
             }

@@ -33,6 +33,10 @@ pub(super) fn axis(value: i64, rank: usize, limit: usize, field: &str) -> Result
 
 /// Different axes.
 pub(super) fn axes(values: &[i64], rank: usize, field: &str) -> Result<Vec<usize>, Fault> {
+    if values.len() > rank {
+        let problem = format!("{} axes for {rank} dimensions", values.len());
+        return Err(Fault::new(field, problem, "export the model again"));
+    }
     let mut axes = Vec::new();
     for &value in values {
         let axis = axis(value, rank, rank, field)?;

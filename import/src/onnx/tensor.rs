@@ -60,7 +60,8 @@ pub(super) fn dimensions(dims: &[i64]) -> Result<Vec<usize>, Fault> {
     })
 }
 
-/// Numbers of a tensor, if they are no more than [`NUMBERS_MAX`]. Dimensions of size 0 do not hide others that are too large.
+/// Numbers of a tensor, if they are no more than [`NUMBERS_MAX`]. Dimensions of size 0 do not hide others that are too
+/// large.
 pub(super) fn count(shape: &[usize]) -> Option<usize> {
     let bound = shape.iter().try_fold(1usize, |product, &dim| {
         product

@@ -1,7 +1,7 @@
 //! Convolution and pooling. One-dimensional ones become two-dimensional ones of one line.
 
 use super::call::Call;
-use super::error::Fault;
+use super::error::{Fault, Name};
 use crate::graph::{Op, Sweep};
 
 /// Dimensions of data `[N, C, ...]` with one or two of space, as `[N, C, H, W]`.
@@ -15,6 +15,10 @@ struct Map {
 fn map(call: &mut Call) -> Result<Map, Fault> {
     let x = call.needed(0, "data")?;
     match *call.shape(x) {
+        ref shape if shape.contains(&0) => {
+            let problem = format!("dimensions {shape:?} hold no number");
+            Err(call.wrong(0, "data", problem, "choose a larger input"))
+        }
         [n, c, h, w] => Ok(Map {
             tensor: x.to_owned(),
             shape: [n, c, h, w],
@@ -43,22 +47,29 @@ fn emit(
     is_line: bool,
     shape: [usize; 4],
 ) -> Result<(), Fault> {
-    if !is_line {
-        return call.emit(op, inputs, shape.to_vec());
+    if is_line {
+        emit_reshaped(call, op, inputs, shape, vec![shape[0], shape[1], shape[3]])
+    } else {
+        call.emit(op, inputs, shape.to_vec())
     }
+}
+
+/// Adds the node, and one that gives its result other dimensions.
+fn emit_reshaped(
+    call: &mut Call,
+    op: Op,
+    inputs: &[&str],
+    shape: [usize; 4],
+    target: Vec<usize>,
+) -> Result<(), Fault> {
     let (output, element) = (call.output()?, call.element(inputs[0]));
     let plane = call.fresh_tensor(&format!("{output}/plane"));
     call.emit_as(op, inputs, &plane, shape.to_vec(), element)?;
-    let shape = vec![shape[0], shape[1], shape[3]];
-    call.emit_as(
-        Op::Reshape {
-            shape: shape.clone(),
-        },
-        &[&plane],
-        output,
-        shape,
-        element,
-    )
+    let node = format!("{}/reshape", call.name);
+    let op = Op::Reshape {
+        shape: target.clone(),
+    };
+    call.emit_named(&node, op, &[&plane], output, target, element)
 }
 
 /// An attribute with one number for each dimension of space, as height and width.
@@ -77,7 +88,7 @@ fn pair(
         (&[h, w], false) => Ok(Some((number(h)?, number(w)?))),
         _ => {
             let problem = format!(
-                "{} numbers, but {} are needed",
+                "{} given, {} needed",
                 values.len(),
                 if is_line { 1 } else { 2 }
             );
@@ -113,7 +124,7 @@ fn padding(call: &Call, is_line: bool) -> Result<Padding, Fault> {
         (Some(&[t, l, b, r]), false) => Some([amount(t)?, amount(l)?, amount(b)?, amount(r)?]),
         (Some(pads), _) => {
             let needed = if is_line { 2 } else { 4 };
-            let problem = format!("{} numbers, but {needed} are needed", pads.len());
+            let problem = format!("{} given, {needed} needed", pads.len());
             return Err(Fault::new(
                 "pads",
                 problem,
@@ -124,7 +135,7 @@ fn padding(call: &Call, is_line: bool) -> Result<Padding, Fault> {
     let auto = call.attributes.string("auto_pad")?.unwrap_or("NOTSET");
     let is_explicit = matches!(auto, "NOTSET" | "");
     if !is_explicit && pads.is_some_and(|pads| pads != [0; 4]) {
-        let problem = format!("`{}` beside pads", auto.escape_debug());
+        let problem = format!("`{}` beside pads", Name::new(auto));
         return Err(Fault::new("auto_pad", problem, "give one of the two"));
     }
     match auto {
@@ -133,7 +144,7 @@ fn padding(call: &Call, is_line: bool) -> Result<Padding, Fault> {
         "SAME_UPPER" => Ok(Padding::SameUpper),
         "SAME_LOWER" => Ok(Padding::SameLower),
         other => {
-            let problem = format!("`{}` is unknown", other.escape_debug());
+            let problem = format!("`{}` is unknown", Name::new(other));
             Err(Fault::new(
                 "auto_pad",
                 problem,
@@ -259,58 +270,29 @@ fn sweep(
 /// Convolution: inputs data, weights, \[bias\].
 pub(super) fn conv(call: &mut Call) -> Result<(), Fault> {
     call.arity(3)?;
-    call.check_finite(1, "weights")?;
-    call.check_finite(2, "bias")?;
-    let weights = call.needed(1, "weights")?;
-    let x = call.needed(0, "data")?;
+    let (x, weights) = (call.needed(0, "data")?, call.needed(1, "weights")?);
     let (data, taps) = (call.shape(x), call.shape(weights));
     if taps.len() != data.len() {
         let problem = format!("dimensions {taps:?} do not fit {data:?} of input 0");
-        return Err(call.wrong(
-            1,
-            "weights",
-            problem,
-            "give [O, C / group, kernel height, kernel width]",
-        ));
+        return Err(call.wrong(1, "weights", problem, WEIGHTS));
     }
+    call.check_finite(1, "weights")?;
     let map = map(call)?;
-    let shape = if map.is_line {
-        vec![taps[0], taps[1], 1, taps[2]]
-    } else {
-        taps.clone()
+    let shape = match *taps {
+        [outputs, channels, length] => vec![outputs, channels, 1, length],
+        _ => taps,
     };
     let groups = groups(call, map.shape[1], &shape)?;
-    let size = |dim: usize| number("kernel_shape", dim as i64, 1);
-    let kernel = (size(shape[2])?, size(shape[3])?);
-    match pair(call, "kernel_shape", map.is_line, 1)? {
-        Some(given) if given != kernel => {
-            let problem = format!("{given:?}, but the weights are {taps:?}");
-            return Err(Fault::new(
-                "kernel_shape",
-                problem,
-                "export the model again",
-            ));
-        }
-        _ => {}
-    }
+    let kernel = kernel(call, &shape, map.is_line)?;
     let (sweep, (rows, columns)) = sweep(call, &map, kernel, Ends::Inside)?;
-    let bias = call.input(2);
-    if let Some(bias) = bias {
-        let found = call.shape(bias);
-        if found != [shape[0]] {
-            let problem = format!("dimensions {found:?} do not fit {taps:?} of the weights");
-            return Err(call.wrong(2, "bias", problem, format!("give {} numbers", shape[0])));
-        }
-    }
+    let bias = bias(call, shape[0])?;
     let weights = if map.is_line {
         call.reshaped(weights, shape.clone())?
     } else {
         weights.to_owned()
     };
-    let inputs: Vec<&str> = [Some(&*map.tensor), Some(&*weights), bias]
-        .into_iter()
-        .flatten()
-        .collect();
+    let inputs = [Some(&*map.tensor), Some(&*weights), bias];
+    let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
     let result = [map.shape[0], shape[0], rows, columns];
     emit(
         call,
@@ -319,6 +301,40 @@ pub(super) fn conv(call: &mut Call) -> Result<(), Fault> {
         map.is_line,
         result,
     )
+}
+
+/// What weights of a convolution are.
+const WEIGHTS: &str = "give [O, C / group, kernel height, kernel width]";
+
+/// The kernel of weights `[O, C / group, kh, kw]`; the attribute may repeat it, but not differ.
+fn kernel(call: &Call, weights: &[usize], is_line: bool) -> Result<(u32, u32), Fault> {
+    let size = |dim: usize| number("kernel_shape", dim as i64, 1);
+    let kernel = (size(weights[2])?, size(weights[3])?);
+    match pair(call, "kernel_shape", is_line, 1)? {
+        Some(given) if given != kernel => {
+            let problem = format!("{given:?}, but the weights are {weights:?}");
+            Err(Fault::new(
+                "kernel_shape",
+                problem,
+                "export the model again",
+            ))
+        }
+        _ => Ok(kernel),
+    }
+}
+
+/// The bias of a convolution, if it has one.
+fn bias<'a>(call: &Call<'_, 'a>, outputs: usize) -> Result<Option<&'a str>, Fault> {
+    let Some(bias) = call.input(2) else {
+        return Ok(None);
+    };
+    call.check_finite(2, "bias")?;
+    let found = call.shape(bias);
+    if found != [outputs] {
+        let problem = format!("dimensions {found:?} do not fit {outputs} outputs of the weights");
+        return Err(call.wrong(2, "bias", problem, format!("give {outputs} numbers")));
+    }
+    Ok(Some(bias))
 }
 
 /// The groups of a convolution of `channels` with weights of a shape.
@@ -334,13 +350,8 @@ fn groups(call: &Call, channels: usize, weights: &[usize]) -> Result<u32, Fault>
     }
     if weights[1] != channels / count || weights[0] == 0 {
         let problem =
-            format!("dimensions {weights:?} do not fit {channels} channels in {groups} groups");
-        return Err(call.wrong(
-            1,
-            "weights",
-            problem,
-            "give [O, C / group, kernel height, kernel width]",
-        ));
+            format!("dimensions {weights:?} do not fit {channels} channels and group = {groups}");
+        return Err(call.wrong(1, "weights", problem, WEIGHTS));
     }
     Ok(groups)
 }
@@ -420,6 +431,7 @@ pub(super) fn reduce_mean(call: &mut Call) -> Result<(), Fault> {
     call.arity(2)?;
     call.attributes
         .only("noop_with_empty_axes", 0, "name the axes")?;
+    let keeps = call.attributes.flag("keepdims")?.unwrap_or(true);
     let rank = call.shape(call.needed(0, "data")?).len();
     let attribute = call.attributes.ints("axes")?.map(<[i64]>::to_vec);
     let values = call.integers(1, "axes")?.or(attribute);
@@ -433,28 +445,23 @@ pub(super) fn reduce_mean(call: &mut Call) -> Result<(), Fault> {
             "take it over height and width, [2, 3]",
         ));
     }
-    if call.attributes.flag("keepdims")?.unwrap_or(true) {
-        return global_average_pool(call);
-    }
     let map = map(call)?;
-    let (output, element) = (call.output()?, call.element(&map.tensor));
-    let plane = call.fresh_tensor(&format!("{output}/plane"));
     let [n, c, _, _] = map.shape;
-    call.emit_as(
-        Op::GlobalAveragePool,
-        &[&map.tensor],
-        &plane,
-        vec![n, c, 1, 1],
-        element,
-    )?;
-    let shape = vec![n, c];
-    call.emit_as(
-        Op::Reshape {
-            shape: shape.clone(),
-        },
-        &[&plane],
-        output,
-        shape,
-        element,
-    )
+    if keeps {
+        emit(
+            call,
+            Op::GlobalAveragePool,
+            &[&map.tensor],
+            map.is_line,
+            [n, c, 1, 1],
+        )
+    } else {
+        emit_reshaped(
+            call,
+            Op::GlobalAveragePool,
+            &[&map.tensor],
+            [n, c, 1, 1],
+            vec![n, c],
+        )
+    }
 }

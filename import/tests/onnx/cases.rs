@@ -1,11 +1,11 @@
-//! ONNX files as graphs: the files of real cases.
+//! The files of real cases.
 
 use std::path::PathBuf;
 use xnorforge_import::graph::{Array, Graph};
 use xnorforge_import::onnx::{self, Limits};
 
 /// Every file of the cases.
-fn cases() -> Vec<PathBuf> {
+pub fn cases() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testbenches/cases");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("cases")

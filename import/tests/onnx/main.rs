@@ -1,0 +1,10 @@
+//! ONNX files as graphs.
+
+mod build;
+mod cases;
+mod errors;
+mod files;
+mod folding;
+mod fuzz;
+mod memory;
+mod operators;
