@@ -123,7 +123,9 @@ impl<'a> Lowering<'a> {
             folds: Vec::new(),
         };
         let feature = lowering.input_feature(input)?;
-        lowering.values.insert(input, Value::Input(feature));
+        lowering
+            .values
+            .insert(input, Value::Input(Box::new(feature)));
         Ok(lowering)
     }
 
@@ -246,7 +248,7 @@ impl<'a> Lowering<'a> {
     /// What is read by several nodes becomes codes at once, if it is quantized.
     fn shared(&mut self, index: usize, node: &Node, feature: Feature) -> Found<Value> {
         if matches!(feature.source, Source::Input(..)) && feature.grid.is_none() {
-            return Ok(Value::Input(feature));
+            return Ok(Value::Input(Box::new(feature)));
         }
         let mut feature = self.named(feature, &node.output);
         if feature.grid.is_some() && self.uses.get(node.output.as_str()).is_some_and(|n| *n > 1) {
@@ -327,8 +329,7 @@ impl<'a> Lowering<'a> {
     fn feature(&self, node: &Node, input: usize) -> Found<Feature> {
         let name = node.inputs.get(input).map_or("", String::as_str);
         match self.values.get(name) {
-            Some(Value::Input(feature)) => Ok(feature.clone()),
-            Some(Value::Feature(feature)) => Ok((**feature).clone()),
+            Some(Value::Input(feature) | Value::Feature(feature)) => Ok((**feature).clone()),
             _ => refuse(
                 "inputs",
                 format!("input {input}, `{name}`, is a constant where an activation is needed"),

@@ -268,7 +268,7 @@ impl Enclosure for Fast {
     }
 
     fn reaches(&self, other: &Self) -> (bool, bool) {
-        (self.low >= other.high, !(self.high < other.low))
+        (self.low >= other.high, self.high >= other.low)
     }
 }
 

@@ -349,7 +349,7 @@ pub(crate) struct Weights {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// The input as floats, before a quantizer.
-    Input(Feature),
+    Input(Box<Feature>),
     /// An activation.
     Feature(Box<Feature>),
     /// Quantized constants.

@@ -377,13 +377,11 @@ fn matmul(a: &Exact, b: &Exact) -> Exact {
     })
 }
 
+/// Line and pixel of a tap in its kernel, and in the input; none in the padding.
+type Tap = (usize, usize, Option<(usize, usize)>);
+
 /// Input places of the taps of an output, in lines and pixels; none in the padding.
-fn taps(
-    x: &Exact,
-    sweep: &Sweep,
-    y: usize,
-    xx: usize,
-) -> Vec<(usize, usize, Option<(usize, usize)>)> {
+fn taps(x: &Exact, sweep: &Sweep, y: usize, xx: usize) -> Vec<Tap> {
     let mut taps = Vec::new();
     for ky in 0..sweep.kernel.0 as usize {
         for kx in 0..sweep.kernel.1 as usize {
