@@ -56,7 +56,7 @@ fn convolutions() {
     check(
         conv(plain, 1),
         &x,
-        &[ones.clone()],
+        std::slice::from_ref(&ones),
         &[1, 1, 2, 2],
         &[12.0, 16.0, 24.0, 28.0],
     );
@@ -75,7 +75,7 @@ fn convolutions() {
     check(
         conv(padded, 1),
         &x,
-        &[corner.clone()],
+        std::slice::from_ref(&corner),
         &[1, 1, 2, 2],
         &expected,
     );
@@ -132,7 +132,13 @@ fn sums_are_accumulated_in_64_bits() {
 fn products() {
     let x = array(&[1, 2], &[1.0, 2.0]);
     let b = array(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    check(Op::MatMul, &x, &[b.clone()], &[1, 3], &[9.0, 12.0, 15.0]);
+    check(
+        Op::MatMul,
+        &x,
+        std::slice::from_ref(&b),
+        &[1, 3],
+        &[9.0, 12.0, 15.0],
+    );
     let gemm = |transpose_b| Op::Gemm {
         alpha: 2.0,
         beta: -1.0,
@@ -237,14 +243,14 @@ fn binary_operations_broadcast() {
     check(
         Op::Add,
         &x,
-        &[column.clone()],
+        std::slice::from_ref(&column),
         &[1, 2, 2],
         &[11.0, 12.0, 23.0, 24.0],
     );
     check(
         Op::Sub,
         &x,
-        &[column.clone()],
+        std::slice::from_ref(&column),
         &[1, 2, 2],
         &[-9.0, -8.0, -17.0, -16.0],
     );
@@ -556,7 +562,7 @@ fn thresholds() {
     check(
         op.clone(),
         &x,
-        &[all.clone()],
+        std::slice::from_ref(&all),
         &[1, 2, 2],
         &[-3.0, -1.0, -1.0, -1.0],
     );

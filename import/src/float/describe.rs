@@ -310,7 +310,11 @@ impl<'a> Describer<'a> {
                 {
                     return Err(DescribeProblem::Value {
                         field: "low, high",
-                        value: format!("{low:?}, {high:?}"),
+                        value: format!(
+                            "{}, {}",
+                            low.unwrap_or(f32::NEG_INFINITY),
+                            high.unwrap_or(f32::INFINITY)
+                        ),
                         rule: "they are numbers, and low is at most high",
                     });
                 }

@@ -13,16 +13,38 @@ use std::collections::HashMap;
 /// without a zero.
 const STEP_OF_ZEROS: f32 = 1.0 / 65_536.0;
 
-/// The graph with quantizers, and what was quantized.
+/// Checks weights, before they are blamed on what they give.
 ///
 /// # Errors
 /// [`QuantizeError::NotFinite`] for weights that are infinite or none.
+pub fn check_weights(
+    float: &Graph,
+    executor: &Executor<'_>,
+    plan: &Plan,
+) -> Result<(), QuantizeError> {
+    for weights in &plan.weights {
+        let node = &float.nodes[weights.node];
+        let tensor = &node.inputs[weights.input];
+        let values = executor.constant(tensor).into_iter().flatten();
+        if let Some(value) = values.copied().find(|v| !v.is_finite()) {
+            return Err(QuantizeError::NotFinite {
+                layer: node.name.clone(),
+                tensor: tensor.clone(),
+                value,
+                fix: "weights must be finite; check the training and the file",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The graph with quantizers, and what was quantized.
 pub fn insert(
     float: &Graph,
     executor: &Executor<'_>,
     plan: &Plan,
     grids: &[(Grid, f32)],
-) -> Result<(Graph, Vec<QuantizedTensor>), QuantizeError> {
+) -> (Graph, Vec<QuantizedTensor>) {
     let activations = plan
         .activations
         .iter()
@@ -52,11 +74,11 @@ pub fn insert(
             }
         }
         if let Some(weights) = weights.get(&index) {
-            writer.weights(&mut node, weights, executor)?;
+            writer.weights(&mut node, weights, executor);
         }
         writer.node(node);
     }
-    Ok((writer.graph, writer.tensors))
+    (writer.graph, writer.tensors)
 }
 
 struct Writer<'a> {
@@ -117,24 +139,11 @@ impl Writer<'_> {
     }
 
     /// Quantizes the weights of a node.
-    fn weights(
-        &mut self,
-        node: &mut Node,
-        weights: &Weights,
-        executor: &Executor<'_>,
-    ) -> Result<(), QuantizeError> {
+    fn weights(&mut self, node: &mut Node, weights: &Weights, executor: &Executor<'_>) {
         let name = node.inputs[weights.input].clone();
         let Some(value) = executor.constant(&name) else {
-            return Ok(());
+            return;
         };
-        if let Some(value) = value.iter().find(|v| !v.is_finite()) {
-            return Err(QuantizeError::NotFinite {
-                layer: node.name.clone(),
-                tensor: name,
-                value: *value,
-                fix: "weights must be finite; check the training and the file",
-            });
-        }
         let grid = Grid::of_weights(weights.precision);
         let channels = Channels::new(value, weights);
         let steps = channels.steps(grid, weights.precision.calibration);
@@ -160,7 +169,6 @@ impl Writer<'_> {
             (least, greatest),
         );
         node.inputs[weights.input] = quantized;
-        Ok(())
     }
 
     fn quantizer(&mut self, source: &str, output: &str, grid: Grid, scale: ArrayD<f32>) {

@@ -140,8 +140,9 @@ pub fn quantize(
     let (quantized, tensors) = {
         let executor = Executor::new(&float)?;
         let plan = plan::Plan::new(&float, &executor, options)?;
+        insert::check_weights(&float, &executor, &plan)?;
         let grids = calibrate::activations(&float, &executor, &plan, calibration)?;
-        insert::insert(&float, &executor, &plan, &grids)?
+        insert::insert(&float, &executor, &plan, &grids)
     };
     Ok(Quantized {
         graph: quantized,

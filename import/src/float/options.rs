@@ -198,10 +198,10 @@ impl Quantization {
         let parsed = check_length(text, "TOML").and_then(|()| {
             toml::from_str(text).map_err(|e| OptionsError::Parse {
                 format: "TOML",
-                place: match e.span() {
-                    Some(span) => format!(" at line {}", text[..span.start].lines().count().max(1)),
-                    None => String::new(),
-                },
+                place: e.span().map_or(String::new(), |span| {
+                    let before = text.bytes().take(span.start);
+                    format!(" at line {}", 1 + before.filter(|b| *b == b'\n').count())
+                }),
                 reason: one_line(e.message()),
             })
         });

@@ -1,9 +1,9 @@
 //! End to end: a float graph, quantized, lowered, and its integers against the values of the quantized graph.
 
-use crate::networks::{branches, digits, random, residual};
+use crate::networks::{digits, random, residual};
 use ndarray::ArrayD;
 use std::collections::BTreeMap;
-use xnorforge_import::float::{Calibration, Encoding, Quantization, Quantized, quantize};
+use xnorforge_import::float::{Quantization, Quantized, quantize};
 use xnorforge_import::lower::{Options, lower};
 use xnorforge_import::model::Model;
 use xnorforge_import::{Graph, Observe, execute};
@@ -134,10 +134,7 @@ fn digits_in_every_encoding() {
 #[test]
 fn residual_networks() {
     for seed in 0..6 {
-        let options = Quantization {
-            weights: Quantization::default().weights,
-            ..options("[activations]\nbits = 4\n[weights]\nbits = 3")
-        };
+        let options = options("[activations]\nbits = 4\n[weights]\nbits = 3");
         let name = format!("residual, seed {seed}");
         check(
             &name,
@@ -147,18 +144,4 @@ fn residual_networks() {
             6 * 4 * 16,
         );
     }
-}
-
-#[test]
-fn concatenations() {
-    let mut options = options("[activations]\nbits = 3");
-    options.weights.encoding = Some(Encoding::Signed);
-    options.weights.calibration = Some(Calibration::MinMax);
-    check(
-        "branches",
-        &branches(3),
-        &options,
-        &random(4, &[5, 1, 4, 4]),
-        5 * 16,
-    );
 }
