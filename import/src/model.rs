@@ -13,6 +13,8 @@ pub struct Model {
     pub input: InputRule,
     /// What each of the network's outputs stands for; as many as `network.outputs`.
     pub outputs: Vec<OutputRule>,
+    /// What a number 1 of each layer's output stands for: one entry, or one for each channel.
+    pub scales: Vec<Vec<f64>>,
     /// Where the integers of the file's tensors are found.
     pub tensors: Vec<TensorRule>,
     /// How exact every folded chain of operations is, in the order of the layers.
@@ -59,6 +61,12 @@ pub enum InputError {
 }
 
 impl InputRule {
+    /// What a number 1 of the network's input stands for.
+    pub fn scale(&self) -> f64 {
+        let step = self.quantizer.map_or(1.0, |q| f64::from(q.scale));
+        step / self.factor as f64
+    }
+
     /// The network's number of one number of the file's input.
     ///
     /// # Errors

@@ -60,7 +60,26 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         ends: args.first_last_bits,
     };
     let model = Model::load(&args.model, with, &args.import, None)?;
-    show(args, &model.outlines()?, Vec::new(), terminal)
+    show(args, &model.outlines()?, columns(&model), terminal)
+}
+
+/// What an import knows besides.
+fn columns(model: &Model) -> Vec<Column> {
+    let Model::Imported(import) = model else {
+        return Vec::new();
+    };
+    let cells = import.model.scales.iter().map(|scales| {
+        let least = scales.iter().copied().reduce(f64::min)?;
+        let greatest = scales.iter().copied().reduce(f64::max)?;
+        Some(match least == greatest {
+            true => format!("{least:.4}"),
+            false => format!("{least:.4}..{greatest:.4}"),
+        })
+    });
+    vec![Column {
+        name: "scale",
+        cells: cells.collect(),
+    }]
 }
 
 /// Prints and writes what is asked for, with columns that only the model's source knows (its scales).

@@ -140,7 +140,9 @@ impl Lowering<'_> {
             residual,
             output: Output::Codes(requantize),
         };
-        let mut tensor = self.push(chain.product.node, layer, chain.product.shape)?;
+        let numbers = coded.grid(&grid);
+        let scale = numbers.scale.iter().map(to_f64).collect();
+        let mut tensor = self.push(chain.product.node, layer, chain.product.shape, scale)?;
         for name in &chain.accumulators {
             self.rule(name, tensor, true);
         }
@@ -159,7 +161,7 @@ impl Lowering<'_> {
         }
         Ok(Feature {
             source: Source::Codes(codes),
-            grid: Some(coded.grid(&grid)),
+            grid: Some(numbers),
             ..feature.clone()
         })
     }
@@ -320,7 +322,8 @@ impl Lowering<'_> {
             residual: chain.before.clone(),
             output: Output::Raw,
         };
-        let tensor = self.push(product.node, layer, product.shape)?;
+        let reals = scale.iter().map(to_f64).collect();
+        let tensor = self.push(product.node, layer, product.shape, reals)?;
         for name in &chain.accumulators {
             self.rule(name, tensor, true);
         }

@@ -72,6 +72,8 @@ struct Made {
     layer: Layer,
     shape: Shape,
     node: usize,
+    /// What a number 1 of its output stands for, in each channel or in all.
+    scale: Vec<f64>,
 }
 
 struct Lowering<'a> {
@@ -571,7 +573,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds a layer.
-    fn push(&mut self, node: usize, layer: Layer, shape: Shape) -> Found<TensorId> {
+    fn push(
+        &mut self,
+        node: usize,
+        layer: Layer,
+        shape: Shape,
+        scale: Vec<f64>,
+    ) -> Found<TensorId> {
         if let Operation::Convolution(convolution) = &layer.operation {
             self.weights += convolution.weights.values().len() as u64;
         }
@@ -581,7 +589,12 @@ impl<'a> Lowering<'a> {
             || format!("more than {NUMBERS_MAX} weights or 4096 layers in all"),
             "split the graph",
         )?;
-        self.made.push(Made { layer, shape, node });
+        self.made.push(Made {
+            layer,
+            shape,
+            node,
+            scale,
+        });
         Ok(TensorId::Layer(self.made.len() - 1))
     }
 
@@ -620,6 +633,7 @@ impl<'a> Lowering<'a> {
             ));
         };
         let nodes: Vec<usize> = self.made.iter().map(|made| made.node).collect();
+        let scales = self.made.iter().map(|made| made.scale.clone()).collect();
         let network = Network {
             name: self.graph.name.clone(),
             input: input.shape,
@@ -632,6 +646,7 @@ impl<'a> Lowering<'a> {
             network,
             input,
             outputs,
+            scales,
             tensors: self.tensors,
             folds: self.folds,
         })

@@ -81,10 +81,13 @@ impl Lowering<'_> {
         input: TensorId,
         window: Window,
     ) -> Found<TensorId> {
-        let from = match input {
-            TensorId::Layer(layer) => self.made[layer].shape,
+        let (from, scale) = match input {
+            TensorId::Layer(layer) => {
+                let made = &self.made[layer];
+                (made.shape, made.scale.clone())
+            }
             TensorId::Input => match &self.input {
-                Some((rule, _)) => rule.shape,
+                Some((rule, _)) => (rule.shape, vec![rule.scale()]),
                 None => return refuse("x", "it is not quantized", "quantize it"),
             },
         };
@@ -96,7 +99,7 @@ impl Lowering<'_> {
             residual: None,
             output: Output::Raw,
         };
-        self.push(node, layer, shape)
+        self.push(node, layer, shape, scale)
     }
 
     /// An average as the sum of a window; the divisor goes into the scale.

@@ -10,8 +10,8 @@ use num_traits::{One, Zero};
 use xnorforge_sim::gemm::Operand;
 use xnorforge_sim::{Encoding, Precision};
 
-/// Most bits of a quantizer of constants: floats hold its integers.
-const BITS_MAX: u32 = 16;
+/// Largest magnitude of a constant: biases are declared with up to 32 bits, and their integers are what counts.
+const CONSTANT_MAX: f32 = (1 << 28) as f32;
 /// Largest magnitude of a weight: that of 8 bits of odd integers.
 const MAGNITUDE_MAX: i32 = 255;
 
@@ -137,19 +137,17 @@ impl Lowering<'_> {
 
     /// `clamp(x / scale + zero_point)`, rounded, in 32-bit floats.
     fn quant_constant(&self, node: &Node, levels: Levels, round: Round) -> Found<Weights> {
-        check_bits(levels.bits)?;
         let x = self.floats(node, 0, "x")?;
         let scale = self.scales(node, 1, x.shape(), None)?;
         let zero = self.parameters(node, 2, "zero_point", x.shape(), None)?;
         let (low, high) = levels.range();
         let quantized = quantized(&x, &scale, &zero, |v, s, z| {
             round_f32((v / s + z).max(low as f32).min(high as f32), round)
-        });
+        })?;
         centred(quantized, &zero, &scale)
     }
 
     fn quantize_constant(&self, node: &Node, levels: Levels, axis: usize) -> Found<Weights> {
-        check_bits(levels.bits)?;
         let x = self.floats(node, 0, "x")?;
         let scale = self.scales(node, 1, x.shape(), Some(axis))?;
         let zero = self.zero_point(node, x.shape(), axis)?;
@@ -158,7 +156,7 @@ impl Lowering<'_> {
             ((v / s).round_ties_even() + z)
                 .max(low as f32)
                 .min(high as f32)
-        });
+        })?;
         Ok(Weights {
             scale: unit(integers.ndim()),
             integers,
@@ -216,15 +214,6 @@ pub(super) fn is_permutation(order: &[usize], rank: usize) -> bool {
     order.len() == rank && (0..rank).all(|d| order.contains(&d))
 }
 
-fn check_bits(bits: u32) -> Found<()> {
-    require(
-        bits <= BITS_MAX,
-        "bits",
-        || format!("{bits} bits of a constant"),
-        "choose at most 8 for weights, 16 for biases",
-    )
-}
-
 /// A scale of 1.
 fn unit(rank: usize) -> ArrayD<Rational> {
     ArrayD::from_elem(IxDyn(&vec![1; rank]), Rational::one())
@@ -235,13 +224,21 @@ fn quantized(
     scale: &ArrayD<f32>,
     zero: &ArrayD<f32>,
     rule: impl Fn(f32, f32, f32) -> f32,
-) -> ArrayD<i32> {
+) -> Found<ArrayD<i32>> {
     let scale = scale.broadcast(x.raw_dim()).expect("a checked shape");
     let zero = zero.broadcast(x.raw_dim()).expect("a checked shape");
-    Zip::from(x)
+    let integers = Zip::from(x)
         .and(scale)
         .and(zero)
-        .map_collect(|v, s, z| rule(*v, *s, *z) as i32)
+        .map_collect(|v, s, z| rule(*v, *s, *z));
+    match integers.iter().find(|q| q.abs() > CONSTANT_MAX) {
+        None => Ok(integers.mapv(|q| q as i32)),
+        Some(bad) => refuse(
+            "x",
+            format!("the integer {bad} of a constant is past {CONSTANT_MAX}"),
+            "choose a larger scale",
+        ),
+    }
 }
 
 /// Takes zero points off: whole ones, or the half ones of odd integers, which are doubled.
