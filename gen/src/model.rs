@@ -83,4 +83,15 @@ impl Model {
             Model::Topology(topology) => topology.networks(seed).map_err(Failure::input),
         }
     }
+
+    /// The network, with random numbers where the model has none.
+    ///
+    /// # Errors
+    /// As [`Model::networks`]; layers that stand alone.
+    pub fn network(self, seed: u64) -> Result<Network, Failure> {
+        match self {
+            Model::Network(network) => Ok(network),
+            Model::Topology(topology) => topology.network(seed).map_err(Failure::input),
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::commands::generate::{self, Interface};
 use crate::core_rig::{CoreRig, Ending, Ran};
 use crate::engine::{self, Check};
 use crate::failure::Failure;
-use crate::graph;
+use crate::model::Model;
 use crate::terminal::{Terminal, thousands};
 use std::path::Path;
 use xnorforge_hdl::emit::VerilogFile;
@@ -21,7 +21,7 @@ use xnorforge_sim::network::{Tensor, reference};
 /// Wrong input, a missing tool, a divergence, results that are not the reference's.
 pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure> {
     let design = args.config.accelerator_design()?;
-    let network = graph::load(model, args.work.bits)?;
+    let network = Model::load(model, args.work.overrides())?.network(args.data.seed)?;
     let inputs = args.data.tensor(&network)?;
     let compiled = [Compiled::new(&design, network, inputs.images, args.batch)?];
     let rig = CoreRig::new(package(&design, args.rtl.as_deref())?)?;

@@ -5,9 +5,9 @@ use crate::accelerate::{self, Compiled, LayerReport, Report, Total};
 use crate::core_rig;
 use crate::engine::{self, Check, Mode};
 use crate::failure::Failure;
-use crate::graph;
 use crate::io::ArrayFile;
 use crate::manifest::{GENERATOR, Generator, json_bytes};
+use crate::model::Model;
 use crate::output;
 use crate::terminal::Terminal;
 use crate::workload;
@@ -59,7 +59,7 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
         ));
     }
     let design = args.config.accelerator_design()?;
-    let network = graph::load(model, args.work.bits)?;
+    let network = Model::load(model, args.work.overrides())?.network(args.data.seed)?;
     let inputs = args.data.tensor(&network)?;
     let labels = args.labels.as_deref();
     let labels = labels
