@@ -39,7 +39,7 @@ pub struct WorkArgs {
     #[arg(long, value_name = "MxK")]
     pub bits: Option<Bits>,
     /// Bits of the first layer's weights and of the last layer's activations and weights, of topologies
-    #[arg(long, value_name = "BITS", requires = "model", value_parser = clap::value_parser!(u32).range(1..=i64::from(BITS_MAX)))]
+    #[arg(long, value_name = "BITS", conflicts_with = "gemm", value_parser = clap::value_parser!(u32).range(1..=i64::from(BITS_MAX)))]
     pub first_last_bits: Option<u32>,
 }
 
