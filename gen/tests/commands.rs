@@ -284,7 +284,8 @@ fn explore_agrees_with_simulate_for_every_kind_of_network() {
     folder.write("one.csv", "a, 6, 6, 3, 3, 4, 6, 1,\n");
     let convolutions = format!("{CASE}/../b_cnn_odd_mixed/model.npz");
     for model in ["small.toml", "one.csv", "lenet5", &convolutions] {
-        let sweep = "--sweep-rows 4,8 --sweep-columns 6 --sweep-lanes 48 --sweep-activation-branches 1";
+        let sweep =
+            "--sweep-rows 4,8 --sweep-columns 6 --sweep-lanes 48 --sweep-activation-branches 1";
         folder.succeed(&format!(
             "explore --config default --model {model} --inputs 3 {sweep} --sweep-weight-branches 1 --out out"
         ));
@@ -299,7 +300,10 @@ fn explore_agrees_with_simulate_for_every_kind_of_network() {
                 "simulate {flags} --model {model} --inputs 3 --json one.json"
             ));
             let one = json(&folder, "one.json");
-            assert_eq!(one["total"]["cycles"], point["cycles"], "{model}: {command}");
+            assert_eq!(
+                one["total"]["cycles"], point["cycles"],
+                "{model}: {command}"
+            );
             assert_eq!(one["configuration_sha256"], point["configuration_sha256"]);
             let layers: Vec<&Value> = std::iter::once(&one["input"])
                 .chain(one["layers"].as_array().unwrap())
