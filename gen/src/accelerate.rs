@@ -167,15 +167,8 @@ pub fn input_tensor(
             .expect_err("a value that is not contained has no code");
         return Err(array.value_error(index, format!("{why}")).into());
     }
-    let mut tensor = Tensor::zeros(images, network.input);
-    let (height, width, channels) = (height as usize, width as usize, channels as usize);
-    for (index, value) in values[..images * elements].iter().enumerate() {
-        let (x, y) = (index % width, index / width % height);
-        let channel = index / width / height % channels;
-        let place = tensor.index(index / elements, y, x, channel);
-        tensor.values[place] = *value;
-    }
-    Ok(tensor)
+    let values = &values[..images * elements];
+    Ok(graph::from_planes(images, network.input, values))
 }
 
 /// Random inputs.

@@ -2,17 +2,17 @@
 
 use crate::accelerate::Compiled;
 use crate::failure::Failure;
+use crate::lockstep::{Bounded, rtl_failure};
 use crate::wave::{CoreWave, RecordedCore};
 use std::path::Path;
 use xnorforge_hdl::Package;
 use xnorforge_sim::accelerator::{
-    AcceleratorModel, Core, CoreDriver, CoreError, CoreInputs, CoreLockstep, CoreOutputs,
-    StreamStalls, reset,
+    AcceleratorModel, Core, CoreDriver, CoreError, CoreLockstep, StreamStalls, reset,
 };
 use xnorforge_sim::network::Tensor;
 use xnorforge_sim::program::LOAD_WEIGHTS;
 use xnorforge_sim::verilator::{
-    ArrayOptions, ToolError, TraceWindow, VerilatedAccelerator, VerilatedArrayError,
+    ArrayOptions, TraceWindow, VerilatedAccelerator, VerilatedArrayError,
 };
 use xnorforge_sim::wave::{CYCLES_BEFORE_DEFAULT, divergence_waveform};
 use xnorforge_sim::{Divergence, SimulatorError, Verilator};
@@ -230,11 +230,7 @@ fn lockstep(
     let mut model = AcceleratorModel::new(networks[0].program.design());
     reset(&mut model)?;
     reset(&mut rtl)?;
-    let mut pair = Bounded {
-        inner: CoreLockstep::new(model, rtl),
-        cycles_max: cycles_max.unwrap_or(u64::MAX),
-        reached: false,
-    };
+    let mut pair = Bounded::new(CoreLockstep::new(model, rtl), cycles_max);
     match drive(&mut pair, networks, inputs, stalls) {
         Ok(ran) => Ok(Ending::Done(ran)),
         Err(_) if pair.reached => Ok(Ending::CyclesReached),
@@ -251,44 +247,5 @@ fn failure(error: CoreError) -> Failure {
             Failure::input(error)
         }
         _ => Failure::Check(error.to_string()),
-    }
-}
-
-fn rtl_failure(error: VerilatedArrayError) -> Failure {
-    match error {
-        // The Verilog is not what the configuration says: wrong input, no fault of the tool.
-        VerilatedArrayError::Tool(e @ (ToolError::Source(_) | ToolError::Port { .. })) => {
-            Failure::input(e)
-        }
-        VerilatedArrayError::Tool(e) => Failure::tool(e),
-        VerilatedArrayError::Simulator(e) => Failure::Check(e.to_string()),
-    }
-}
-
-/// A core that stops after a number of cycles.
-struct Bounded<C> {
-    inner: C,
-    cycles_max: u64,
-    reached: bool,
-}
-
-impl<C: Core> Core for Bounded<C> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn step(&mut self, inputs: &CoreInputs<'_>) -> Result<&CoreOutputs, SimulatorError> {
-        if self.inner.cycle() >= self.cycles_max {
-            self.reached = true;
-            // Ends the drive; `reached` tells it from a real hang.
-            return Err(SimulatorError::Hang {
-                cycles: self.cycles_max,
-            });
-        }
-        self.inner.step(inputs)
-    }
-
-    fn cycle(&self) -> u64 {
-        self.inner.cycle()
     }
 }

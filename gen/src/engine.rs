@@ -1,10 +1,9 @@
-//! Runs work on a design and reports the cycles of every layer; checks integers against stored ones.
+//! Runs a product on a design and reports its cycles; checks integers against stored ones.
 
 use crate::failure::Failure;
 use crate::io::{ArrayFile, index_text};
 use crate::terminal::{Terminal, percent, thousands};
 use crate::wave::{ArrayWave, Recorded};
-use crate::workload::{LayerIntegers, Loaded};
 use serde::Serialize;
 use xnorforge_hdl::Design;
 use xnorforge_sim::{
@@ -22,7 +21,10 @@ pub enum Mode {
     Step,
 }
 
-/// Cycles of one layer and how they are used.
+/// The name of the product that `--gemm` asks for, in reports, messages and arrays.
+pub const PRODUCT: &str = "gemm";
+
+/// Cycles of a product and how they are used.
 #[derive(Clone, Debug, Serialize)]
 pub struct LayerReport {
     /// The layer's name.
@@ -55,9 +57,9 @@ pub struct LayerReport {
 
 impl LayerReport {
     /// From a cycle report.
-    pub fn new(name: &str, shape: &GemmShape, report: &CycleReport) -> Self {
+    pub fn new(shape: &GemmShape, report: &CycleReport) -> Self {
         LayerReport {
-            name: name.to_owned(),
+            name: PRODUCT.to_owned(),
             shape: [shape.rows, shape.elements, shape.columns],
             activation: shape.activation,
             weight: shape.weight,
@@ -77,7 +79,7 @@ impl LayerReport {
 /// Cycles and operations of all layers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Total {
-    /// Clock cycles, one layer after the other.
+    /// Clock cycles.
     pub cycles: u64,
     /// As in [`LayerReport`].
     pub utilization: f64,
@@ -87,82 +89,61 @@ pub struct Total {
     pub operations: u128,
 }
 
-impl Total {
-    /// Sums layers that ran on `design`.
-    pub fn of(design: &Design, layers: &[LayerReport]) -> Self {
-        let cycles = layers.iter().map(|layer| layer.cycles).sum();
-        let pairs: u128 = layers
-            .iter()
-            .map(|layer| layer.binary_operation_pairs)
-            .sum();
+impl From<&LayerReport> for Total {
+    fn from(layer: &LayerReport) -> Self {
         Total {
-            cycles,
-            utilization: pairs as f64 / (pairs_per_cycle(design) as f64 * cycles as f64),
-            macs: layers.iter().map(|layer| layer.macs).sum(),
-            operations: 2 * pairs,
+            cycles: layer.cycles,
+            utilization: layer.utilization,
+            macs: layer.macs,
+            operations: layer.operations,
         }
     }
 }
 
-/// Binary operation pairs that a design can do in one cycle.
-pub fn pairs_per_cycle(design: &Design) -> u64 {
-    design.config().binary_pairs_per_cycle()
+/// A product that does not fit the design.
+pub fn lower_error(error: LowerError) -> Failure {
+    Failure::input(format!("layer `{PRODUCT}`: {error}"))
 }
 
-/// A layer that does not fit the design.
-pub fn lower_error(layer: &str, error: &LowerError) -> Failure {
-    Failure::input(format!("layer `{layer}`: {error}"))
-}
-
-/// Runs every layer on the model. `wave` gets the cycles of [`Mode::Step`].
+/// Runs a product on the model. `wave` gets the cycles of [`Mode::Step`].
 ///
 /// # Errors
-/// A layer that does not fit the design; a model that disagrees with the closed formulas.
+/// A product that does not fit the design; a model that disagrees with the closed formulas.
 pub fn run(
     design: &Design,
-    work: &Loaded,
+    gemm: &Gemm,
     mode: Mode,
-    mut wave: Option<&mut ArrayWave>,
-    terminal: &Terminal,
-) -> Result<(Vec<LayerIntegers>, Vec<LayerReport>), Failure> {
-    let mut reports = Vec::new();
-    let layers = work.shapes().len() as u64;
-    let progress = terminal.progress(layers, "layers");
-    let integers = work.forward(|name, gemm| {
-        let report =
-            CycleReport::of_shape(design, &gemm.shape()).map_err(|e| lower_error(name, &e))?;
-        reports.push(LayerReport::new(name, &gemm.shape(), &report));
-        let results = match mode {
-            Mode::Run => {
-                let run = xnorforge_sim::run(design, gemm).map_err(|e| lower_error(name, &e))?;
-                run.results
-            }
-            Mode::Step => step(design, name, gemm, report.cycles, wave.as_deref_mut())?,
-        };
-        progress.advance(1);
-        Ok::<_, Failure>(results)
-    })?;
-    Ok((integers, reports))
+    wave: Option<&mut ArrayWave>,
+) -> Result<(Vec<i64>, LayerReport), Failure> {
+    let report = CycleReport::of_shape(design, &gemm.shape()).map_err(lower_error)?;
+    let results = match mode {
+        Mode::Run => {
+            xnorforge_sim::run(design, gemm)
+                .map_err(lower_error)?
+                .results
+        }
+        Mode::Step => step(design, gemm, report.cycles, wave)?,
+    };
+    Ok((results, LayerReport::new(&gemm.shape(), &report)))
 }
 
 /// Steps the model through a product and holds its cycles to the closed formula.
 fn step(
     design: &Design,
-    name: &str,
     gemm: &Gemm,
     expected: u64,
     wave: Option<&mut ArrayWave>,
 ) -> Result<Vec<i64>, Failure> {
-    let lowered = Lowered::new(design, gemm).map_err(|e| lower_error(name, &e))?;
+    let lowered = Lowered::new(design, gemm).map_err(lower_error)?;
     let mut model: Box<dyn Simulator + '_> = match wave {
         Some(wave) => Box::new(Recorded::new(design, wave)),
         None => Box::new(Model::new(design)),
     };
     let driven = drive(model.as_mut(), &lowered, &StallPlan::NONE)
-        .map_err(|e| Failure::Check(format!("layer `{name}`: {e}")))?;
+        .map_err(|e| Failure::Check(format!("layer `{PRODUCT}`: {e}")))?;
     if driven.cycles() != expected {
         return Err(Failure::Check(format!(
-            "layer `{name}`: the model took {} cycles, the closed formula says {expected}; please report this as a bug with the configuration ({})",
+            "layer `{PRODUCT}`: the model took {} cycles, the closed formula says {expected}; please report this as a bug with the configuration ({})",
             driven.cycles(),
             design.config().command_flags()
         )));
@@ -170,35 +151,19 @@ fn step(
     Ok(driven.results)
 }
 
-/// Prints the table of layers and their sum.
-pub fn print_layers(terminal: &Terminal, layers: &[LayerReport], total: &Total) {
-    let mut rows: Vec<Vec<String>> = layers
-        .iter()
-        .map(|layer| {
-            let [p, n, q] = layer.shape;
-            vec![
-                layer.name.clone(),
-                format!("{p}x{n}x{q}"),
-                format!("{} {}", layer.activation.encoding, layer.activation.bits),
-                format!("{} {}", layer.weight.encoding, layer.weight.bits),
-                thousands(layer.cycles.into()),
-                percent(layer.utilization),
-                layer.bound.to_string(),
-                thousands(layer.operations),
-            ]
-        })
-        .collect();
-    if layers.len() > 1 {
-        let mut row = vec!["total".to_owned()];
-        row.resize(4, String::new());
-        row.extend([
-            thousands(total.cycles.into()),
-            percent(total.utilization),
-            String::new(),
-            thousands(total.operations),
-        ]);
-        rows.push(row);
-    }
+/// Prints the table of a product.
+pub fn print(terminal: &Terminal, layer: &LayerReport) {
+    let [p, n, q] = layer.shape;
+    let row = vec![
+        layer.name.clone(),
+        format!("{p}x{n}x{q}"),
+        format!("{} {}", layer.activation.encoding, layer.activation.bits),
+        format!("{} {}", layer.weight.encoding, layer.weight.bits),
+        thousands(layer.cycles.into()),
+        percent(layer.utilization),
+        layer.bound.to_string(),
+        thousands(layer.operations),
+    ];
     terminal.table(
         &[
             "layer",
@@ -210,7 +175,7 @@ pub fn print_layers(terminal: &Terminal, layers: &[LayerReport], total: &Total) 
             "bound",
             ">operations",
         ],
-        &rows,
+        &[row],
     );
 }
 
@@ -270,66 +235,29 @@ pub fn require_equal(checks: &[Check], against: &str) -> Result<(), Failure> {
     )))
 }
 
-/// Compares integers with the arrays `<layer>_acc` and `<layer>_act` of a file, as far as it has them.
+/// Compares a product's results, `columns` of them in a row, with the array `gemm_acc` of a file.
 ///
 /// # Errors
-/// A file that holds none of them, or has them in a shape that does not fit.
-pub fn check_expected(file: &ArrayFile, layers: &[LayerIntegers]) -> Result<Vec<Check>, Failure> {
-    let mut checks = Vec::new();
-    for layer in layers {
-        let columns = layer.shape.columns as usize;
-        let kinds = [
-            ("acc", Some(&layer.accumulators)),
-            ("act", layer.codes.as_ref()),
-        ];
-        for (suffix, found) in kinds {
-            let name = format!("{}_{suffix}", layer.name);
-            let Some(found) = found.filter(|_| file.has(&name)) else {
-                continue;
-            };
-            let array = file.read(&name)?;
-            let rows = found.len() / columns;
-            match array.shape.as_slice() {
-                &[r, c] if r >= rows && c == columns => {}
-                _ => {
-                    let expected = format!("[{rows} or more, {columns}]");
-                    return Err(array.shape_error(expected).into());
-                }
-            }
-            checks.push(Check::new(
-                &name,
-                columns,
-                found,
-                &array.ints()?[..found.len()],
-            ));
-        }
-    }
-    if checks.is_empty() {
-        let names: Vec<String> = layers.iter().map(|l| format!("`{}_acc`", l.name)).collect();
+/// A file that does not hold it, or has it in a shape that does not fit.
+pub fn check_expected(file: &ArrayFile, columns: usize, found: &[i64]) -> Result<Check, Failure> {
+    let name = format!("{PRODUCT}_acc");
+    if !file.has(&name) {
         return Err(Failure::input(format!(
-            "`{}` holds nothing to check: expected an array {}",
-            file.name(),
-            names.join(" or ")
+            "`{}` holds nothing to check: expected an array `{name}`",
+            file.name()
         )));
     }
-    Ok(checks)
-}
-
-/// Compares the accumulators of every layer with other ones of the same work.
-pub fn compare(found: &[LayerIntegers], expected: &[LayerIntegers]) -> Vec<Check> {
-    found
-        .iter()
-        .zip(expected)
-        .map(|(f, e)| {
-            let name = format!("{}_acc", f.name);
-            Check::new(
-                &name,
-                f.shape.columns as usize,
-                &f.accumulators,
-                &e.accumulators,
-            )
-        })
-        .collect()
+    let array = file.read(&name)?;
+    let rows = found.len() / columns;
+    match array.shape.as_slice() {
+        &[r, c] if r >= rows && c == columns => {}
+        _ => {
+            let expected = format!("[{rows} or more, {columns}]");
+            return Err(array.shape_error(expected).into());
+        }
+    }
+    let expected = &array.ints()?[..found.len()];
+    Ok(Check::new(&name, columns, found, expected))
 }
 
 #[cfg(test)]

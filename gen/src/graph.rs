@@ -167,19 +167,34 @@ pub fn images(array: &Array) -> Result<Tensor, Failure> {
     };
     let size = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let shape = Shape::new(size(height), size(width), size(channels));
-    let values = array.ints()?;
-    let mut tensor = Tensor {
-        images: count,
-        shape,
-        values: vec![0; values.len()],
-    };
+    Ok(from_planes(count, shape, array.ints()?))
+}
+
+/// A tensor from its numbers in the order image, channel, line, pixel.
+///
+/// # Panics
+/// If there are numbers, but not `images * shape.len()` of them.
+pub(crate) fn from_planes(images: usize, shape: Shape, values: &[i64]) -> Tensor {
+    if values.is_empty() {
+        // A shape without numbers may have sizes whose product is none.
+        let values = Vec::new();
+        return Tensor {
+            images,
+            shape,
+            values,
+        };
+    }
+    assert_eq!(values.len(), images * shape.len(), "as many as there are");
+    let (height, width) = (shape.height as usize, shape.width as usize);
+    let channels = shape.channels as usize;
+    let mut tensor = Tensor::zeros(images, shape);
     for (index, value) in values.iter().enumerate() {
         let (x, y) = (index % width, index / width % height);
-        let channel = index / width / height % channels;
-        let place = tensor.index(index / width / height / channels, y, x, channel);
+        let (channel, image) = (index / width / height % channels, index / shape.len());
+        let place = tensor.index(image, y, x, channel);
         tensor.values[place] = *value;
     }
-    Ok(tensor)
+    tensor
 }
 
 struct Loader<'a> {

@@ -7,7 +7,7 @@
 use crate::accelerate;
 use crate::config::read_text;
 use crate::failure::Failure;
-use crate::model::{self, Override};
+use crate::model;
 use crate::network::Bits;
 use crate::terminal::{Terminal, thousands};
 use crate::workload::{DataArgs, WorkArgs, read_inputs, rows_of};
@@ -94,29 +94,15 @@ impl LoadedModel {
     pub fn load(path: &Path, work: &WorkArgs, data: &DataArgs) -> Result<Self, Failure> {
         let input = data.input.as_deref();
         let samples = input.map(|input| (input, data.input_key.as_deref()));
-        let with = Override {
-            bits: work.bits,
-            ends: None,
-        };
-        match model::Model::load(path, with, &work.import, samples)? {
+        match model::Model::load(path, work.overrides(), &work.import, samples)? {
             model::Model::Imported(import) => Ok(LoadedModel {
                 network: import.model.network.clone(),
                 import: Some(*import),
             }),
-            other => {
-                let mut networks = other.networks(data.seed)?;
-                let network = networks.pop().filter(|_| networks.is_empty());
-                let network = network.ok_or_else(|| {
-                    Failure::input(format!(
-                        "`{}` describes layers that stand alone, not one network; give a network, or look at the layers with `xnorforge explore` and `xnorforge inspect`",
-                        path.display()
-                    ))
-                })?;
-                Ok(LoadedModel {
-                    network,
-                    import: None,
-                })
-            }
+            other => Ok(LoadedModel {
+                network: other.network(data.seed)?,
+                import: None,
+            }),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Model and Verilated RTL in lockstep through the driver, with what a user needs when they differ: where, and
 //! a waveform.
 
-use crate::engine::lower_error;
+use crate::engine::{PRODUCT, lower_error};
 use crate::failure::Failure;
 use std::path::Path;
 use xnorforge_hdl::{Design, Package};
+use xnorforge_sim::accelerator::{Core, CoreInputs, CoreOutputs};
 use xnorforge_sim::verilator::{ArrayOptions, ToolError, TraceWindow, VerilatedArrayError};
 use xnorforge_sim::wave::{CYCLES_BEFORE_DEFAULT, divergence_waveform};
 use xnorforge_sim::{
@@ -65,17 +66,17 @@ impl Rig {
             &ArrayOptions::default(),
         )
         .map(drop)
-        .map_err(|e| RigError::from(e).failure("none"))
+        .map_err(rtl_failure)
     }
 
     /// Drives a product through both.
     ///
     /// # Errors
     /// A product that does not fit, a failing tool, a hang.
-    pub fn run(&self, layer: &str, gemm: &Gemm, schedule: &Schedule) -> Result<Ending, Failure> {
-        let lowered = Lowered::new(&self.design, gemm).map_err(|e| lower_error(layer, &e))?;
+    pub fn run(&self, gemm: &Gemm, schedule: &Schedule) -> Result<Ending, Failure> {
+        let lowered = Lowered::new(&self.design, gemm).map_err(lower_error)?;
         self.drive(&lowered, schedule, None)
-            .map_err(|e| e.failure(layer))
+            .map_err(RigError::failure)
     }
 
     /// Repeats a run that diverged and writes a waveform of the cycles before the divergence.
@@ -84,13 +85,12 @@ impl Rig {
     /// A failing tool, or a run that cannot be repeated.
     pub fn write_wave(
         &self,
-        layer: &str,
         gemm: &Gemm,
         schedule: &Schedule,
         divergence: &Divergence,
         path: &Path,
     ) -> Result<TraceWindow, Failure> {
-        let lowered = Lowered::new(&self.design, gemm).map_err(|e| lower_error(layer, &e))?;
+        let lowered = Lowered::new(&self.design, gemm).map_err(lower_error)?;
         divergence_waveform(divergence, CYCLES_BEFORE_DEFAULT, path, |window| {
             Ok::<_, RigError>(match self.drive(&lowered, schedule, Some(window))? {
                 Ending::Diverged(divergence) => Some(divergence),
@@ -112,11 +112,8 @@ impl Rig {
             trace,
         };
         let rtl = VerilatedArray::new(&self.verilator, &self.design, &self.files, &options)?;
-        let mut pair = Bounded {
-            inner: Lockstep::new(Model::new(&self.design), rtl),
-            cycles_max: schedule.cycles_max.unwrap_or(u64::MAX),
-            reached: false,
-        };
+        let lockstep = Lockstep::new(Model::new(&self.design), rtl);
+        let mut pair = Bounded::new(lockstep, schedule.cycles_max);
         match drive(&mut pair, lowered, &schedule.stalls) {
             Ok(driven) => Ok(Ending::Done(driven)),
             Err(_) if pair.reached => Ok(Ending::CyclesReached),
@@ -146,27 +143,55 @@ enum RigError {
 }
 
 impl RigError {
-    fn failure(self, layer: &str) -> Failure {
+    fn failure(self) -> Failure {
         match self {
-            // The Verilog is not what the configuration says: wrong input, no fault of the tool.
-            RigError::Array(VerilatedArrayError::Tool(
-                e @ (ToolError::Source(_) | ToolError::Port { .. }),
-            )) => Failure::input(e),
-            RigError::Array(VerilatedArrayError::Tool(e)) => Failure::tool(e),
+            RigError::Array(e) => rtl_failure(e),
             RigError::Drive(e @ DriveError::Probability { .. }) => Failure::input(e),
-            RigError::Array(VerilatedArrayError::Simulator(e)) => {
-                Failure::Check(format!("layer `{layer}`: {e}"))
-            }
-            RigError::Drive(e) => Failure::Check(format!("layer `{layer}`: {e}")),
+            RigError::Drive(e) => Failure::Check(format!("layer `{PRODUCT}`: {e}")),
         }
     }
 }
 
-/// A simulator that stops after a number of cycles.
-struct Bounded<S> {
+/// Why Verilated RTL cannot be made or stepped.
+pub(crate) fn rtl_failure(error: VerilatedArrayError) -> Failure {
+    match error {
+        // The Verilog is not what the configuration says: wrong input, no fault of the tool.
+        VerilatedArrayError::Tool(e @ (ToolError::Source(_) | ToolError::Port { .. })) => {
+            Failure::input(e)
+        }
+        VerilatedArrayError::Tool(e) => Failure::tool(e),
+        VerilatedArrayError::Simulator(e) => Failure::Check(e.to_string()),
+    }
+}
+
+/// A simulator or a core that stops after a number of cycles.
+pub(crate) struct Bounded<S> {
     inner: S,
     cycles_max: u64,
-    reached: bool,
+    /// Whether it stopped.
+    pub reached: bool,
+}
+
+impl<S> Bounded<S> {
+    pub fn new(inner: S, cycles_max: Option<u64>) -> Self {
+        Bounded {
+            inner,
+            cycles_max: cycles_max.unwrap_or(u64::MAX),
+            reached: false,
+        }
+    }
+
+    /// The inner one for a step in cycle `cycle` of it, or an error that ends the drive; `reached` tells it from a real
+    /// hang.
+    fn next(&mut self, cycle: impl Fn(&S) -> u64) -> Result<&mut S, SimulatorError> {
+        if cycle(&self.inner) >= self.cycles_max {
+            self.reached = true;
+            return Err(SimulatorError::Hang {
+                cycles: self.cycles_max,
+            });
+        }
+        Ok(&mut self.inner)
+    }
 }
 
 impl<S: Simulator> Simulator for Bounded<S> {
@@ -175,14 +200,21 @@ impl<S: Simulator> Simulator for Bounded<S> {
     }
 
     fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
-        if self.inner.cycle() >= self.cycles_max {
-            self.reached = true;
-            // Ends the drive; `reached` tells it from a real hang.
-            return Err(SimulatorError::Hang {
-                cycles: self.cycles_max,
-            });
-        }
-        self.inner.step(inputs)
+        self.next(S::cycle)?.step(inputs)
+    }
+
+    fn cycle(&self) -> u64 {
+        self.inner.cycle()
+    }
+}
+
+impl<C: Core> Core for Bounded<C> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn step(&mut self, inputs: &CoreInputs<'_>) -> Result<&CoreOutputs, SimulatorError> {
+        self.next(C::cycle)?.step(inputs)
     }
 
     fn cycle(&self) -> u64 {

@@ -107,6 +107,18 @@ impl Model {
             Model::Topology(topology) => topology.networks(seed).map_err(Failure::input),
         }
     }
+
+    /// The network, with random numbers where the model has none.
+    ///
+    /// # Errors
+    /// As [`Model::networks`]; layers that stand alone.
+    pub fn network(self, seed: u64) -> Result<Network, Failure> {
+        match self {
+            Model::Network(network) => Ok(network),
+            Model::Imported(import) => Ok(import.model.network),
+            Model::Topology(topology) => topology.network(seed).map_err(Failure::input),
+        }
+    }
 }
 
 fn check_no_bits(path: &Path, with: Override) -> Result<(), Failure> {

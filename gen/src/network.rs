@@ -1,17 +1,12 @@
-//! Low-bit networks: fully connected layers with thresholds between them, read from the `.npz` layout of
-//! `testbenches/cases`.
+//! The arrays of the `.npz` layout of `testbenches/cases`: weights, thresholds and signs of numbered layers.
 //!
-//! Activations and weights are `bipolar` (odd integers; Sun et al., arXiv 1905.13389). A layer is a GEMM; the
-//! host turns its accumulators into the next layer's codes by counting thresholds:
-//! `-n + 2 * #(acc >= threshold)`, or `n - 2 * #(...)` where the sign is -1, with n = 2^M - 1.
+//! Thresholds turn accumulators into the next layer's codes by counting: `-n + 2 * #(acc >= threshold)`, or
+//! `n - 2 * #(...)` where the sign is -1, with n = 2^M - 1.
 
-use crate::config::read_text;
 use crate::failure::Failure;
 use crate::io::{Array, ArrayFile, index_text};
-use serde::Deserialize;
-use std::path::Path;
 use xnorforge_sim::Encoding;
-use xnorforge_sim::gemm::{GemmShape, Operand, Precision};
+use xnorforge_sim::gemm::{Operand, Precision};
 
 /// Largest `meta.json` in bytes.
 pub(crate) const META_BYTES_MAX: u64 = 1 << 20;
@@ -27,99 +22,6 @@ pub struct Requantize {
     pub thresholds: Vec<Vec<i64>>,
     /// For each output, whether a larger accumulator gives a larger code.
     pub rising: Vec<bool>,
-}
-
-impl Requantize {
-    /// The code of one output's accumulator.
-    pub fn apply(&self, output: usize, accumulator: i64) -> i64 {
-        let passed = self.thresholds[output]
-            .iter()
-            .filter(|threshold| accumulator >= **threshold)
-            .count() as i64;
-        let code = 2 * passed - ((1 << self.bits) - 1);
-        if self.rising[output] { code } else { -code }
-    }
-}
-
-/// One fully connected layer.
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// Its name in the file: `l1`, `l2`, ...
-    pub name: String,
-    /// Encoding and bits of its activations.
-    pub activation: Precision,
-    /// `outputs` vectors of `inputs` codes.
-    pub weights: Operand,
-    /// What follows; none after the last layer.
-    pub requantize: Option<Requantize>,
-}
-
-impl Layer {
-    /// Elements of the reduction.
-    pub fn inputs(&self) -> usize {
-        self.weights.elements()
-    }
-
-    /// Columns of the result.
-    pub fn outputs(&self) -> usize {
-        self.weights.vectors()
-    }
-
-    /// The layer's GEMM for `rows` inputs.
-    pub fn shape(&self, rows: u64) -> GemmShape {
-        GemmShape {
-            rows,
-            columns: self.outputs() as u64,
-            elements: self.inputs() as u64,
-            activation: self.activation,
-            weight: self.weights.precision(),
-            classes: 1,
-        }
-    }
-
-    /// Bytes of the packed parameters: weight bits, thresholds in 32 bits each, a sign bit for each output.
-    pub fn parameter_bytes(&self) -> u64 {
-        let weights = self.weights.values().len() as u64 * u64::from(self.weights.bits());
-        let requantize = self.requantize.as_ref().map_or(0, |r| {
-            let thresholds: usize = r.thresholds.iter().map(Vec::len).sum();
-            32 * thresholds as u64 + self.outputs() as u64
-        });
-        (weights + requantize).div_ceil(8)
-    }
-
-    /// Bytes of the same weights as float32.
-    pub fn float_bytes(&self) -> u64 {
-        4 * self.weights.values().len() as u64
-    }
-}
-
-/// A network.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// The file it came from.
-    pub name: String,
-    /// Its layers in order; at least one.
-    pub layers: Vec<Layer>,
-}
-
-impl Network {
-    /// Elements of one input.
-    pub fn inputs(&self) -> usize {
-        self.layers[0].inputs()
-    }
-
-    /// Name and shape of every layer, for `rows` inputs.
-    pub fn shapes(&self, rows: u64) -> Vec<(String, GemmShape)> {
-        self.layers
-            .iter()
-            .map(|layer| (layer.name.clone(), layer.shape(rows)))
-            .collect()
-    }
-
-    /// Encoding and bits of the input.
-    pub fn input_precision(&self) -> Precision {
-        self.layers[0].activation
-    }
 }
 
 /// Bits of activations and of weights, as `--bits MxK` gives them.
@@ -149,72 +51,6 @@ impl std::str::FromStr for Bits {
     }
 }
 
-/// What is read of a `meta.json`.
-#[derive(Debug, Deserialize)]
-struct Meta {
-    encoding: Option<String>,
-    layers: Vec<MetaLayer>,
-}
-
-#[derive(Debug, Deserialize)]
-struct MetaLayer {
-    kind: Option<String>,
-    weight_bits: u32,
-    act_in_bits: u32,
-}
-
-/// Reads a model and the `meta.json` beside it. `bits` takes the place of a missing one and overrides it.
-///
-/// # Errors
-/// A file that cannot be read, layers that are not supported (by name), shapes that do not follow each other,
-/// values outside the encoding.
-pub fn load(path: &Path, bits: Option<Bits>) -> Result<Network, Failure> {
-    let file = ArrayFile::open(path)?;
-    let meta_path = path.with_file_name("meta.json");
-    let meta = match bits {
-        None if meta_path.exists() => Some(read_text(&meta_path, META_BYTES_MAX)?),
-        _ => None,
-    };
-    from_file(
-        &file,
-        meta.as_deref()
-            .map(|text| (meta_path.display().to_string(), text)),
-        bits,
-    )
-}
-
-/// A model from an open file, and name and text of its `meta.json`.
-///
-/// # Errors
-/// As [`load`].
-pub fn from_file(
-    file: &ArrayFile,
-    meta: Option<(String, &str)>,
-    bits: Option<Bits>,
-) -> Result<Network, Failure> {
-    let count = layer_count(file)?;
-    let precisions = match (bits, meta) {
-        (Some(bits), _) => vec![bits; count],
-        (None, Some((name, text))) => meta_bits(&name, text, count)?,
-        (None, None) => {
-            return Err(Failure::input(format!(
-                "`{}` has no meta.json beside it that gives the bits of its layers; add --bits MxK, --bits 2x2 for example",
-                file.name()
-            )));
-        }
-    };
-    let mut layers = Vec::with_capacity(count);
-    for (index, bits) in precisions.iter().enumerate() {
-        let next = precisions.get(index + 1);
-        layers.push(read_layer(file, index + 1, *bits, next.copied())?);
-    }
-    check_chain(file, &layers)?;
-    Ok(Network {
-        name: file.name().to_owned(),
-        layers,
-    })
-}
-
 pub(crate) fn layer_count(file: &ArrayFile) -> Result<usize, Failure> {
     let mut numbers: Vec<usize> = file
         .names()
@@ -237,75 +73,6 @@ pub(crate) fn layer_count(file: &ArrayFile) -> Result<usize, Failure> {
         )));
     }
     Ok(numbers.len())
-}
-
-fn meta_bits(name: &str, text: &str, count: usize) -> Result<Vec<Bits>, Failure> {
-    let meta: Meta = serde_json::from_str(text)
-        .map_err(|e| Failure::input(format!("`{name}` does not describe a model: {e}")))?;
-    if let Some(encoding) = meta.encoding.filter(|e| !e.starts_with("odd integer")) {
-        return Err(Failure::input(format!(
-            "`{name}`: the encoding \"{encoding}\" is not supported in a model; odd integers ({{-1,+1}} decomposition) are"
-        )));
-    }
-    if meta.layers.len() != count {
-        return Err(Failure::input(format!(
-            "`{name}` describes {} layers, but the model has {count}; they must be equal",
-            meta.layers.len()
-        )));
-    }
-    for (index, layer) in meta.layers.iter().enumerate() {
-        if let Some(kind) = layer.kind.as_deref().filter(|kind| *kind != "linear") {
-            return Err(unsupported(name, index + 1, kind));
-        }
-        for (field, bits) in [
-            ("act_in_bits", layer.act_in_bits),
-            ("weight_bits", layer.weight_bits),
-        ] {
-            Encoding::Bipolar
-                .check_bits(bits)
-                .map_err(|e| Failure::input(format!("`{name}`: layers[{index}].{field}: {e}")))?;
-        }
-    }
-    Ok(meta
-        .layers
-        .iter()
-        .map(|layer| Bits {
-            activation: layer.act_in_bits,
-            weight: layer.weight_bits,
-        })
-        .collect())
-}
-
-fn unsupported(file: &str, number: usize, kind: &str) -> Failure {
-    Failure::input(format!(
-        "`{file}`: layer `l{number}` is a layer of kind `{kind}`, which is not supported yet; fully connected (`linear`) layers are"
-    ))
-}
-
-fn read_layer(
-    file: &ArrayFile,
-    number: usize,
-    bits: Bits,
-    next: Option<Bits>,
-) -> Result<Layer, Failure> {
-    let codes = file.read(&format!("l{number}.weight_codes"))?;
-    let &[outputs, inputs] = codes.shape.as_slice() else {
-        if codes.shape.len() == 4 {
-            return Err(unsupported(file.name(), number, "convolution"));
-        }
-        return Err(codes
-            .shape_error("[outputs, inputs] (a fully connected layer)")
-            .into());
-    };
-    let precision = |bits| Precision::new(Encoding::Bipolar, bits);
-    let weights = operand(&codes, "weights", precision(bits.weight), outputs, inputs)?;
-    let requantize = read_requantize(file, number, outputs, next.map(|n| n.activation))?;
-    Ok(Layer {
-        name: format!("l{number}"),
-        activation: precision(bits.activation),
-        weights,
-        requantize,
-    })
 }
 
 pub(crate) fn read_requantize(
@@ -354,22 +121,6 @@ fn read_signs(file: &ArrayFile, number: usize, outputs: usize) -> Result<Vec<boo
     Ok(values.iter().map(|sign| *sign == 1).collect())
 }
 
-fn check_chain(file: &ArrayFile, layers: &[Layer]) -> Result<(), Failure> {
-    for pair in layers.windows(2) {
-        if pair[0].outputs() != pair[1].inputs() {
-            return Err(Failure::input(format!(
-                "`{}`: `{}` has {} outputs, but `{}` takes {} inputs; they must be equal",
-                file.name(),
-                pair[0].name,
-                pair[0].outputs(),
-                pair[1].name,
-                pair[1].inputs()
-            )));
-        }
-    }
-    Ok(())
-}
-
 /// An operand from an array: `vectors` vectors of `elements` integers.
 ///
 /// # Errors
@@ -403,18 +154,6 @@ pub fn operand(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thresholds_are_counted_upwards_and_downwards() {
-        let requantize = Requantize {
-            bits: 2,
-            thresholds: vec![vec![-10, 0, 10]; 2],
-            rising: vec![true, false],
-        };
-        let codes = |output| [-11, -10, 0, 10].map(|acc| requantize.apply(output, acc));
-        assert_eq!(codes(0), [-3, -1, 1, 3]);
-        assert_eq!(codes(1), [3, 1, -1, -3]);
-    }
 
     #[test]
     fn bits_are_two_small_numbers() {

@@ -1,14 +1,14 @@
-//! What `simulate`, `cosim`, `explore` and `demo` run: one GEMM or a network with its inputs.
+//! The flags for what `simulate`, `cosim` and `explore` run, and its data: one product, or a network with its inputs.
 
 use crate::failure::Failure;
 use crate::imported::ImportArgs;
 use crate::io::{Array, ArrayFile};
-use crate::network::{self, Bits, Network};
+use crate::model::Override;
+use crate::network::{self, Bits};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use std::path::{Path, PathBuf};
 use xnorforge_hdl::ArrayConfig;
+use xnorforge_hdl::config::BITS_MAX;
 use xnorforge_sim::Encoding;
 use xnorforge_sim::gemm::{Gemm, GemmShape, Operand, Precision};
 
@@ -20,9 +20,10 @@ pub const INPUTS_DEFAULT: usize = 16;
 #[command(next_help_heading = "Work")]
 #[group(skip)]
 pub struct WorkArgs {
-    /// A network: .onnx (QONNX, QDQ, or floats with --quantize), or .npz with l1.weight_codes, l1.thresholds, l1.sign,
-    /// l2.weight_codes, ... and meta.json beside it
-    #[arg(long, value_name = "FILE", conflicts_with = "gemm")]
+    /// A network: .onnx (QONNX, QDQ, or floats with --quantize); .npz with l1.weight_codes, l1.thresholds, l1.sign,
+    /// l2.weight_codes, ... and meta.json beside it; or, with random weights, a topology (.toml, or .csv of SCALE-Sim) or a
+    /// built-in network (resnet18, ...)
+    #[arg(long, value_name = "FILE|NETWORK", conflicts_with = "gemm")]
     pub model: Option<PathBuf>,
     /// One product of P x N activations and N x Q weights
     #[arg(long, value_name = "PxNxQ")]
@@ -33,9 +34,13 @@ pub struct WorkArgs {
     /// Encoding of the weights of --gemm
     #[arg(long, value_parser = encoding_parser(), default_value = "bipolar", value_name = "ENCODING")]
     pub weight_encoding: Encoding,
-    /// Bits of activations and weights, 2x3 for example; of every layer, if --model has no meta.json
+    /// Bits of activations and weights, 2x3 for example: of every layer of an .npz, of those of a topology that say
+    /// nothing themselves
     #[arg(long, value_name = "MxK")]
     pub bits: Option<Bits>,
+    /// Bits of the first layer's weights and of the last layer's activations and weights, of topologies
+    #[arg(long, value_name = "BITS", conflicts_with = "gemm", value_parser = clap::value_parser!(u32).range(1..=i64::from(BITS_MAX)))]
+    pub first_last_bits: Option<u32>,
     /// How models are imported.
     #[command(flatten)]
     pub import: ImportArgs,
@@ -90,25 +95,21 @@ impl std::str::FromStr for GemmSize {
     }
 }
 
-/// The work without its data.
-#[derive(Clone, Debug)]
-pub enum Work {
-    /// One product.
-    Gemm(GemmShape),
-    /// A network.
-    Network(Network),
-}
+impl WorkArgs {
+    /// What takes the place of a model's own bits.
+    pub fn overrides(&self) -> Override {
+        Override {
+            bits: self.bits,
+            ends: self.first_last_bits,
+        }
+    }
 
-impl Work {
-    /// Reads what the flags name. A GEMM without `--bits` has the array's own.
+    /// The product that `--gemm` names. Without `--bits` it has the array's own.
     ///
     /// # Errors
-    /// A model that cannot be read; a shape or precision that does not exist.
-    pub fn load(args: &WorkArgs, config: &ArrayConfig) -> Result<Self, Failure> {
-        if let Some(path) = &args.model {
-            return Ok(Work::Network(network::load(path, args.bits)?));
-        }
-        let Some(GemmSize { p, n, q }) = args.gemm else {
+    /// No product; a shape or precision that does not exist.
+    pub fn product(&self, config: &ArrayConfig) -> Result<GemmShape, Failure> {
+        let Some(GemmSize { p, n, q }) = self.gemm else {
             return Err(Failure::input(
                 "there is no work: give --model FILE (a network) or --gemm PxNxQ (one product)",
             ));
@@ -117,189 +118,48 @@ impl Work {
             Encoding::Ternary => 2,
             _ => configured,
         };
-        let bits = args.bits.unwrap_or(Bits {
-            activation: bits(args.activation_encoding, config.activation_bits),
-            weight: bits(args.weight_encoding, config.weight_bits),
+        let bits = self.bits.unwrap_or(Bits {
+            activation: bits(self.activation_encoding, config.activation_bits),
+            weight: bits(self.weight_encoding, config.weight_bits),
         });
         let shape = GemmShape {
             rows: p,
             columns: q,
             elements: n,
-            activation: Precision::new(args.activation_encoding, bits.activation),
-            weight: Precision::new(args.weight_encoding, bits.weight),
+            activation: Precision::new(self.activation_encoding, bits.activation),
+            weight: Precision::new(self.weight_encoding, bits.weight),
             classes: 1,
         };
         shape
             .check()
             .map_err(|e| Failure::input(format!("--gemm {p}x{n}x{q}: {e}")))?;
-        Ok(Work::Gemm(shape))
+        Ok(shape)
     }
+}
 
-    /// Name and shape of every layer, for `rows` inputs of a network.
-    pub fn shapes(&self, rows: u64) -> Vec<(String, GemmShape)> {
-        match self {
-            Work::Gemm(shape) => vec![("gemm".to_owned(), *shape)],
-            Work::Network(network) => network.shapes(rows),
-        }
-    }
-
-    /// Adds the data: from files, or random from the seed.
+impl DataArgs {
+    /// The data of a product: activations from a file, or random from the seed, as the weights are.
     ///
     /// # Errors
     /// Files that cannot be read or do not fit; sizes past the limits of a product with data.
-    pub fn with_data(self, args: &DataArgs) -> Result<Loaded, Failure> {
-        let wanted = args.inputs.map(|n| n as usize);
-        match self {
-            Work::Gemm(mut shape) => {
-                if let Some(rows) = wanted {
-                    shape.rows = shape.rows.min(rows as u64);
-                }
-                let random = Gemm::random(&shape, args.seed).map_err(Failure::input)?;
-                let Some(path) = &args.input else {
-                    return Ok(Loaded::Gemm(random));
-                };
-                let array = read_inputs(
-                    path,
-                    args.input_key.as_deref(),
-                    random.activations().elements(),
-                )?;
-                let rows = shape.rows as usize;
-                let activations = input_operand(
-                    &array,
-                    shape.activation,
-                    random.activations().elements(),
-                    Some(rows),
-                )?;
-                if activations.vectors() < rows {
-                    return Err(array
-                        .shape_error(format!("[{rows}, {}], as --gemm says", shape.elements))
-                        .into());
-                }
-                let gemm =
-                    Gemm::new(activations, random.weights().clone()).map_err(Failure::input)?;
-                Ok(Loaded::Gemm(gemm))
-            }
-            Work::Network(network) => {
-                let precision = network.input_precision();
-                let inputs = match &args.input {
-                    Some(path) => {
-                        let array = read_inputs(path, args.input_key.as_deref(), network.inputs())?;
-                        input_operand(&array, precision, network.inputs(), wanted)?
-                    }
-                    None => Operand::random(
-                        "activations",
-                        precision,
-                        wanted.unwrap_or(INPUTS_DEFAULT),
-                        network.inputs(),
-                        &mut ChaCha8Rng::seed_from_u64(args.seed),
-                    )
-                    .map_err(Failure::input)?,
-                };
-                Ok(Loaded::Network { network, inputs })
-            }
+    pub fn operands(&self, mut shape: GemmShape) -> Result<Gemm, Failure> {
+        if let Some(rows) = self.inputs {
+            shape.rows = shape.rows.min(rows.into());
         }
-    }
-}
-
-/// Work with its data.
-#[derive(Clone, Debug)]
-pub enum Loaded {
-    /// One product.
-    Gemm(Gemm),
-    /// A network and its inputs.
-    Network {
-        /// The network.
-        network: Network,
-        /// One vector for each input.
-        inputs: Operand,
-    },
-}
-
-/// The integers of one layer.
-#[derive(Clone, Debug)]
-pub struct LayerIntegers {
-    /// The layer's name.
-    pub name: String,
-    /// The layer's GEMM.
-    pub shape: GemmShape,
-    /// `P x Q` accumulators, row by row.
-    pub accumulators: Vec<i64>,
-    /// `P x Q` codes after the thresholds, if the layer has any.
-    pub codes: Option<Vec<i64>>,
-}
-
-impl Loaded {
-    /// Rows of the (first) product: inputs of a network.
-    pub fn rows(&self) -> usize {
-        match self {
-            Loaded::Gemm(gemm) => gemm.activations().vectors(),
-            Loaded::Network { inputs, .. } => inputs.vectors(),
-        }
-    }
-
-    /// Name and shape of every layer.
-    pub fn shapes(&self) -> Vec<(String, GemmShape)> {
-        match self {
-            Loaded::Gemm(gemm) => vec![("gemm".to_owned(), gemm.shape())],
-            Loaded::Network { network, inputs } => network.shapes(inputs.vectors() as u64),
-        }
-    }
-
-    /// Runs every layer: `product` computes the accumulators of a GEMM, thresholds are applied here, as a host
-    /// does.
-    ///
-    /// # Errors
-    /// Those of `product`.
-    pub fn forward<E: From<Failure>>(
-        &self,
-        mut product: impl FnMut(&str, &Gemm) -> Result<Vec<i64>, E>,
-    ) -> Result<Vec<LayerIntegers>, E> {
-        let (network, inputs) = match self {
-            Loaded::Gemm(gemm) => {
-                let accumulators = product("gemm", gemm)?;
-                return Ok(vec![LayerIntegers {
-                    name: "gemm".to_owned(),
-                    shape: gemm.shape(),
-                    accumulators,
-                    codes: None,
-                }]);
-            }
-            Loaded::Network { network, inputs } => (network, inputs),
+        let random = Gemm::random(&shape, self.seed).map_err(Failure::input)?;
+        let Some(path) = &self.input else {
+            return Ok(random);
         };
-        let mut layers = Vec::with_capacity(network.layers.len());
-        let mut activations = inputs.clone();
-        for layer in &network.layers {
-            let rows = activations.vectors();
-            let gemm = Gemm::new(activations, layer.weights.clone()).map_err(Failure::input)?;
-            let accumulators = product(&layer.name, &gemm)?;
-            let outputs = layer.outputs();
-            let codes: Option<Vec<i64>> = layer.requantize.as_ref().map(|requantize| {
-                accumulators
-                    .iter()
-                    .enumerate()
-                    .map(|(flat, accumulator)| requantize.apply(flat % outputs, *accumulator))
-                    .collect()
-            });
-            activations = match (&codes, &layer.requantize) {
-                (Some(codes), Some(requantize)) => Operand::new(
-                    "activations",
-                    Precision::new(Encoding::Bipolar, requantize.bits),
-                    rows,
-                    outputs,
-                    codes.iter().map(|code| *code as i32).collect(),
-                )
-                .map_err(Failure::input)?,
-                // Only the last layer has no thresholds.
-                _ => inputs.clone(),
-            };
-            layers.push(LayerIntegers {
-                name: layer.name.clone(),
-                shape: gemm.shape(),
-                accumulators,
-                codes,
-            });
+        let elements = random.activations().elements();
+        let array = read_inputs(path, self.input_key.as_deref(), elements)?;
+        let rows = shape.rows as usize;
+        let activations = input_operand(&array, shape.activation, elements, rows)?;
+        if activations.vectors() < rows {
+            return Err(array
+                .shape_error(format!("[{rows}, {}], as --gemm says", shape.elements))
+                .into());
         }
-        Ok(layers)
+        Gemm::new(activations, random.weights().clone()).map_err(Failure::input)
     }
 }
 
@@ -355,14 +215,11 @@ pub(crate) fn rows_of(shape: &[usize], elements: usize) -> Option<usize> {
 }
 
 /// Input codes as an operand, the first `limit` of them.
-///
-/// # Errors
-/// A wrong shape or type; a value without a code.
-pub fn input_operand(
+fn input_operand(
     array: &Array,
     precision: Precision,
     elements: usize,
-    limit: Option<usize>,
+    limit: usize,
 ) -> Result<Operand, Failure> {
     let rows = rows_of(&array.shape, elements).ok_or_else(|| {
         array.shape_error(format!(
@@ -370,17 +227,11 @@ pub fn input_operand(
         ))
     })?;
     let operand = network::operand(array, "activations", precision, rows, elements)?;
-    match limit {
-        Some(limit) if limit < rows => Operand::new(
-            "activations",
-            precision,
-            limit,
-            elements,
-            operand.values()[..limit * elements].to_vec(),
-        )
-        .map_err(Failure::input),
-        _ => Ok(operand),
+    if limit >= rows {
+        return Ok(operand);
     }
+    let values = operand.values()[..limit * elements].to_vec();
+    Operand::new("activations", precision, limit, elements, values).map_err(Failure::input)
 }
 
 /// Integer class labels, one for each input.
@@ -407,18 +258,7 @@ pub fn labels_from(file: &ArrayFile, inputs: usize) -> Result<Vec<i64>, Failure>
     }
 }
 
-/// The share of inputs whose largest output (the first of equals) is the label.
-pub fn accuracy(layer: &LayerIntegers, labels: &[i64]) -> f64 {
-    let outputs = layer.shape.columns as usize;
-    let right = layer
-        .accumulators
-        .chunks(outputs)
-        .zip(labels)
-        .filter(|(row, label)| first_largest(row) as i64 == **label)
-        .count();
-    right as f64 / labels.len() as f64
-}
-
+/// Where the largest value stands, the first of equals.
 pub(crate) fn first_largest(row: &[i64]) -> usize {
     let largest = row.iter().max();
     row.iter()

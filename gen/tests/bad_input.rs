@@ -359,7 +359,9 @@ fn sweeps() {
             "explore --gemm 4x4x4 --sweep type.toml --out out",
             "explore --gemm 4x4x4 --sweep empty.toml --out out",
             "explore --gemm 4x4x4 --sweep missing.toml --out out",
-            "explore --model resnet18 --out out",
+            "explore --model alexnet --out out",
+            "explore --model resnet18 --first-last-bits 0 --out out",
+            "explore --gemm 4x4x4 --first-last-bits 8 --out out",
             "explore --out out",
         ],
     );

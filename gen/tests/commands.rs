@@ -315,6 +315,45 @@ fn encode_quantizes_floats_as_the_paper_does() {
     assert_eq!(file.read("values").unwrap().ints().unwrap(), [-3, -1, 1, 3]);
 }
 
+#[test]
+fn explore_agrees_with_simulate_for_every_kind_of_network() {
+    let folder = Folder::new();
+    folder.write("small.toml", TOPOLOGY);
+    folder.write("one.csv", "a, 6, 6, 3, 3, 4, 6, 1,\n");
+    let convolutions = format!("{CASE}/../b_cnn_odd_mixed/model.npz");
+    for model in ["small.toml", "one.csv", "lenet5", &convolutions] {
+        let sweep =
+            "--sweep-rows 4,8 --sweep-columns 6 --sweep-lanes 48 --sweep-activation-branches 1";
+        folder.succeed(&format!(
+            "explore --config default --model {model} --inputs 3 {sweep} --sweep-weight-branches 1 --out out"
+        ));
+        let report = json(&folder, "out/points.json");
+        let points = report["points"].as_array().unwrap();
+        assert_eq!(points.len(), 2, "{model}");
+        for point in points {
+            let command = point["command"].as_str().unwrap();
+            let flags = command.strip_prefix("xnorforge generate ").unwrap();
+            let flags = flags.strip_suffix(" --interface axi --out DIR").unwrap();
+            folder.succeed(&format!(
+                "simulate {flags} --model {model} --inputs 3 --json one.json"
+            ));
+            let one = json(&folder, "one.json");
+            assert_eq!(
+                one["total"]["cycles"], point["cycles"],
+                "{model}: {command}"
+            );
+            assert_eq!(one["configuration_sha256"], point["configuration_sha256"]);
+            let layers: Vec<&Value> = std::iter::once(&one["input"])
+                .chain(one["layers"].as_array().unwrap())
+                .collect();
+            for (index, layer) in layers.iter().enumerate() {
+                assert_eq!(layer["cycles"], point["layer_cycles"][index], "{model}");
+                assert_eq!(layer["name"], report["layers"][index]["name"]);
+            }
+        }
+    }
+}
+
 /// A topology with a residual, a pool and a fully connected layer.
 const TOPOLOGY: &str = r#"
 [network]

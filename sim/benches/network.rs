@@ -13,7 +13,7 @@ use xnorforge_sim::program::{Program, run};
 
 fn resnet18_w2a2(criterion: &mut Criterion) {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let network = resnet::resnet18(&mut rng, 224, 2, 2);
+    let network = resnet::resnet18(1, 224, 2, 2);
     let mut image = Tensor::zeros(1, network.input);
     image.values.fill_with(|| rng.random_range(0..256));
     let design = ArrayConfig::preset("large").and_then(|config| config.validate());

@@ -16,12 +16,19 @@ pub enum Bound {
     Drain,
 }
 
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Bound {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
             Bound::Compute => "compute",
             Bound::Drain => "drain",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

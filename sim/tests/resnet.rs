@@ -18,7 +18,7 @@ use xnorforge_sim::program::{LOAD_WEIGHTS, Program, ProgramError, run};
 #[test]
 fn small_images_give_what_the_reference_gives() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let network = resnet18(&mut rng, 32, 2, 2);
+    let network = resnet18(1, 32, 2, 2);
     let input = random_input(&mut rng, &network, 2);
     let expected = reference::execute(&network, &input).unwrap();
     assert_eq!(
@@ -30,7 +30,7 @@ fn small_images_give_what_the_reference_gives() {
 #[test]
 fn a_large_array_takes_images_of_224_pixels() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let network = resnet18(&mut rng, 224, 2, 2);
+    let network = resnet18(2, 224, 2, 2);
     let preset = ArrayConfig::preset("large").unwrap();
     let design = |accelerator: AcceleratorConfig| {
         let config = ArrayConfig {

@@ -142,7 +142,7 @@ fn random_networks_on_presets() {
 fn a_residual_network_on_a_large_array() {
     let design = preset("large");
     let mut rng = ChaCha8Rng::seed_from_u64(18);
-    let network = resnet18(&mut rng, 224, 2, 2);
+    let network = resnet18(18, 224, 2, 2);
     let input = random_input(&mut rng, &network, 1);
     let program = Program::compile(&design, 1, &network).unwrap();
     let entry = program.entry(&network.name).unwrap();

@@ -4,14 +4,14 @@ mod network;
 
 use super::generate::Interface;
 use crate::config::{ConfigArgs, read_text};
-use crate::engine::{self, Check};
+use crate::engine::{self, Check, PRODUCT};
 use crate::failure::Failure;
 use crate::lockstep::{Ending, Rig, Schedule, verilog_files};
 use crate::terminal::{Terminal, thousands};
-use crate::workload::{DataArgs, Loaded, Work, WorkArgs};
+use crate::workload::{DataArgs, WorkArgs};
 use std::path::{Path, PathBuf};
 use xnorforge_hdl::Design;
-use xnorforge_sim::{Divergence, Gemm, StallPlan, encoder};
+use xnorforge_sim::{Divergence, Driven, Gemm, StallPlan, encoder};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -39,7 +39,7 @@ pub struct Args {
     /// Probability of a stall at each port in each cycle (0 up to, not including, 1)
     #[arg(long, value_name = "P", default_value_t = 0.2)]
     stall: f64,
-    /// Stop after so many cycles (of each product)
+    /// Stop after so many cycles
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     cycles: Option<u64>,
     /// Images that the accelerator takes in one run of its program; as many as fit, without it
@@ -51,18 +51,6 @@ pub struct Args {
     /// Simulate the Verilog of a folder that `generate` wrote, instead of fresh Verilog
     #[arg(long, value_name = "DIR")]
     rtl: Option<PathBuf>,
-}
-
-/// Why the layers stopped early.
-enum Stop {
-    Failure(Failure),
-    CyclesReached,
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Stop::Failure(failure)
-    }
 }
 
 /// Runs the command.
@@ -81,7 +69,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         return network::run(args, model, terminal);
     }
     let design = args.config.design()?;
-    let loaded = Work::load(&args.work, design.config())?.with_data(&args.data)?;
+    let gemm = args.data.operands(args.work.product(design.config())?)?;
     let files = match &args.rtl {
         Some(folder) => read_rtl(folder)?,
         None => verilog_files(&super::generate::emit(&design, Interface::Array)?),
@@ -95,7 +83,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         design: &design,
         rig,
     };
-    session.run(&loaded)
+    session.run(&gemm)
 }
 
 /// One run of the command.
@@ -107,43 +95,45 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(&self, loaded: &Loaded) -> Result<(), Failure> {
-        let mut rows = Vec::new();
-        let mut checks = Vec::new();
-        let progress = self
-            .terminal
-            .progress(loaded.shapes().len() as u64, "layers in lockstep");
-        let ended = loaded.forward(|name, gemm| {
-            let (results, row) = self.layer(name, gemm, rows.len() as u64)?;
-            rows.push(row);
-            let reference = encoder::gemm(gemm);
-            let columns = gemm.weights().vectors();
-            checks.push(Check::new(
-                &format!("{name}_acc"),
-                columns,
-                &results,
-                &reference,
-            ));
-            progress.advance(1);
-            Ok(results)
-        });
-        drop(progress);
-        let columns = ["layer", "PxNxQ", ">cycles", "model and RTL"];
-        if !rows.is_empty() {
-            self.terminal.table(&columns, &rows);
-        }
-        match ended {
-            Err(Stop::Failure(failure)) => return Err(failure),
-            Err(Stop::CyclesReached) => {
+    fn run(&self, gemm: &Gemm) -> Result<(), Failure> {
+        let stall = self.args.stall;
+        let schedule = Schedule {
+            stalls: StallPlan {
+                operand: stall,
+                constant: stall,
+                result: stall,
+                seed: self.args.data.seed,
+            },
+            cycles_max: self.args.cycles,
+        };
+        match self.rig.run(gemm, &schedule)? {
+            Ending::CyclesReached => {
                 self.terminal.line(format!(
                     "stopped after {} cycles as --cycles says: no difference so far, results not complete",
                     thousands(self.args.cycles.unwrap_or_default().into())
                 ));
+                Ok(())
             }
-            Ok(_) => {}
+            Ending::Diverged(divergence) => Err(self.divergence(gemm, &schedule, &divergence)),
+            Ending::Done(driven) => self.check(gemm, &driven),
         }
-        engine::require_equal(&checks, "the reference encoder")?;
-        let compared: u64 = checks.iter().map(|check| check.compared).sum();
+    }
+
+    /// Results against the reference encoder's.
+    fn check(&self, gemm: &Gemm, driven: &Driven) -> Result<(), Failure> {
+        let shape = gemm.shape();
+        let row = vec![
+            PRODUCT.to_owned(),
+            format!("{}x{}x{}", shape.rows, shape.elements, shape.columns),
+            thousands(driven.cycles().into()),
+            "equal in every cycle".to_owned(),
+        ];
+        let columns = ["layer", "PxNxQ", ">cycles", "model and RTL"];
+        self.terminal.table(&columns, &[row]);
+        let (name, columns) = (format!("{PRODUCT}_acc"), gemm.weights().vectors());
+        let check = Check::new(&name, columns, &driven.results, &encoder::gemm(gemm));
+        let compared = check.compared;
+        engine::require_equal(&[check], "the reference encoder")?;
         self.terminal.line(format!(
             "{} results equal to the reference encoder's",
             thousands(compared.into())
@@ -151,47 +141,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn layer(&self, name: &str, gemm: &Gemm, index: u64) -> Result<(Vec<i64>, Vec<String>), Stop> {
-        let stall = self.args.stall;
-        let schedule = Schedule {
-            stalls: StallPlan {
-                operand: stall,
-                constant: stall,
-                result: stall,
-                seed: self.args.data.seed.wrapping_add(index),
-            },
-            cycles_max: self.args.cycles,
-        };
-        match self.rig.run(name, gemm, &schedule)? {
-            Ending::CyclesReached => Err(Stop::CyclesReached),
-            Ending::Diverged(divergence) => {
-                Err(self.divergence(name, gemm, &schedule, &divergence).into())
-            }
-            Ending::Done(driven) => {
-                let shape = gemm.shape();
-                let row = vec![
-                    name.to_owned(),
-                    format!("{}x{}x{}", shape.rows, shape.elements, shape.columns),
-                    thousands(driven.cycles().into()),
-                    "equal in every cycle".to_owned(),
-                ];
-                Ok((driven.results, row))
-            }
-        }
-    }
-
     /// All that a divergence needs to be looked into.
-    fn divergence(
-        &self,
-        layer: &str,
-        gemm: &Gemm,
-        schedule: &Schedule,
-        divergence: &Divergence,
-    ) -> Failure {
+    fn divergence(&self, gemm: &Gemm, schedule: &Schedule, divergence: &Divergence) -> Failure {
         let wave = match &self.args.wave {
             None => "none; add --wave FILE for the cycles before it".to_owned(),
             Some(path) => {
-                let written = self.rig.write_wave(layer, gemm, schedule, divergence, path);
+                let written = self.rig.write_wave(gemm, schedule, divergence, path);
                 match written {
                     Ok(window) => format!(
                         "{} (cycles {} to {})",
@@ -204,7 +159,7 @@ impl Session<'_> {
             }
         };
         Failure::Check(format!(
-            "layer `{layer}`: {divergence}\n  configuration: {}\n  seed: {}\n  waveform: {wave}\n  repeat: {}",
+            "layer `{PRODUCT}`: {divergence}\n  configuration: {}\n  seed: {}\n  waveform: {wave}\n  repeat: {}",
             self.design.config().command_flags(),
             self.args.data.seed,
             repeat_command(self.args, &self.design.config().command_flags())
@@ -233,6 +188,9 @@ fn repeat_command(args: &Args, configuration: &str) -> String {
     }
     if let Some(bits) = work.bits {
         words.push(format!("--bits {}x{}", bits.activation, bits.weight));
+    }
+    if let Some(bits) = work.first_last_bits {
+        words.push(format!("--first-last-bits {bits}"));
     }
     if let Some(key) = &data.input_key {
         words.push(format!("--input-key {}", quoted(key)));

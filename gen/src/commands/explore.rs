@@ -1,30 +1,36 @@
 //! `xnorforge explore`: array shapes and branch parallelism compared for a workload.
 //!
-//! Cycles come from the closed formulas that `simulate` reports too; no point is estimated.
+//! Cycles come from the closed formulas that `simulate` reports too; no point is estimated. A product runs on the array
+//! alone, a network on the accelerator around it, whose memories and widths grow where the network needs more than the
+//! base configuration has: the command of each point says how large they are.
 
+mod network;
 mod report;
 mod sweep;
 
 use crate::config::ConfigArgs;
-use crate::engine::{self, LayerReport, Total};
+use crate::engine;
 use crate::failure::Failure;
+use crate::model::Model;
 use crate::output;
 use crate::terminal::{Terminal, percent, thousands};
-use crate::workload::{INPUTS_DEFAULT, Work, WorkArgs};
+use crate::workload::{INPUTS_DEFAULT, WorkArgs};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::PathBuf;
 use sweep::{Axes, SweepArgs};
+use xnorforge_hdl::ArrayConfig;
 use xnorforge_hdl::config::{BITS_MAX, DIMENSION_MAX};
 use xnorforge_hdl::popcount::PopcountPlan;
-use xnorforge_hdl::{ArrayConfig, Design};
-use xnorforge_sim::{Bound, CycleReport, GemmShape};
+use xnorforge_sim::network::{Network, Outline};
+use xnorforge_sim::{CycleReport, GemmShape, Precision};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
 Examples:
   xnorforge explore --gemm 3136x576x64 --bits 2x2 --sweep-rows 4..32x2 --sweep-columns 4..32x2 --sweep-lanes 32,64,128
   xnorforge explore --model testbenches/cases/a_mlp_odd_w2a2/model.npz --inputs 200 --sweep sweep.toml --out build/explore
+  xnorforge explore --config large --model resnet18 --bits 2x2 --inputs 1 --sweep-lanes 128,256 --out build/resnet18
 
 A range is a list of numbers (4,8,16), of steps (8..64+8 adds 8, 8..64x2 doubles, 1..4 counts), or a mix. In --sweep FILE
 (TOML), the keys are rows, columns, lanes, activation_branches and weight_branches, each with a list or such a text.
@@ -43,7 +49,7 @@ pub struct Args {
     config: ConfigArgs,
     #[command(flatten)]
     work: WorkArgs,
-    /// Inputs that a network runs on at a time: rows of its products
+    /// Inputs that a network runs on; as many of them in one run of its program as fit
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     inputs: Option<u32>,
     #[command(flatten)]
@@ -93,8 +99,8 @@ pub struct Point {
     /// Binary operation pairs of the work per cycle.
     pub effective_pairs_per_cycle: f64,
     /// What bounds most of the cycles.
-    pub bound: Bound,
-    /// Cycles of each layer.
+    pub bound: &'static str,
+    /// Cycles of each layer; of networks, first those of taking the input.
     pub layer_cycles: Vec<u64>,
     /// Whether no other point beats this one in both cycles and binary operation pairs per cycle.
     pub is_pareto: bool,
@@ -104,11 +110,83 @@ pub struct Point {
     pub command: String,
 }
 
+/// A layer of the work, for all inputs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Layer {
+    /// Its name.
+    pub name: String,
+    /// Rows, elements of the reduction and columns of the product.
+    pub shape: [u64; 3],
+    /// Encoding and bits of the activations.
+    pub activation: Precision,
+    /// Encoding and bits of the weights; none for pools and for the input.
+    pub weight: Option<Precision>,
+}
+
+/// What is run at each point.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// One product, on the array alone.
+    Product(GemmShape),
+    /// Networks one after the other, on the accelerator.
+    Networks {
+        /// The networks.
+        networks: Vec<Network>,
+        /// The same without numbers.
+        outlines: Vec<Outline>,
+        /// Images that each of them runs on.
+        inputs: u32,
+    },
+}
+
+impl Work {
+    fn load(args: &Args, base: &ArrayConfig) -> Result<Self, Failure> {
+        let Some(path) = &args.work.model else {
+            return Ok(Work::Product(args.work.product(base)?));
+        };
+        let model = Model::load(path, args.work.overrides(), &args.work.import, None)?;
+        Ok(Work::Networks {
+            outlines: model.outlines()?,
+            // Cycles do not depend on weights; any will do.
+            networks: model.networks(0)?,
+            inputs: args.inputs.unwrap_or(INPUTS_DEFAULT as u32),
+        })
+    }
+
+    /// The layers, in the order of [`Point::layer_cycles`].
+    pub fn layers(&self) -> Vec<Layer> {
+        match self {
+            Work::Product(shape) => vec![Layer {
+                name: engine::PRODUCT.to_owned(),
+                shape: [shape.rows, shape.elements, shape.columns],
+                activation: shape.activation,
+                weight: Some(shape.weight),
+            }],
+            Work::Networks {
+                outlines, inputs, ..
+            } => outlines
+                .iter()
+                .flat_map(|outline| network::layers(outline, *inputs))
+                .collect(),
+        }
+    }
+
+    /// Bits of activations and weights of the layer with the most multiply-accumulates.
+    fn bits(&self) -> (u32, u32) {
+        let layers = self.layers().into_iter().filter_map(|layer| {
+            let macs: u128 = layer.shape.iter().map(|size| u128::from(*size)).product();
+            Some((macs, layer.activation.bits, layer.weight?.bits))
+        });
+        let most = layers.max_by_key(|(macs, ..)| *macs);
+        most.map_or((1, 1), |(_, activation, weight)| (activation, weight))
+    }
+}
+
 /// What an exploration found.
 #[derive(Clone, Debug)]
 pub struct Exploration {
-    /// Name and shape of each layer.
-    pub layers: Vec<(String, GemmShape)>,
+    /// Each layer.
+    pub layers: Vec<Layer>,
     /// The points, smallest arrays first.
     pub points: Vec<Point>,
     /// Points left out because the array cannot be built, and why the first of them.
@@ -124,11 +202,9 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(folder) = &args.out {
         output::check_folder(folder, args.force)?;
     }
-    let work = load_work(args, &base)?;
-    let rows = args.inputs.map_or(INPUTS_DEFAULT as u64, u64::from);
-    let layers = work.shapes(rows);
-    let axes = args.sweep.axes(&base, &layers)?;
-    let exploration = explore(&base, &axes, layers, terminal)?;
+    let work = Work::load(args, &base)?;
+    let axes = args.sweep.axes(&base, work.bits())?;
+    let exploration = explore(&base, &axes, &work, terminal)?;
     print(&exploration, args.objective, terminal);
     if let Some(folder) = &args.out {
         output::write_folder(folder, &report::files(&base, &exploration)?, args.force)?;
@@ -141,19 +217,6 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-fn load_work(args: &Args, base: &ArrayConfig) -> Result<Work, Failure> {
-    if let Some(path) = args.work.model.as_ref().filter(|path| !path.exists())
-        && path.extension().is_none()
-        && path.components().count() == 1
-    {
-        return Err(Failure::input(format!(
-            "--model {}: there is no such file, and built-in networks are not supported yet; give a model file (.npz) or --gemm PxNxQ",
-            path.display()
-        )));
-    }
-    Work::load(&args.work, base)
-}
-
 /// Computes every point of the sweep. The result does not depend on the number of threads.
 ///
 /// # Errors
@@ -161,7 +224,7 @@ fn load_work(args: &Args, base: &ArrayConfig) -> Result<Work, Failure> {
 pub fn explore(
     base: &ArrayConfig,
     axes: &Axes,
-    layers: Vec<(String, GemmShape)>,
+    work: &Work,
     terminal: &Terminal,
 ) -> Result<Exploration, Failure> {
     let configs = axes.configs(base);
@@ -169,7 +232,7 @@ pub fn explore(
     let results: Vec<Result<Point, String>> = configs
         .into_par_iter()
         .map(|config| {
-            let point = point(config, &layers);
+            let point = point(fit_stages(config), work);
             progress.advance(1);
             point
         })
@@ -190,25 +253,37 @@ pub fn explore(
     points.sort_by_key(|p| (p.binary_operation_pairs_per_cycle, p.cycles));
     mark_front(&mut points);
     Ok(Exploration {
-        layers,
+        layers: work.layers(),
         points,
         left_out,
     })
 }
 
 /// One point, or why it cannot be built.
-fn point(config: ArrayConfig, layers: &[(String, GemmShape)]) -> Result<Point, String> {
-    let design = fit_stages(config).validate().map_err(|e| e.to_string())?;
-    let reports: Vec<LayerReport> = layers
-        .iter()
-        .map(|(name, shape)| {
-            CycleReport::of_shape(&design, shape)
-                .map(|report| LayerReport::new(name, shape, &report))
-                .map_err(|e| engine::lower_error(name, &e).to_string())
-        })
-        .collect::<Result<_, _>>()?;
-    let total = Total::of(&design, &reports);
-    Ok(Point::new(&design, &reports, &total))
+fn point(config: ArrayConfig, work: &Work) -> Result<Point, String> {
+    match work {
+        Work::Product(shape) => product(&config, shape),
+        Work::Networks {
+            networks, inputs, ..
+        } => network::point(config, networks, *inputs),
+    }
+}
+
+/// A product on the array.
+fn product(config: &ArrayConfig, shape: &GemmShape) -> Result<Point, String> {
+    let design = config.validate().map_err(|e| e.to_string())?;
+    let report =
+        CycleReport::of_shape(&design, shape).map_err(|e| engine::lower_error(e).to_string())?;
+    let spent = Spent {
+        layers: vec![report.cycles],
+        binary_pairs: report.binary_pairs.into(),
+        bound: report.bound.name(),
+    };
+    Ok(Point {
+        configuration_sha256: config.hash(),
+        command: format!("xnorforge generate {} --out DIR", config.command_flags()),
+        ..Point::new(config, spent)
+    })
 }
 
 /// A small popcount has fewer ranks of adders than the base configuration may have pipeline registers.
@@ -228,33 +303,37 @@ fn fit_stages(config: ArrayConfig) -> ArrayConfig {
     }
 }
 
+/// What the work takes at a point.
+struct Spent {
+    /// Cycles of each layer.
+    layers: Vec<u64>,
+    /// Binary operation pairs of all layers.
+    binary_pairs: u128,
+    /// What bounds most of the cycles.
+    bound: &'static str,
+}
+
 impl Point {
-    fn new(design: &Design, layers: &[LayerReport], total: &Total) -> Self {
-        let config = design.config();
-        let drained: u64 = layers
-            .iter()
-            .filter(|layer| layer.bound == Bound::Drain)
-            .map(|layer| layer.cycles)
-            .sum();
+    /// All but the configuration's hash and the command.
+    fn new(config: &ArrayConfig, spent: Spent) -> Self {
+        let cycles: u64 = spent.layers.iter().sum();
+        let effective = spent.binary_pairs as f64 / cycles as f64;
+        let size = config.binary_pairs_per_cycle();
         Point {
             rows: config.rows,
             columns: config.columns,
             lanes: config.lanes,
             activation_branches: config.activation_branches,
             weight_branches: config.weight_branches,
-            binary_operation_pairs_per_cycle: engine::pairs_per_cycle(design),
-            cycles: total.cycles,
-            utilization: total.utilization,
-            effective_pairs_per_cycle: total.operations as f64 / 2.0 / total.cycles as f64,
-            bound: if 2 * drained > total.cycles {
-                Bound::Drain
-            } else {
-                Bound::Compute
-            },
-            layer_cycles: layers.iter().map(|layer| layer.cycles).collect(),
+            binary_operation_pairs_per_cycle: size,
+            cycles,
+            utilization: effective / size as f64,
+            effective_pairs_per_cycle: effective,
+            bound: spent.bound,
+            layer_cycles: spent.layers,
             is_pareto: false,
-            configuration_sha256: config.hash(),
-            command: format!("xnorforge generate {} --out DIR", config.command_flags()),
+            configuration_sha256: String::new(),
+            command: String::new(),
         }
     }
 }
@@ -324,7 +403,7 @@ fn row(point: &Point) -> Vec<String> {
         thousands(point.binary_operation_pairs_per_cycle.into()),
         thousands(point.cycles.into()),
         percent(point.utilization),
-        point.bound.to_string(),
+        point.bound.to_owned(),
     ]
 }
 
@@ -365,7 +444,7 @@ mod tests {
         let found = explore(
             &ArrayConfig::default(),
             &small_axes(),
-            vec![("gemm".into(), layer)],
+            &Work::Product(layer),
             &terminal,
         )
         .unwrap();
@@ -392,8 +471,8 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.unwrap().install(|| {
                 let terminal = Terminal::new(true, Color::Never);
-                let layers = vec![("a".into(), shape(9, 9, 9)), ("b".into(), shape(3, 70, 2))];
-                explore(&ArrayConfig::default(), &small_axes(), layers, &terminal)
+                let work = Work::Product(shape(9, 70, 9));
+                explore(&ArrayConfig::default(), &small_axes(), &work, &terminal)
                     .unwrap()
                     .points
                     .iter()
@@ -407,8 +486,8 @@ mod tests {
     #[test]
     fn the_front_holds_what_nothing_beats() {
         let terminal = Terminal::new(true, Color::Never);
-        let layers = vec![("a".into(), shape(64, 64, 64))];
-        let found = explore(&ArrayConfig::default(), &small_axes(), layers, &terminal).unwrap();
+        let work = Work::Product(shape(64, 64, 64));
+        let found = explore(&ArrayConfig::default(), &small_axes(), &work, &terminal).unwrap();
         for point in &found.points {
             let beaten = found.points.iter().any(|other| {
                 let size = |p: &Point| p.binary_operation_pairs_per_cycle;

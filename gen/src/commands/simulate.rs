@@ -10,7 +10,7 @@ use crate::manifest::{GENERATOR, Generator, json_bytes};
 use crate::output;
 use crate::terminal::{Terminal, thousands};
 use crate::wave::ArrayWave;
-use crate::workload::{DataArgs, LayerIntegers, Work, WorkArgs};
+use crate::workload::{DataArgs, WorkArgs};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use xnorforge_hdl::ArrayConfig;
@@ -19,6 +19,7 @@ use xnorforge_hdl::ArrayConfig;
 pub const EXAMPLE: &str = "\
 Examples:
   xnorforge simulate --gemm 64x512x128 --bits 2x2
+  xnorforge simulate --config large --model resnet18 --inputs 1
   xnorforge simulate --config default --model testbenches/cases/a_mlp_odd_w2a2/model.npz \\
       --input testbenches/cases/a_mlp_odd_w2a2/test.npz --labels testbenches/cases/a_mlp_odd_w2a2/test.npz \\
       --expected testbenches/cases/a_mlp_odd_w2a2/test.npz --json build/report.json
@@ -77,7 +78,7 @@ struct Report<'a> {
     inputs: usize,
     seed: u64,
     operations_per_binary_operation_pair: u32,
-    layers: Vec<Layer<'a>>,
+    layers: [Layer<'a>; 1],
     total: Total,
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<&'a [Check]>,
@@ -89,8 +90,6 @@ struct Layer<'a> {
     report: &'a LayerReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     accumulators: Option<Vec<&'a [i64]>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    codes: Option<Vec<&'a [i64]>>,
 }
 
 /// Runs the command.
@@ -102,63 +101,46 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         return network::run(args, model, terminal);
     }
     let design = args.config.design()?;
-    let loaded = Work::load(&args.work, design.config())?.with_data(&args.data)?;
+    let gemm = args.data.operands(args.work.product(design.config())?)?;
     let expected = args.expected.as_deref().map(ArrayFile::open).transpose()?;
     let mode = if args.step { Mode::Step } else { Mode::Run };
     let mut wave = match &args.wave {
         Some(path) => Some(ArrayWave::create(path, &design)?),
         None => None,
     };
-    let (integers, reports) = engine::run(&design, &loaded, mode, wave.as_mut(), terminal)?;
+    let (results, report) = engine::run(&design, &gemm, mode, wave.as_mut())?;
     if let (Some(wave), Some(path)) = (wave, &args.wave) {
         print_wave(terminal, wave.finish()?, path);
     }
+    let columns = gemm.weights().vectors();
     let checks = expected
-        .map(|file| engine::check_expected(&file, &integers))
+        .map(|file| engine::check_expected(&file, columns, &results).map(|check| [check]))
         .transpose()?;
-    let total = Total::of(&design, &reports);
+    let checks = checks.as_ref().map(<[Check; 1]>::as_slice);
 
-    engine::print_layers(terminal, &reports, &total);
-    print_checks(terminal, checks.as_deref().unwrap_or_default());
+    engine::print(terminal, &report);
+    print_checks(terminal, checks.unwrap_or_default());
     if let Some(path) = &args.json {
-        let report = Report {
+        let json = Report {
             schema: SCHEMA,
             schema_version: SCHEMA_VERSION,
             generator: GENERATOR,
             configuration: design.config(),
             configuration_sha256: design.config().hash(),
             mode,
-            inputs: loaded.rows(),
+            inputs: gemm.activations().vectors(),
             seed: args.data.seed,
             operations_per_binary_operation_pair: 2,
-            layers: layers(&reports, &integers, args.dump),
-            total,
-            checks: checks.as_deref(),
+            layers: [Layer {
+                report: &report,
+                accumulators: args.dump.then(|| results.chunks(columns).collect()),
+            }],
+            total: Total::from(&report),
+            checks,
         };
-        output::write_file(path, &json_bytes(&report))?;
+        output::write_file(path, &json_bytes(&json))?;
     }
-    engine::require_equal(checks.as_deref().unwrap_or_default(), "--expected")
-}
-
-fn layers<'a>(
-    reports: &'a [LayerReport],
-    integers: &'a [LayerIntegers],
-    dump: bool,
-) -> Vec<Layer<'a>> {
-    reports
-        .iter()
-        .zip(integers)
-        .map(|(report, integers)| {
-            let rows = |values: &'a Vec<i64>| -> Vec<&'a [i64]> {
-                values.chunks(integers.shape.columns as usize).collect()
-            };
-            Layer {
-                report,
-                accumulators: dump.then(|| rows(&integers.accumulators)),
-                codes: integers.codes.as_ref().filter(|_| dump).map(rows),
-            }
-        })
-        .collect()
+    engine::require_equal(checks.unwrap_or_default(), "--expected")
 }
 
 fn print_accuracy(terminal: &Terminal, accuracy: f64, inputs: usize) {

@@ -70,14 +70,16 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn numbers(&self, id: TensorId) -> (&'a Tensor, Precision) {
-        match id {
-            TensorId::Input => (self.input, self.network.precision),
-            TensorId::Layer(index) => {
-                let precision = self.types[index].precision;
-                let precision = precision.expect("a checked network reads numbers only");
-                (&self.trace.outputs[index], precision)
-            }
-        }
+        let found = self.network.tensor_type(id, self.types);
+        let precision = found.and_then(|found| found.precision);
+        let tensor = match id {
+            TensorId::Input => self.input,
+            TensorId::Layer(index) => &self.trace.outputs[index],
+        };
+        (
+            tensor,
+            precision.expect("a checked network reads numbers only"),
+        )
     }
 
     /// A tensor at the precision at which a layer reads it.

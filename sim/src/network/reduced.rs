@@ -7,7 +7,7 @@
 
 use super::{
     Convolution, Layer, LayerError, Network, NetworkError, Operation, Output, Pad, Read, Rescale,
-    TensorId, truncate,
+    truncate,
 };
 use crate::encoder::Encoding;
 use crate::gemm::Precision;
@@ -29,10 +29,8 @@ impl Network {
         let types = self.check()?;
         let mut network = self.clone();
         for (index, layer) in network.layers.iter_mut().enumerate() {
-            let precision = match layer.input.tensor {
-                TensorId::Input => Some(self.precision),
-                TensorId::Layer(index) => types[index].precision,
-            };
+            let precision = self.tensor_type(layer.input.tensor, &types);
+            let precision = precision.and_then(|found| found.precision);
             let precision = precision.expect("a checked network reads numbers only");
             reduce(layer, precision, activation_bits, weight_bits).map_err(|source| {
                 NetworkError::Layer {
@@ -161,7 +159,7 @@ fn rescale(rescale: &mut Rescale, scale: &Scale) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Requantize, Shape, Window};
+    use super::super::{Requantize, Shape, TensorId, Window};
     use super::*;
     use crate::gemm::Operand;
 

@@ -2,7 +2,7 @@
 
 use super::timing::{Cause, Cycles, EntryCycles, entry_cycles};
 use super::{Program, ProgramError};
-use crate::network::{Network, Operation, Shape, Tensor, TensorId, execute};
+use crate::network::{Network, Operation, Shape, Tensor, execute};
 use serde::Serialize;
 
 /// What a run of a network gives and takes.
@@ -98,14 +98,9 @@ fn layer_reports(
     let capacity = program.design().design().config().binary_pairs_per_cycle() as f64;
     let mut reports = Vec::new();
     for (index, (layer, cycles)) in network.layers.iter().zip(cycles).enumerate() {
-        let precision = match layer.input.tensor {
-            TensorId::Input => Some(network.precision),
-            TensorId::Layer(from) => types[from].precision,
-        };
-        let stored = precision.map_or(0, |precision| precision.bits);
+        let (_, activation) = network.read_type(layer, &types);
         let (macs, weight_bits) = macs(&layer.operation, images, types[index].shape);
-        let bits = u64::from(layer.input.bits.unwrap_or(stored)) * weight_bits;
-        let binary_pairs = macs * bits;
+        let binary_pairs = macs * u64::from(activation.bits) * weight_bits;
         let total = cycles.total();
         reports.push(LayerReport {
             name: layer.name.clone(),

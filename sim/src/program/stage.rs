@@ -160,13 +160,8 @@ fn uses(network: &Network) -> BTreeMap<TensorId, Use> {
 
 impl<'n> Builder<'n, '_> {
     fn tensor_type(&self, id: TensorId) -> TensorType {
-        match id {
-            TensorId::Input => TensorType {
-                shape: self.network.input,
-                precision: Some(self.network.precision),
-            },
-            TensorId::Layer(index) => self.types[index],
-        }
+        let found = self.network.tensor_type(id, &self.types);
+        found.expect("a checked network reads what stands before")
     }
 
     fn list_outputs(&mut self) {

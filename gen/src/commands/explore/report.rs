@@ -10,6 +10,7 @@ use serde_json::json;
 use std::error::Error;
 use std::fmt::Write as _;
 use xnorforge_hdl::ArrayConfig;
+use xnorforge_sim::Precision;
 
 /// Name of the JSON report.
 const SCHEMA: &str = "xnorforge-explore";
@@ -38,12 +39,7 @@ pub fn files(base: &ArrayConfig, exploration: &Exploration) -> Result<Files, Fai
         "generator": GENERATOR,
         "base_configuration": base,
         "operations_per_binary_operation_pair": 2,
-        "layers": exploration.layers.iter().map(|(name, shape)| json!({
-            "name": name,
-            "shape": [shape.rows, shape.elements, shape.columns],
-            "activation": shape.activation,
-            "weight": shape.weight,
-        })).collect::<Vec<_>>(),
+        "layers": exploration.layers,
         "points_left_out": exploration.left_out.as_ref().map_or(0, |(count, _)| *count),
         "points": exploration.points,
     });
@@ -85,7 +81,7 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
     ]
     .map(str::to_owned)
     .into_iter()
-    .chain(layers.map(|(name, _)| format!("cycles_{name}")))
+    .chain(layers.map(|layer| format!("cycles_{}", layer.name)))
     .chain(["configuration_sha256".to_owned(), "command".to_owned()]);
     writer.write_record(header)?;
     for p in &exploration.points {
@@ -99,7 +95,7 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
             p.cycles.to_string(),
             p.utilization.to_string(),
             p.effective_pairs_per_cycle.to_string(),
-            p.bound.to_string(),
+            p.bound.to_owned(),
             p.is_pareto.to_string(),
         ];
         let layers = p.layer_cycles.iter().map(ToString::to_string);
@@ -113,17 +109,19 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
     let layers: Vec<String> = exploration
         .layers
         .iter()
-        .map(|(name, shape)| {
+        .map(|layer| {
+            let [rows, elements, columns] = layer.shape;
+            let weight = layer.weight.map_or(String::new(), |weight| {
+                format!(" x {} {} bits", weight.encoding, weight.bits)
+            });
+            let Precision { encoding, bits } = layer.activation;
+            let activation = match layer.weight {
+                Some(_) => format!("{encoding} {bits}"),
+                None => format!("{encoding} {bits} bits"),
+            };
             format!(
-                "{} ({}x{}x{}, {} {} x {} {} bits)",
-                escaped(name),
-                shape.rows,
-                shape.elements,
-                shape.columns,
-                shape.activation.encoding,
-                shape.activation.bits,
-                shape.weight.encoding,
-                shape.weight.bits
+                "{} ({rows}x{elements}x{columns}, {activation}{weight})",
+                escaped(&layer.name)
             )
         })
         .collect();

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use xnorforge_hdl::ArrayConfig;
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
-use xnorforge_sim::GemmShape;
 
 /// Flags that span the sweep.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -152,15 +151,11 @@ pub struct Axes {
 
 impl SweepArgs {
     /// The axes: what the flags say, else the file, else half, once and twice the base; for the branches 1 and as
-    /// many as the work has.
+    /// many as the work has: `bits` of activations and weights.
     ///
     /// # Errors
     /// A file that cannot be read or is no sweep; more than [`POINTS_MAX`] points.
-    pub fn axes(
-        &self,
-        base: &ArrayConfig,
-        layers: &[(String, GemmShape)],
-    ) -> Result<Axes, Failure> {
+    pub fn axes(&self, base: &ArrayConfig, bits: (u32, u32)) -> Result<Axes, Failure> {
         let file = self.read_file()?;
         let axis = |name: &str,
                     flag: &Option<Values>,
@@ -176,9 +171,8 @@ impl SweepArgs {
             }
         };
         let around = |v: u32| vec![v.div_ceil(2), v, v.saturating_mul(2)];
-        let one_and_all = |bits: fn(&GemmShape) -> u32, limit: u32| {
-            let most = layers.iter().map(|(_, shape)| bits(shape)).max();
-            let all = most.unwrap_or(1).min(limit);
+        let one_and_all = |bits: u32, limit: u32| {
+            let all = bits.min(limit);
             if all > 1 { vec![1, all] } else { vec![1] }
         };
         let axes = Axes {
@@ -194,13 +188,13 @@ impl SweepArgs {
                 "activation_branches",
                 &self.sweep_activation_branches,
                 file.activation_branches,
-                one_and_all(|shape| shape.activation.bits, base.activation_bits),
+                one_and_all(bits.0, base.activation_bits),
             )?,
             weight_branches: axis(
                 "weight_branches",
                 &self.sweep_weight_branches,
                 file.weight_branches,
-                one_and_all(|shape| shape.weight.bits, base.weight_bits),
+                one_and_all(bits.1, base.weight_bits),
             )?,
         };
         axes.check()?;
