@@ -20,7 +20,8 @@ use xnorforge_import::float::describe::{DESCRIPTION_BYTES_MAX, describe};
 use xnorforge_import::float::{self, ErrorReport, Quantization, Quantized};
 use xnorforge_import::model::Fold;
 use xnorforge_import::npy::{Array, Elements};
-use xnorforge_import::{Graph, Model, Op, Options, lower, onnx};
+use xnorforge_import::onnx::{self, OnnxError};
+use xnorforge_import::{Graph, Model, Op, Options, lower};
 use xnorforge_sim::network::{Network, Tensor};
 use xnorforge_sim::{Encoding, Precision};
 
@@ -43,10 +44,10 @@ pub struct ImportArgs {
     #[arg(long, requires = "model", value_name = "MxK|FILE")]
     pub quantize: Option<PathBuf>,
     /// Sample inputs that the scales of --quantize are found with: .npy, or .npz as of --input; --input without it
-    #[arg(long, requires = "quantize", value_name = "FILE")]
+    #[arg(long, requires = "model", value_name = "FILE")]
     pub calibration: Option<PathBuf>,
     /// The floats of a model that is described in .toml: .npz or .safetensors
-    #[arg(long, requires = "quantize", value_name = "FILE")]
+    #[arg(long, requires = "model", value_name = "FILE")]
     pub weights: Option<PathBuf>,
 }
 
@@ -156,7 +157,11 @@ impl Import {
                 let arrays = Arrays::open(weights).map_err(Failure::input)?;
                 describe(&text, &arrays).map_err(|e| named(&e))?
             }
-            None => onnx::read(path, &onnx::Limits::default()).map_err(|e| named(&e))?,
+            None => onnx::read(path, &onnx::Limits::default()).map_err(|error| match error {
+                // It names the file itself.
+                OnnxError::File { .. } => Failure::input(error),
+                error => named(&error),
+            })?,
         };
         let quantized = match &args.quantize {
             None => None,
@@ -335,20 +340,19 @@ fn is_float(graph: &Graph) -> bool {
 
 /// What `--quantize` says: bits for all layers, or a file.
 fn read_quantization(text: &Path) -> Result<Quantization, Failure> {
-    if let Some(Ok(bits)) = text.to_str().map(str::parse::<Bits>) {
-        let mut options = Quantization::default();
-        options.activations.bits = Some(bits.activation);
-        options.weights.bits = Some(bits.weight);
-        return Ok(options);
-    }
     let parse = match text.extension().and_then(|e| e.to_str()) {
         Some("toml") => Quantization::from_toml,
         Some("json") => Quantization::from_json,
         _ => {
-            return Err(Failure::input(format!(
-                "--quantize {} is neither bits (4x4 for example: activations x weights) nor a .toml or .json file; give one of them",
-                text.display()
-            )));
+            let bits: Bits = text.to_string_lossy().parse().map_err(|e| {
+                Failure::input(format!(
+                    "--quantize: {e}; or give a .toml or .json file with the precision of each layer"
+                ))
+            })?;
+            let mut options = Quantization::default();
+            options.activations.bits = Some(bits.activation);
+            options.weights.bits = Some(bits.weight);
+            return Ok(options);
         }
     };
     let content = read_text(text, QUANTIZE_BYTES_MAX)?;

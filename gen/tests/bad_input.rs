@@ -339,6 +339,66 @@ fn topologies() {
 }
 
 #[test]
+fn imports() {
+    let folder = Folder::new();
+    let case = CASE.replace("a_mlp_odd_w2a2", "c2_bv_cnn_w2a2");
+    let onnx = std::fs::read(format!("{case}/model_clean.onnx")).unwrap();
+    folder.write("good.onnx", &onnx);
+    folder.write("truncated.onnx", &onnx[..onnx.len() / 2]);
+    folder.write("text.onnx", "no protobuf");
+    folder.write("empty.onnx", "");
+    folder.write("directory.onnx/file", "");
+    folder.write("flat.npy", npy_f64(&[3, 5], &[0.5; 15]));
+    folder.write("nan.npy", npy_f64(&[1, 64], &[f64::NAN; 64]));
+    folder.write("codes.npy", npy_i8(&[1, 64], &[77; 64]));
+    folder.write("damaged.safetensors", "\u{8}");
+    folder.write(
+        "net.toml",
+        "[network]\nname = \"net\"\ninput = [4]\n[[layer]]\nkind = \"linear\"\nname = \"fc\"\n",
+    );
+    folder.write("fc.npz", npz(&[("fc.weight", npy_f64(&[2, 3], &[0.5; 6]))]));
+    folder.write(
+        "good.npz",
+        npz(&[("fc.weight", npy_f64(&[2, 4], &[0.5; 8]))]),
+    );
+    folder.write("x.npy", npy_f64(&[2, 4], &[0.25; 8]));
+    folder.write("bits.toml", "[weights]\nbits = 9\n");
+    folder.write("names.json", "{\"layer\": [{\"name\": \"conv*\"}]}");
+    let float = "simulate --model net.toml --weights good.npz";
+    assert_failures!(
+        folder,
+        2,
+        &[
+            "simulate --model missing.onnx",
+            "simulate --model directory.onnx",
+            "simulate --model empty.onnx",
+            "simulate --model text.onnx",
+            "simulate --model truncated.onnx",
+            "simulate --model good.onnx --bits 2x2",
+            "simulate --model good.onnx --quantize 2x2 --input flat.npy",
+            "simulate --model good.onnx --quantize 2x2",
+            "simulate --model good.onnx --input flat.npy",
+            "simulate --model good.onnx --input nan.npy",
+            "simulate --model good.onnx --input codes.npy",
+            "simulate --model good.onnx --input-precision bipolar",
+            "simulate --model good.onnx --input-precision unsigned:9",
+            "simulate --model resnet18 --quantize 2x2 --input x.npy",
+            "simulate --model net.toml --weights good.npz",
+            "simulate --model net.toml --weights damaged.safetensors --quantize 2x2 --input x.npy",
+            "simulate --model net.toml --weights fc.npz --quantize 2x2 --input x.npy",
+            &format!("{float} --quantize 2x2"),
+            &format!("{float} --quantize 2x9 --input x.npy"),
+            &format!("{float} --quantize 2 --input x.npy"),
+            &format!("{float} --quantize missing.toml --input x.npy"),
+            &format!("{float} --quantize bits.toml --input x.npy"),
+            &format!("{float} --quantize names.json --input x.npy"),
+            &format!("{float} --quantize 2x2 --calibration flat.npy"),
+            "inspect truncated.onnx",
+        ],
+    );
+}
+
+#[test]
 fn sweeps() {
     let folder = Folder::new();
     folder.write("unknown.toml", "rows = [1]\ncolums = [1]\n");

@@ -110,6 +110,94 @@ fn cosim_runs_a_convolutional_network_under_stalls() {
 }
 
 #[test]
+fn simulate_takes_safetensors_as_npz() {
+    let folder = Folder::new();
+    for name in ["model.npz", "model.safetensors", "meta.json"] {
+        let bytes = std::fs::read(format!("{CASE}/{name}")).unwrap();
+        folder.write(name, bytes);
+    }
+    let flags = format!("--input {CASE}/test.npz --inputs 9 --dump");
+    folder.succeed(&format!(
+        "simulate --model model.npz {flags} --json npz.json"
+    ));
+    folder.succeed(&format!(
+        "simulate --model model.safetensors {flags} --json tensors.json"
+    ));
+    let [npz, tensors] = ["npz.json", "tensors.json"].map(|name| json(&folder, name));
+    assert_eq!(npz["layers"], tensors["layers"]);
+}
+
+/// A description of two layers and its floats: scores are the sums of two features each.
+fn write_float_model(folder: &Folder) {
+    folder.write("net.toml", FLOAT_MODEL);
+    let identity =
+        |n: usize| -> Vec<f64> { (0..n * n).map(|i| f64::from(i / n == i % n)).collect() };
+    let sums = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0];
+    folder.write(
+        "floats.npz",
+        npz(&[
+            ("hidden.weight", npy_f64(&[4, 4], &identity(4))),
+            ("hidden.bias", npy_f64(&[4], &[0.0, 0.5, 0.0, -0.25])),
+            ("scores.weight", npy_f64(&[2, 4], &sums)),
+        ]),
+    );
+    let inputs = [
+        0.9, 0.8, 0.1, 0.0, 0.1, 0.0, 0.9, 0.7, 0.3, 0.2, 0.0, 0.1, 0.0, 0.1, 1.0, 1.0,
+    ];
+    folder.write(
+        "samples.npz",
+        npz(&[
+            ("x", npy_f64(&[4, 4], &inputs)),
+            ("labels", npy_i8(&[4], &[0, 1, 0, 1])),
+        ]),
+    );
+}
+
+const FLOAT_MODEL: &str = r#"
+[network]
+name = "sums"
+input = [4]
+
+[[layer]]
+kind = "linear"
+name = "hidden"
+
+[[layer]]
+kind = "relu"
+
+[[layer]]
+kind = "linear"
+name = "scores"
+"#;
+
+#[test]
+fn simulate_quantizes_a_model_of_floats() {
+    let folder = Folder::new();
+    write_float_model(&folder);
+    let noise = |bits: u32| -> f64 {
+        let output = folder.succeed(&format!(
+            "simulate --activation-bits 8 --weight-bits 8 --threshold-bits 8 --model net.toml --weights floats.npz --quantize {bits}x{bits} --input samples.npz --labels samples.npz --exact --step --json {bits}.json"
+        ));
+        assert!(output.contains("accuracy in floats 1.0000"), "{output}");
+        assert!(output.contains("folds proven exact"), "{output}");
+        let report = json(&folder, &format!("{bits}.json"));
+        assert_eq!(report["accuracy"], 1.0);
+        let layers = report["import"]["float"]["layers"].as_array().unwrap();
+        let scores = layers.iter().find(|l| l["layer"] == "output").unwrap();
+        scores["mean_squared_error"].as_f64().unwrap()
+    };
+    let errors = [3, 5, 8].map(noise);
+    assert!(errors.is_sorted_by(|a, b| a > b), "{errors:?}");
+    assert!(errors[2] < 1e-3, "{errors:?}");
+}
+
+#[test]
+fn inspect_shows_the_scales_of_an_import() {
+    let case = CASE.replace("a_mlp_odd_w2a2", "c5_bv_res_w3a3");
+    insta::assert_snapshot!(Folder::new().succeed(&format!("inspect {case}/model.onnx")));
+}
+
+#[test]
 fn generate_replaces_its_own_folder_and_force_one_that_was_changed() {
     let folder = Folder::new();
     folder.succeed("generate --config tiny --out a");

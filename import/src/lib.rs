@@ -18,6 +18,7 @@ pub mod lower;
 pub mod model;
 pub mod npy;
 pub mod onnx;
+mod tensors;
 pub mod topology;
 
 pub use execute::{ExecuteError, Executor, Observe, execute};

@@ -1,11 +1,14 @@
-//! Arrays in and out: `.npy` and `.npz` files through [`npyz`], with every limit checked before anything is
+//! Arrays in and out: `.npy` and `.npz` files through [`npyz`], and `.safetensors`, with every limit checked before anything is
 //! allocated, and errors that name the file, the array, what was found and what was expected.
 //!
 //! A header is read by a strict parser of our own first (a dictionary of exactly `descr`, `fortran_order` and
 //! `shape`), so that nothing hostile reaches the general one: no deep nesting, no product that overflows.
 //! Format: NumPy enhancement proposal 1, versions 1.0 to 3.0.
 
+use crate::tensors::{self, TensorFile, TensorFileError};
+use half::{bf16, f16};
 use npyz::WriterBuilder;
+use safetensors::tensor::{Dtype, TensorInfo};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, Write};
@@ -57,6 +60,9 @@ pub enum Problem {
         /// Its first bytes.
         found: String,
     },
+    /// A damaged `.safetensors`.
+    #[error(" is no valid .safetensors file: {0}; write it again with safetensors.numpy.save_file")]
+    Tensors(String),
     /// The archive or the header is damaged.
     #[error(" is damaged: {0}; write it again with numpy.save or numpy.savez")]
     Damaged(String),
@@ -334,7 +340,7 @@ impl Element {
     }
 }
 
-/// A `.npy` or `.npz` file, or the bytes of one.
+/// A `.npy`, `.npz` or `.safetensors` file, or the bytes of one.
 #[derive(Debug)]
 pub struct ArrayFile {
     name: String,
@@ -347,6 +353,7 @@ pub struct ArrayFile {
 enum Source {
     Path(PathBuf),
     Bytes(&'static [u8]),
+    Tensors(TensorFile),
 }
 
 trait ReadSeek: Read + Seek {}
@@ -358,7 +365,30 @@ impl ArrayFile {
     /// # Errors
     /// [`ArrayError`] for a file that cannot be read or is no array file.
     pub fn open(path: &Path) -> Result<Self, ArrayError> {
+        if TensorFile::is_meant_by(path) {
+            return Self::open_tensors(path);
+        }
         Self::with_source(path.display().to_string(), Source::Path(path.to_path_buf()))
+    }
+
+    fn open_tensors(path: &Path) -> Result<Self, ArrayError> {
+        let name = path.display().to_string();
+        let tensors = TensorFile::open(path).map_err(|error| {
+            let place = Place {
+                file: name.clone(),
+                array: String::new(),
+            };
+            let problem = match error {
+                TensorFileError::Read(error) => Problem::Read(error),
+                TensorFileError::Invalid(reason) => Problem::Tensors(reason),
+            };
+            ArrayError::new(&place, problem)
+        })?;
+        Ok(ArrayFile {
+            name,
+            members: Some(tensors.names()),
+            source: Source::Tensors(tensors),
+        })
     }
 
     /// The bytes of a `.npy` or `.npz` that is part of the program.
@@ -434,6 +464,10 @@ impl ArrayFile {
     /// # Errors
     /// [`ArrayError`] for a missing array or a bad header.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, ArrayError> {
+        if let Source::Tensors(tensors) = &self.source {
+            let info = tensors.info(name).ok_or_else(|| self.missing(name))?;
+            return Ok(info.shape.clone());
+        }
         self.with_member(name, |reader, bytes, place| {
             let limit = ARRAY_BYTES_MAX / ELEMENT_BYTES;
             read_header(reader, bytes, limit, place).map(|header| header.shape)
@@ -446,6 +480,10 @@ impl ArrayFile {
     /// [`ArrayError`] for a missing array, a bad header, a length that differs from it, or a type that is not
     /// a plain number.
     pub fn read(&self, name: &str) -> Result<Array, ArrayError> {
+        if let Source::Tensors(tensors) = &self.source {
+            let info = tensors.info(name).ok_or_else(|| self.missing(name))?;
+            return read_tensor(info, tensors.data(info), self.place(name));
+        }
         self.with_member(name, read_array)
     }
 
@@ -485,6 +523,7 @@ impl ArrayFile {
     fn reader(&self) -> Result<Box<dyn ReadSeek>, ArrayError> {
         Ok(match &self.source {
             Source::Bytes(bytes) => Box::new(Cursor::new(*bytes)),
+            Source::Tensors(_) => return Err(self.read_error(io::ErrorKind::Unsupported.into())),
             Source::Path(path) => {
                 let file = File::open(path).map_err(|e| self.read_error(e))?;
                 if file.metadata().is_ok_and(|m| m.is_dir()) {
@@ -625,6 +664,48 @@ fn check_header(
 }
 
 /// Reads a whole `.npy` of `bytes` bytes.
+/// A tensor of a `.safetensors`.
+fn read_tensor(info: &TensorInfo, data: &[u8], place: Place) -> Result<Array, ArrayError> {
+    let limit = ARRAY_BYTES_MAX / ELEMENT_BYTES;
+    let dtype = format!("{:?}", info.dtype);
+    if TensorFile::count(info, limit as usize).is_none() {
+        let elements: u128 = info.shape.iter().map(|size| *size as u128).product();
+        let problem = Problem::TooLarge {
+            shape: format!("{:?}", info.shape),
+            elements: elements.to_string(),
+            limit,
+        };
+        return Err(ArrayError::new(&place, problem));
+    }
+    let elements = match info.dtype {
+        Dtype::BOOL | Dtype::U8 => Elements::Int(tensors::decode(data, |[b]| b.into())),
+        Dtype::I8 => Elements::Int(tensors::decode(data, |b| i8::from_le_bytes(b).into())),
+        Dtype::I16 => Elements::Int(tensors::decode(data, |b| i16::from_le_bytes(b).into())),
+        Dtype::U16 => Elements::Int(tensors::decode(data, |b| u16::from_le_bytes(b).into())),
+        Dtype::I32 => Elements::Int(tensors::decode(data, |b| i32::from_le_bytes(b).into())),
+        Dtype::U32 => Elements::Int(tensors::decode(data, |b| u32::from_le_bytes(b).into())),
+        Dtype::I64 => Elements::Int(tensors::decode(data, i64::from_le_bytes)),
+        Dtype::F16 => Elements::Float(tensors::decode(data, |b| f16::from_le_bytes(b).to_f64())),
+        Dtype::BF16 => Elements::Float(tensors::decode(data, |b| bf16::from_le_bytes(b).to_f64())),
+        Dtype::F32 => Elements::Float(tensors::decode(data, |b| f32::from_le_bytes(b).into())),
+        Dtype::F64 => Elements::Float(tensors::decode(data, f64::from_le_bytes)),
+        _ => {
+            let problem = Problem::Dtype {
+                found: dtype,
+                expected: "bool, 8 to 32 bit or int64 integers, or floats",
+            };
+            return Err(ArrayError::new(&place, problem));
+        }
+    };
+    Ok(Array {
+        place,
+        shape: info.shape.clone(),
+        dtype,
+        elements,
+    })
+}
+
+/// Reads a whole `.npy`.
 fn read_array(reader: &mut dyn Read, bytes: u64, place: &Place) -> Result<Array, ArrayError> {
     let header = read_header(reader, bytes, ARRAY_BYTES_MAX / ELEMENT_BYTES, place)?;
     let elements = {

@@ -2,15 +2,13 @@
 
 use crate::graph::{Array, NUMBERS_MAX};
 use crate::npy::{ArrayError, ArrayFile, Floats};
+use crate::tensors::{TensorFile, TensorFileError, decode};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
-use std::fs::File;
-use std::io::{self, Read};
+use safetensors::tensor::{Dtype, TensorInfo};
+use std::io;
 use std::path::Path;
 
-/// Largest `.safetensors` file in bytes.
-pub const SAFETENSORS_BYTES_MAX: u64 = 4 << 30;
 /// Most names that an error lists.
 const NAMES_SHOWN: usize = 24;
 
@@ -74,6 +72,16 @@ pub enum ArraysError {
     },
 }
 
+impl ArraysError {
+    fn of(file: &str, error: TensorFileError) -> Self {
+        let file = file.to_owned();
+        match error {
+            TensorFileError::Read(reason) => ArraysError::Read { file, reason },
+            TensorFileError::Invalid(reason) => ArraysError::Safetensors { file, reason },
+        }
+    }
+}
+
 /// A file of arrays.
 #[derive(Debug)]
 pub struct Arrays {
@@ -84,12 +92,7 @@ pub struct Arrays {
 #[derive(Debug)]
 enum Source {
     Npy(ArrayFile),
-    Safetensors {
-        bytes: Vec<u8>,
-        /// Where the data begin.
-        start: usize,
-        metadata: Metadata,
-    },
+    Safetensors(TensorFile),
 }
 
 impl Arrays {
@@ -99,15 +102,8 @@ impl Arrays {
     /// [`ArraysError`] for a file that cannot be read, is damaged or too large.
     pub fn open(path: &Path) -> Result<Self, ArraysError> {
         let file = path.display().to_string();
-        let source = if path
-            .extension()
-            .is_some_and(|ending| ending == "safetensors")
-        {
-            let reason = |reason| ArraysError::Read {
-                file: file.clone(),
-                reason,
-            };
-            Self::safetensors(&file, read_bounded(path).map_err(reason)?)?
+        let source = if TensorFile::is_meant_by(path) {
+            Source::Safetensors(TensorFile::open(path).map_err(|e| ArraysError::of(&file, e))?)
         } else {
             Source::Npy(ArrayFile::open(path)?)
         };
@@ -119,23 +115,10 @@ impl Arrays {
     /// # Errors
     /// [`ArraysError::Safetensors`] for bytes that are none.
     pub fn from_safetensors(name: &str, bytes: Vec<u8>) -> Result<Self, ArraysError> {
+        let tensors = TensorFile::new(bytes).map_err(|e| ArraysError::of(name, e))?;
         Ok(Arrays {
             file: name.to_owned(),
-            source: Self::safetensors(name, bytes)?,
-        })
-    }
-
-    fn safetensors(file: &str, bytes: Vec<u8>) -> Result<Source, ArraysError> {
-        let (header, metadata) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| ArraysError::Safetensors {
-                file: file.to_owned(),
-                reason: e.to_string(),
-            })?;
-        Ok(Source::Safetensors {
-            bytes,
-            // The header's length stands before it, in eight bytes.
-            start: header + 8,
-            metadata,
+            source: Source::Safetensors(tensors),
         })
     }
 
@@ -143,7 +126,7 @@ impl Arrays {
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.source {
             Source::Npy(file) => file.names().into_iter().map(str::to_owned).collect(),
-            Source::Safetensors { metadata, .. } => metadata.tensors().into_keys().collect(),
+            Source::Safetensors(tensors) => tensors.names(),
         };
         names.sort();
         names
@@ -153,7 +136,7 @@ impl Arrays {
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
             Source::Npy(file) => file.has(name),
-            Source::Safetensors { metadata, .. } => metadata.info(name).is_some(),
+            Source::Safetensors(tensors) => tensors.info(name).is_some(),
         }
     }
 
@@ -171,12 +154,8 @@ impl Arrays {
                     Floats::F64(numbers) => Array::F64(shaped(&array.shape, numbers).into()),
                 })
             }
-            Source::Safetensors {
-                bytes,
-                start,
-                metadata,
-            } => match metadata.info(name) {
-                Some(info) => self.tensor(name, info, &bytes[*start..]),
+            Source::Safetensors(tensors) => match tensors.info(name) {
+                Some(info) => self.tensor(name, info, tensors.data(info)),
                 None => Err(self.missing(name)),
             },
         }
@@ -184,21 +163,13 @@ impl Arrays {
 
     fn tensor(&self, name: &str, info: &TensorInfo, data: &[u8]) -> Result<Array, ArraysError> {
         let shape = &info.shape;
-        let count = shape
-            .iter()
-            .try_fold(1usize, |product, &d| product.checked_mul(d));
-        let is_small =
-            |count: &usize| *count <= NUMBERS_MAX && shape.iter().all(|&d| d <= NUMBERS_MAX);
-        if count.filter(is_small).is_none() {
+        if TensorFile::count(info, NUMBERS_MAX).is_none() {
             return Err(ArraysError::TooLarge {
                 file: self.file.clone(),
                 array: name.to_owned(),
                 shape: shape.clone(),
             });
         }
-        let (from, to) = info.data_offsets;
-        // The parser has checked that the offsets are inside the file and fit shape and type.
-        let data = data.get(from..to).unwrap_or(&[]);
         Ok(match info.dtype {
             Dtype::F32 => Array::F32(shaped(shape, decode(data, f32::from_le_bytes)).into()),
             Dtype::F64 => Array::F64(shaped(shape, decode(data, f64::from_le_bytes)).into()),
@@ -241,25 +212,6 @@ impl Arrays {
             },
         }
     }
-}
-
-/// Reads a file of at most [`SAFETENSORS_BYTES_MAX`] bytes.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > SAFETENSORS_BYTES_MAX {
-        let text = format!("it has {length} bytes, the limit is {SAFETENSORS_BYTES_MAX}");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(SAFETENSORS_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Little-endian numbers of `N` bytes.
-fn decode<const N: usize, T>(data: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
-    let (chunks, _) = data.as_chunks::<N>();
-    chunks.iter().map(|chunk| number(*chunk)).collect()
 }
 
 fn shaped<T: Clone>(shape: &[usize], numbers: Vec<T>) -> ArrayD<T> {

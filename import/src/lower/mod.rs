@@ -373,7 +373,7 @@ impl<'a> Lowering<'a> {
             return refuse(
                 "inputs",
                 format!("the graph's input `{name}` comes to it without a quantizer"),
-                "put a Quant behind the input, or name the encoding and bits of its integers (`--input unsigned:4` for example)",
+                "put a Quant behind the input, or name the encoding and bits of its integers (`--input-precision unsigned:4` for example)",
             );
         };
         if precision.encoding.check_bits(precision.bits).is_err() {
