@@ -8,7 +8,7 @@ XNORFORGE_SOAK_SECONDS ?= 600
 SOAK_PROFILE ?= release
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test lint deny bench area soak
+.PHONY: help setup second-tools demo test lint deny bench area soak examples
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ bench: ## run the benchmarks
 
 area: setup ## measure area with Yosys and write docs/area.md
 	$(XNORFORGE) area --out docs/area.md
+
+examples: second-tools ## recompute the integers of the examples' models with NumPy alone
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^numpy==[0-9.]*' examples/requirements-check.txt)"
+	.venv/bin/python examples/check_models.py
 
 soak: setup ## run the long randomized tests, XNORFORGE_SOAK_SECONDS each
 	XNORFORGE_SOAK_SECONDS=$(XNORFORGE_SOAK_SECONDS) \

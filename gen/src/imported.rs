@@ -39,8 +39,8 @@ pub struct ImportArgs {
     /// Encoding and bits of the integers that the model takes, bipolar:2 for example, where its file does not say
     #[arg(long, requires = "model", value_name = "ENCODING:BITS", value_parser = parse_precision)]
     pub input_precision: Option<Precision>,
-    /// Quantize a model of floats: bits of activations and weights, 4x4 for example, or a .toml or .json file with the
-    /// precision of each layer
+    /// Quantize a model of floats: bits of activations (the input too) and weights, 4x4 for example, or a .toml or .json file
+    /// with the precision of each layer
     #[arg(long, requires = "model", value_name = "MxK|FILE")]
     pub quantize: Option<PathBuf>,
     /// Sample inputs that the scales of --quantize are found with: .npy, or .npz as of --input; --input without it
@@ -350,6 +350,7 @@ fn read_quantization(text: &Path) -> Result<Quantization, Failure> {
                 ))
             })?;
             let mut options = Quantization::default();
+            options.input.bits = Some(bits.activation);
             options.activations.bits = Some(bits.activation);
             options.weights.bits = Some(bits.weight);
             return Ok(options);

@@ -139,10 +139,7 @@ impl Demo {
             self.reference.push(reference);
         }
         Ok(vec![
-            row(
-                "packed kernels against the stored integers: every layer, logits at fewer bits",
-                &stored,
-            )?,
+            row("packed kernels against the stored integers", &stored)?,
             row("packed kernels against the reference, every layer", &layers)?,
         ])
     }
