@@ -114,3 +114,38 @@ fn every_onnx_file_gives_its_accuracy_in_reference_model_and_rtl() {
         assert!(readme.contains(&row), "README.md lacks the row\n{row}");
     }
 }
+
+/// The examples' models: accuracy as the training's own check computed it, by the reference executor.
+#[test]
+fn the_examples_import_with_their_accuracy() {
+    for folder in std::fs::read_dir(root("examples/models")).unwrap() {
+        let folder = folder.unwrap().path();
+        let meta = std::fs::read_to_string(folder.join("meta.json")).unwrap();
+        let meta: serde_json::Value = serde_json::from_str(&meta).unwrap();
+        let stored = ["int_first200", "qonnx_first200"].map(|key| meta["accuracy"][key].as_f64());
+        let stored = stored[0].or(stored[1]).unwrap();
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let model = file.unwrap().path();
+            if model
+                .extension()
+                .is_none_or(|extension| extension != "onnx")
+            {
+                continue;
+            }
+            assert_eq!(accuracy_of(&model), stored, "{}", model.display());
+        }
+    }
+}
+
+fn accuracy_of(model: &Path) -> f64 {
+    let test = model.with_file_name("test.npz");
+    let mut flags = vec!["test".into(), "--model".into(), model.display().to_string()];
+    flags.extend(["--input".into(), test.display().to_string()]);
+    let flags = Flags::parse_from(flags);
+    let loaded = LoadedModel::load(model, &flags.work, &flags.data).unwrap();
+    let inputs = loaded.inputs(&flags.data).unwrap();
+    let labels = read_labels(&test, inputs.images).unwrap();
+    let trace = reference::execute(&loaded.network, &inputs).unwrap();
+    let outputs = trace.of_network(&loaded.network, &inputs);
+    loaded.accuracy(&outputs[0], &labels)
+}
