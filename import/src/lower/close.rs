@@ -461,7 +461,8 @@ fn counted(
         channels.push(Stairs::new(*lattice, &exact, low, high));
     }
     let count = high - low;
-    let affine = (count > THRESHOLDS_FEW && repeat == 1)
+    // A table behind a multiplication is added in front of its shift, and to integers that nothing has clamped yet.
+    let affine = (count > THRESHOLDS_FEW && chain.after.is_none())
         .then(|| affine(&channels))
         .flatten();
     let rescale = affine.unwrap_or_else(|| Rescale::Thresholds {

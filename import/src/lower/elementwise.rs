@@ -489,7 +489,9 @@ impl Lowering<'_> {
             }
             if let Step::Clamp { low, high } = &step {
                 let (low, high) = (low.and_then(exact), high.and_then(exact));
-                if let Some(clamped) = grid.clamped(low.as_ref(), high.as_ref()) {
+                if let Some(clamped) = grid.clamped(low.as_ref(), high.as_ref())
+                    && ends_on_codes(&feature, &clamped)
+                {
                     return Ok(self.narrowed(index, feature, clamped));
                 }
             }
@@ -606,6 +608,7 @@ impl Lowering<'_> {
         }
         if let (Some(old), Some((reals, after))) = (&feature.grid, unrounded)
             && let Some(clamped) = same_grid(old, &reals)
+            && ends_on_codes(&feature, &clamped)
         {
             let mut feature = self.narrowed(index, feature, clamped);
             for step in &after {
@@ -624,6 +627,17 @@ impl Lowering<'_> {
         feature.grid = Some(grid);
         Ok(feature)
     }
+}
+
+/// Whether the ends of a narrower grid are numbers that the codes have: odd ones alone, of `bipolar`.
+fn ends_on_codes(feature: &Feature, narrower: &Grid) -> bool {
+    let (Source::Codes(codes), Some(grid)) = (&feature.source, &feature.grid) else {
+        return true;
+    };
+    let step = distance(codes.precision);
+    [narrower.low, narrower.high]
+        .iter()
+        .all(|end| (end - grid.low) % step == 0)
 }
 
 /// The old grid clamped as a quantizer of the same scale does that rounds nothing.

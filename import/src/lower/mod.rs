@@ -231,6 +231,7 @@ impl<'a> Lowering<'a> {
             }
         } else {
             let feature = self.feature_node(index, node)?;
+            self.check_shape(node, &feature)?;
             Some(self.shared(index, node, feature)?)
         };
         for name in &node.inputs {
@@ -245,6 +246,40 @@ impl<'a> Lowering<'a> {
             self.values.insert(&node.output, value);
         }
         Ok(())
+    }
+
+    /// Checks a feature map against the dimensions of its tensor: operations on single numbers keep the feature map, and so
+    /// must their constants, which may widen it where all of their numbers are one.
+    fn check_shape(&self, node: &Node, feature: &Feature) -> Found<()> {
+        let Some(expected) = self.graph.shapes.get(&node.output) else {
+            return Ok(());
+        };
+        let batch = self.graph.shapes.get(self.input_name);
+        let batch = batch.and_then(|shape| shape.first()).copied();
+        let pads = feature.border.as_ref().map_or([0; 4], |border| border.pads);
+        let size = |(dimension, held): (usize, &Vec<Axis>)| match held[..] {
+            [Axis::Batch] => batch.unwrap_or(1),
+            _ => {
+                let size: usize = held
+                    .iter()
+                    .map(|a| value::length(*a, feature.shape))
+                    .product();
+                // A border stands around a feature map in the order of ONNX: width last, height before it.
+                let padded = match feature.layout.0.len() - dimension {
+                    1 => pads[1] + pads[3],
+                    2 => pads[0] + pads[2],
+                    _ => 0,
+                };
+                size + padded as usize
+            }
+        };
+        let found: Vec<usize> = feature.layout.0.iter().enumerate().map(size).collect();
+        require(
+            found == *expected,
+            "inputs",
+            || format!("it makes {expected:?} of a feature map of {found:?}"),
+            "give constants of one number, or of one for each channel",
+        )
     }
 
     /// What is read by several nodes becomes codes at once, if it is quantized.
