@@ -131,7 +131,10 @@ impl LoadedModel {
         let channels = scores.shape.channels as usize;
         let class = |scores: &[i64]| match rule {
             Some(rule) => first_largest(&rule.reals(scores, channels)),
-            None => first_largest(scores),
+            None => first_largest(&channels_first(
+                scores,
+                &[scores.len() / channels, channels],
+            )),
         };
         let images = scores.values.chunks_exact(scores.shape.len()).zip(labels);
         let right = images.filter(|(scores, label)| class(scores) as i64 == **label);

@@ -156,11 +156,11 @@ impl OutputRule {
         (integer as f64 + of(&self.offset)) * of(&self.scale)
     }
 
-    /// The reals of one image of `channels` channels, channel fastest.
+    /// The reals of one image of `channels` channels, channel fastest, in the file's order: channel, line, pixel.
     pub fn reals(&self, integers: &[i64], channels: usize) -> Vec<f64> {
-        let reals = integers.iter().enumerate();
-        reals
-            .map(|(index, integer)| self.real(index % channels, *integer))
+        let plane = |channel: usize| integers.iter().skip(channel).step_by(channels);
+        (0..channels)
+            .flat_map(|channel| plane(channel).map(move |integer| self.real(channel, *integer)))
             .collect()
     }
 }
@@ -243,6 +243,6 @@ mod tests {
             scale: vec![1.0, 0.5],
             offset: vec![2.0],
         };
-        assert_eq!(rule.reals(&[1, 2, 3, 4], 2), [3.0, 2.0, 5.0, 3.0]);
+        assert_eq!(rule.reals(&[1, 2, 3, 4], 2), [3.0, 5.0, 2.0, 3.0]);
     }
 }

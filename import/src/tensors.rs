@@ -81,8 +81,13 @@ impl TensorFile {
 
 /// Reads a file of at most [`TENSORS_BYTES_MAX`] bytes.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        // Opening a pipe waits for its other end.
+        let text = "it is no regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let (file, length) = (File::open(path)?, metadata.len());
     if length > TENSORS_BYTES_MAX {
         let text = format!("it has {length} bytes, the limit is {TENSORS_BYTES_MAX}");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));

@@ -79,10 +79,9 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Graph, OnnxError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
-        // A pipe or a device may never end.
+        // Opening a pipe waits for its other end, and reading one or a device may never end.
         let kind = std::io::ErrorKind::InvalidInput;
         return Err(unreadable(std::io::Error::new(
             kind,
@@ -90,6 +89,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Graph, OnnxError> {
         )));
     }
     check_size(metadata.len(), limits)?;
+    let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // A file that grows meanwhile is cut, and then no model.
     file.take(metadata.len())
