@@ -617,47 +617,32 @@ pub fn accuracy(network: &Network, trace: &Trace, labels: &[i64]) -> Option<f64>
     Some(right as f64 / labels.len() as f64)
 }
 
-/// Compares every layer's integers with those of a file that has them: `l1_acc`, `l1_act`, `l1_pool`, ...
+/// Compares integers with those of a file that has them under their names.
 ///
 /// # Errors
 /// A file without any of them, or with other shapes.
 pub fn check_expected(
     file: &ArrayFile,
-    network: &Network,
-    trace: &Trace,
+    stored: &[(String, &Tensor)],
 ) -> Result<Vec<Check>, Failure> {
     let mut checks = Vec::new();
-    for (index, layer) in network.layers.iter().enumerate() {
-        for (name, found) in stored_names(layer, trace, index) {
-            if !file.has(&name) {
-                continue;
-            }
-            let array = file.read(&name)?;
-            let expected = graph::images(&array)?;
-            if expected.shape.len() != found.shape.len() || expected.images < found.images {
-                let Shape {
-                    height,
-                    width,
-                    channels,
-                } = found.shape;
-                let wanted = format!("[{} or more, {channels}, {height}, {width}]", found.images);
-                return Err(array.shape_error(wanted).into());
-            }
-            let expected = &expected.values[..found.values.len()];
-            checks.push(Check::new(
-                &name,
-                found.shape.len(),
-                &found.values,
-                expected,
-            ));
+    for (name, found) in stored.iter().filter(|(name, _)| file.has(name)) {
+        let array = file.read(name)?;
+        let expected = graph::images(&array)?;
+        if expected.shape.len() != found.shape.len() || expected.images < found.images {
+            let Shape {
+                height,
+                width,
+                channels,
+            } = found.shape;
+            let wanted = format!("[{} or more, {channels}, {height}, {width}]", found.images);
+            return Err(array.shape_error(wanted).into());
         }
+        let expected = &expected.values[..found.values.len()];
+        checks.push(Check::new(name, found.shape.len(), &found.values, expected));
     }
     if checks.is_empty() {
-        let names: Vec<String> = network
-            .layers
-            .iter()
-            .map(|layer| format!("`{}_acc`", layer.name.replace('.', "_")))
-            .collect();
+        let names: Vec<String> = stored.iter().map(|(name, _)| format!("`{name}`")).collect();
         return Err(Failure::input(format!(
             "`{}` holds nothing to check: expected an array {}",
             file.name(),
@@ -665,6 +650,14 @@ pub fn check_expected(
         )));
     }
     Ok(checks)
+}
+
+/// The integers of every layer with the names under which an `.npz` stores them: `l1_acc`, `l1_act`, `l1_pool`, ...
+pub fn stored<'t>(network: &Network, trace: &'t Trace) -> Vec<(String, &'t Tensor)> {
+    let layers = network.layers.iter().enumerate();
+    layers
+        .flat_map(|(index, layer)| stored_names(layer, trace, index))
+        .collect()
 }
 
 /// The names under which a layer's integers may be stored, and the integers.

@@ -22,7 +22,8 @@ use xnorforge_import::model::Fold;
 use xnorforge_import::npy::{Array, Elements};
 use xnorforge_import::onnx::{self, OnnxError};
 use xnorforge_import::{Graph, Model, Op, Options, lower};
-use xnorforge_sim::network::{Network, Tensor};
+use xnorforge_sim::network::reference::Trace;
+use xnorforge_sim::network::{Network, Tensor, TensorId};
 use xnorforge_sim::{Encoding, Precision};
 
 /// Longest file of `--quantize`, in bytes.
@@ -122,6 +123,24 @@ impl LoadedModel {
             array = import.numbers(array)?;
         }
         accelerate::input_tensor(&array, &self.network, limit)
+    }
+
+    /// The integers of every layer with the names under which files store them: those of the tensors of an import.
+    pub fn stored<'t>(&self, inputs: &'t Tensor, trace: &'t Trace) -> Vec<(String, &'t Tensor)> {
+        let Some(import) = &self.import else {
+            return accelerate::stored(&self.network, trace);
+        };
+        let tensors = import.model.tensors.iter();
+        tensors
+            .map(|rule| {
+                let tensor = match rule.tensor {
+                    TensorId::Input => inputs,
+                    TensorId::Layer(index) if rule.is_accumulator => &trace.accumulators[index],
+                    TensorId::Layer(index) => &trace.outputs[index],
+                };
+                (rule.name.clone(), tensor)
+            })
+            .collect()
     }
 
     /// The share of images whose largest output (the first of equals) is the label. An imported model's outputs are

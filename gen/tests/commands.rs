@@ -192,6 +192,21 @@ fn simulate_quantizes_a_model_of_floats() {
 }
 
 #[test]
+fn simulate_compares_the_tensors_of_an_onnx_file() {
+    let case = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/models/digits_cnn_mixed"
+    );
+    let output = Folder::new().succeed(&format!(
+        "simulate --model {case}/model_quant.onnx --input {case}/test.npz --inputs 20 --expected {case}/test.npz"
+    ));
+    for array in ["l1_acc", "l1_act", "l1_pool", "l3_act", "l4_acc"] {
+        let line = output.lines().find(|line| line.starts_with(array)).unwrap();
+        assert!(line.ends_with("all equal"), "{line}");
+    }
+}
+
+#[test]
 fn inspect_shows_the_scales_of_an_import() {
     let case = CASE.replace("a_mlp_odd_w2a2", "c5_bv_res_w3a3");
     insta::assert_snapshot!(Folder::new().succeed(&format!("inspect {case}/model.onnx")));

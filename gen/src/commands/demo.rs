@@ -126,7 +126,8 @@ impl Demo {
             let network = &compiled.network;
             let found = accelerate::execute(network, &self.inputs)?;
             if index == 0 {
-                stored = accelerate::check_expected(&self.stored, network, &found)?;
+                stored =
+                    accelerate::check_expected(&self.stored, &accelerate::stored(network, &found))?;
             } else {
                 stored.push(self.check_logits(BITS[index], &found)?);
             }

@@ -56,7 +56,8 @@ pub struct Args {
     /// Exit code 1 if the accuracy (0 to 1) is lower
     #[arg(long, value_name = "SHARE", requires = "labels")]
     accuracy_min: Option<f64>,
-    /// Integers that must come out: .npz with l1_acc, l1_act, l2_acc, ...; exit code 1 if one differs
+    /// Integers that must come out: .npz with l1_acc, l1_act, l2_acc, ..., or with arrays that have the names of tensors of
+    /// an .onnx; exit code 1 if one differs
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
     /// Write the report as JSON

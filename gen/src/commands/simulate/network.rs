@@ -83,7 +83,7 @@ pub fn run(args: &Args, model: &Path, terminal: &Terminal) -> Result<(), Failure
         }
     }
     let checks = expected
-        .map(|file| accelerate::check_expected(&file, &compiled.network, &trace))
+        .map(|file| accelerate::check_expected(&file, &loaded.stored(&inputs, &trace)))
         .transpose()?;
     let labels = labels.as_deref();
     let outputs = trace.of_network(&compiled.network, &inputs);
