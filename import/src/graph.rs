@@ -92,21 +92,13 @@ pub enum Round {
 }
 
 impl Round {
-    /// The rounded number.
-    pub fn apply(self, value: f32) -> f32 {
+    /// The rounded number; exact, for 32-bit floats as well.
+    pub fn apply(self, value: f64) -> f64 {
         match self {
             Round::HalfEven => value.round_ties_even(),
             Round::HalfAway => value.round(),
-            Round::HalfToZero => {
-                // Both differences are exact.
-                let whole = value.trunc();
-                let is_past_half = (value - whole).abs() > 0.5;
-                if is_past_half {
-                    whole + 1f32.copysign(value)
-                } else {
-                    whole
-                }
-            }
+            Round::HalfToZero if (value - value.trunc()).abs() == 0.5 => value.trunc(),
+            Round::HalfToZero => value.round(),
             Round::Ceil => value.ceil(),
             Round::Floor => value.floor(),
             Round::AwayFromZero => value.abs().ceil().copysign(value),

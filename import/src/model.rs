@@ -134,7 +134,7 @@ impl InputQuantizer {
     pub fn integer(&self, value: f32) -> i64 {
         let clamped =
             (value / self.scale + self.zero_point).clamp(self.low as f32, self.high as f32);
-        self.round.apply(clamped) as i64
+        self.round.apply(clamped.into()) as i64
     }
 }
 

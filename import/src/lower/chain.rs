@@ -106,7 +106,7 @@ impl Step {
             Step::Sign => x.signum(),
             Step::Round { how, low, high } => {
                 let x = x.max(*low as f32).min(*high as f32);
-                number::round_f32(x, *how)
+                how.apply(x.into()) as f32
             }
             Step::Count(lists) => {
                 let list = number::at(lists, channel);

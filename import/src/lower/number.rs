@@ -128,25 +128,6 @@ pub(crate) fn round(value: &Rational, how: Round, low: i64, high: i64) -> i64 {
     floor + i64::from(is_up)
 }
 
-/// Rounds a 32-bit float to an integer, as a float.
-pub(crate) fn round_f32(value: f32, how: Round) -> f32 {
-    round_f64(value.into(), how) as f32
-}
-
-/// Rounds a 64-bit float to an integer, as a float; exact.
-pub(crate) fn round_f64(value: f64, how: Round) -> f64 {
-    match how {
-        Round::HalfEven => value.round_ties_even(),
-        Round::HalfAway => value.round(),
-        Round::HalfToZero if (value - value.trunc()).abs() == 0.5 => value.trunc(),
-        Round::HalfToZero => value.round(),
-        Round::Ceil => value.ceil(),
-        Round::Floor => value.floor(),
-        Round::ToZero => value.trunc(),
-        Round::AwayFromZero => value.abs().ceil().copysign(value),
-    }
-}
-
 /// The square root of a rational, if that is a rational.
 pub(crate) fn perfect_root(value: &Rational) -> Option<Rational> {
     let (n, d) = (value.numer().sqrt(), value.denom().sqrt());
@@ -263,7 +244,7 @@ impl Enclosure for Fast {
             return None;
         }
         // A cast saturates, which the clamp would do anyway.
-        let side = |value: f64| (round_f64(value, how) as i64).clamp(low, high);
+        let side = |value: f64| (how.apply(value) as i64).clamp(low, high);
         Some((side(self.low), side(self.high)))
     }
 
@@ -365,7 +346,7 @@ mod tests {
         ] {
             for (value, expected) in values.iter().zip(expected) {
                 assert_eq!(round(value, how, -9, 9), expected, "{value} {how:?}");
-                let float = round_f64(to_f64(value), how);
+                let float = how.apply(to_f64(value));
                 assert_eq!(float, expected as f64, "{value} {how:?}");
             }
         }

@@ -2,7 +2,7 @@
 
 use super::Lowering;
 use super::error::{Found, refuse, require};
-use super::number::{Rational, exact, round_f32, to_f64, whole};
+use super::number::{Rational, exact, to_f64, whole};
 use super::value::{Value, Weights, common_unit};
 use crate::graph::{Array, Levels, Node, Op, Round};
 use ndarray::{ArrayD, Axis as Dimension, IxDyn, Zip};
@@ -142,7 +142,8 @@ impl Lowering<'_> {
         let zero = self.parameters(node, 2, "zero_point", x.shape(), None)?;
         let (low, high) = levels.range();
         let quantized = quantized(&x, &scale, &zero, |v, s, z| {
-            round_f32((v / s + z).max(low as f32).min(high as f32), round)
+            let clamped = (v / s + z).max(low as f32).min(high as f32);
+            round.apply(clamped.into()) as f32
         })?;
         centred(quantized, &zero, &scale)
     }
