@@ -18,8 +18,7 @@ use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::Precision;
 use xnorforge_sim::network::reference::Trace;
 use xnorforge_sim::network::{
-    Layer, Network, Operation, Outline, Output, Shape, Tensor, TensorId, execute, number_of_step,
-    steps,
+    Layer, Network, Operation, Outline, Output, Shape, Tensor, execute, number_of_step, steps,
 };
 use xnorforge_sim::program::timing;
 use xnorforge_sim::program::{Entry, LOAD_WEIGHTS, Program, ProgramError};
@@ -602,19 +601,11 @@ pub fn execute(network: &Network, inputs: &Tensor) -> Result<Trace, Failure> {
     execute::execute(network, inputs).map_err(Failure::input)
 }
 
-/// The share of images whose largest output (the first of equals) is the label.
-pub fn accuracy(network: &Network, trace: &Trace, labels: &[i64]) -> Option<f64> {
-    let TensorId::Layer(index) = *network.outputs.last()? else {
-        return None;
-    };
-    let scores = &trace.outputs[index];
-    let right = scores
-        .values
-        .chunks_exact(scores.shape.len())
-        .zip(labels)
-        .filter(|(scores, label)| crate::workload::first_largest(scores) as i64 == **label)
-        .count();
-    Some(right as f64 / labels.len() as f64)
+/// The share of images whose class is the label. `class` gets the scores of an image, channel fastest.
+pub fn accuracy(scores: &Tensor, labels: &[i64], class: impl Fn(&[i64]) -> usize) -> f64 {
+    let images = scores.values.chunks_exact(scores.shape.len()).zip(labels);
+    let right = images.filter(|(scores, label)| class(scores) as i64 == **label);
+    right.count() as f64 / labels.len() as f64
 }
 
 /// Compares integers with those of a file that has them under their names.

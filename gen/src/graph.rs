@@ -170,6 +170,13 @@ pub fn images(array: &Array) -> Result<Tensor, Failure> {
     Ok(from_planes(count, shape, array.ints()?))
 }
 
+/// Numbers of one image in the order channel, line, pixel, as files have them, from the accelerator's.
+pub(crate) fn planes(image: &[i64], channels: usize) -> Vec<i64> {
+    (0..channels)
+        .flat_map(|channel| image.iter().skip(channel).step_by(channels).copied())
+        .collect()
+}
+
 /// A tensor from its numbers in the order image, channel, line, pixel.
 ///
 /// # Panics

@@ -7,10 +7,11 @@
 use crate::accelerate;
 use crate::config::read_text;
 use crate::failure::Failure;
+use crate::graph;
 use crate::model;
 use crate::network::Bits;
 use crate::terminal::{Terminal, thousands};
-use crate::workload::{DataArgs, WorkArgs, read_inputs, rows_of};
+use crate::workload::{DataArgs, WorkArgs, first_largest, read_inputs, rows_of};
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::fmt::Display;
@@ -148,16 +149,10 @@ impl LoadedModel {
     pub fn accuracy(&self, scores: &Tensor, labels: &[i64]) -> f64 {
         let rule = self.import.as_ref().and_then(|i| i.model.outputs.last());
         let channels = scores.shape.channels as usize;
-        let class = |scores: &[i64]| match rule {
+        accelerate::accuracy(scores, labels, |scores| match rule {
             Some(rule) => first_largest(&rule.reals(scores, channels)),
-            None => first_largest(&channels_first(
-                scores,
-                &[scores.len() / channels, channels],
-            )),
-        };
-        let images = scores.values.chunks_exact(scores.shape.len()).zip(labels);
-        let right = images.filter(|(scores, label)| class(scores) as i64 == **label);
-        right.count() as f64 / labels.len() as f64
+            None => first_largest(&graph::planes(scores, channels)),
+        })
     }
 }
 
@@ -231,7 +226,10 @@ impl Import {
             array.elements = Elements::Int(numbers?);
         }
         if rule.channels_last && rows_of(&array.shape, rule.shape.len()).is_some() {
-            array.elements = Elements::Int(channels_first(array.ints()?, &rule.dimensions));
+            let images = array.ints()?.chunks_exact(rule.shape.len());
+            let channels = rule.shape.channels as usize;
+            let planes = images.flat_map(|image| graph::planes(image, channels));
+            array.elements = Elements::Int(planes.collect());
         }
         Ok(array)
     }
@@ -426,29 +424,4 @@ fn read_samples(
         .chain(dimensions.iter().copied())
         .collect();
     ArrayD::from_shape_vec(IxDyn(&shape), values).map_err(Failure::input)
-}
-
-/// Images `[H, W, C]` as `[C, H, W]`.
-fn channels_first(values: &[i64], dimensions: &[usize]) -> Vec<i64> {
-    let Some(&channels) = dimensions.last() else {
-        return values.to_vec();
-    };
-    let image: usize = dimensions.iter().product();
-    values
-        .chunks_exact(image)
-        .flat_map(|image| {
-            (0..channels).flat_map(move |c| image.iter().skip(c).step_by(channels).copied())
-        })
-        .collect()
-}
-
-/// Where the largest score is, the first of equals.
-fn first_largest<T: PartialOrd>(scores: &[T]) -> usize {
-    let mut best = 0;
-    for (index, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = index;
-        }
-    }
-    best
 }

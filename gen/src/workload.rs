@@ -259,11 +259,14 @@ pub fn labels_from(file: &ArrayFile, inputs: usize) -> Result<Vec<i64>, Failure>
 }
 
 /// Where the largest value stands, the first of equals.
-pub(crate) fn first_largest(row: &[i64]) -> usize {
-    let largest = row.iter().max();
-    row.iter()
-        .position(|value| Some(value) == largest)
-        .unwrap_or(0)
+pub(crate) fn first_largest<T: PartialOrd>(scores: &[T]) -> usize {
+    let mut best = 0;
+    for (index, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = index;
+        }
+    }
+    best
 }
 
 #[cfg(test)]

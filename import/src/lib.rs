@@ -18,6 +18,7 @@ pub mod lower;
 pub mod model;
 pub mod npy;
 pub mod onnx;
+mod sizes;
 mod tensors;
 pub mod topology;
 

@@ -216,6 +216,11 @@ impl Demo {
         )
     }
 
+    fn accuracy(&self, trace: &Trace) -> f64 {
+        let logits = trace.outputs.last().expect("the network has layers");
+        accelerate::accuracy(logits, &self.labels, workload::first_largest)
+    }
+
     fn print_precisions(&self, terminal: &Terminal) {
         let images = self.inputs.images;
         let rows: Vec<Vec<String>> = self
@@ -225,10 +230,9 @@ impl Demo {
             .zip(BITS)
             .map(|((compiled, trace), bits)| {
                 let total = Report::new(compiled, images).total;
-                let accuracy = accelerate::accuracy(&compiled.network, trace, &self.labels);
                 vec![
                     bits.to_string(),
-                    format!("{:.4}", accuracy.unwrap_or_default()),
+                    format!("{:.4}", self.accuracy(trace)),
                     thousands(total.cycles.into()),
                     format!("{:.0}", total.cycles as f64 / images as f64),
                     thousands(total.operations),
@@ -248,11 +252,9 @@ impl Demo {
     }
 
     fn print_summary(&self, args: &Args, rtl: &Package, terminal: &Terminal) {
-        let accuracy =
-            accelerate::accuracy(&self.networks[0].network, &self.reference[0], &self.labels);
         terminal.line(format!(
             "accuracy     {:.4} on {} images",
-            accuracy.unwrap_or_default(),
+            self.accuracy(&self.reference[0]),
             self.inputs.images
         ));
         terminal.line(format!(

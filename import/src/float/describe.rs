@@ -37,6 +37,7 @@
 use super::arrays::{Arrays, ArraysError};
 use crate::execute::floats;
 use crate::graph::{Array, Graph, NODES_MAX, NUMBERS_MAX, Node, Op, Pair, Sweep};
+use crate::sizes::Size;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
@@ -187,17 +188,6 @@ impl Kind {
     }
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a whole number, or a list of two ([y, x]) or four ([top, left, bottom, right], for `padding` alone)"
-)]
-enum Size {
-    One(u32),
-    Two([u32; 2]),
-    Four([u32; 4]),
-}
-
 /// Reads a description and the arrays that it names as a graph of batch 1. 64-bit floats are rounded to 32 bits.
 ///
 /// # Errors
@@ -325,7 +315,7 @@ impl<'a> Describer<'a> {
                     field: "kernel",
                     fix: "give a whole number or [y, x]",
                 })?;
-                let kernel = kernel.pair("kernel")?;
+                let kernel = pair_of(kernel, "kernel")?;
                 let sweep = sweep(layer, kernel, kernel)?;
                 let shape = swept(&shape, &sweep, None)?;
                 let op = match layer.kind {
@@ -424,7 +414,7 @@ impl<'a> Describer<'a> {
         };
         if let Some(given) = layer
             .kernel
-            .map(|k| k.pair("kernel"))
+            .map(|k| pair_of(k, "kernel"))
             .transpose()?
             .filter(|k| *k != kernel)
         {
@@ -646,14 +636,22 @@ fn channels_of_map(shape: &[usize]) -> Result<usize, DescribeProblem> {
 
 fn sweep(layer: &RawLayer, kernel: Pair, stride: Pair) -> Result<Sweep, DescribeProblem> {
     let pair = |field, size: Option<Size>, otherwise| match size {
-        Some(size) => size.pair(field),
+        Some(size) => pair_of(size, field),
         None => Ok(otherwise),
     };
     Ok(Sweep {
         kernel,
         stride: pair("stride", layer.stride, stride)?,
         dilation: pair("dilation", layer.dilation, (1, 1))?,
-        pads: layer.padding.map_or([0; 4], Size::pads),
+        pads: layer.padding.map_or([0; 4], Size::sides),
+    })
+}
+
+fn pair_of(size: Size, field: &'static str) -> Result<Pair, DescribeProblem> {
+    size.pair().map_err(|sides| DescribeProblem::Value {
+        field,
+        value: format!("{sides:?}"),
+        rule: "give one number, or [y, x]",
     })
 }
 
@@ -683,28 +681,6 @@ fn swept(
                 sweep.pads
             ),
         }),
-    }
-}
-
-impl Size {
-    fn pair(self, field: &'static str) -> Result<Pair, DescribeProblem> {
-        match self {
-            Size::One(size) => Ok((size, size)),
-            Size::Two([y, x]) => Ok((y, x)),
-            Size::Four(sizes) => Err(DescribeProblem::Value {
-                field,
-                value: format!("{sizes:?}"),
-                rule: "give one number, or [y, x]",
-            }),
-        }
-    }
-
-    fn pads(self) -> [u32; 4] {
-        match self {
-            Size::One(size) => [size; 4],
-            Size::Two([y, x]) => [y, x, y, x],
-            Size::Four(pads) => pads,
-        }
     }
 }
 

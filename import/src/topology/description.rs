@@ -43,6 +43,7 @@
 //! ```
 
 use super::{BITS_DEFAULT, Input, Kind, Layer, Problem, Source, Topology, TopologyError, Widths};
+use crate::sizes::Size;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -120,17 +121,6 @@ impl RawKind {
             RawKind::Flatten => "flatten",
         }
     }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a whole number, or a list of two ([y, x]) or four ([top, left, bottom, right], for `padding` alone)"
-)]
-enum Size {
-    One(u32),
-    Two([u32; 2]),
-    Four([u32; 4]),
 }
 
 /// Reads the text of a description.
@@ -350,49 +340,34 @@ fn kernel(raw: &RawLayer) -> Result<(u32, u32), Problem> {
         field: "kernel",
         fix: "give a whole number or [y, x]",
     })?;
-    kernel.pair("kernel")
+    pair_of(kernel, "kernel")
 }
 
 fn window(raw: &RawLayer, stride: (u32, u32)) -> Result<Window, Problem> {
     let pair = |field, size: Option<Size>, otherwise| match size {
-        Some(size) => size.pair(field),
+        Some(size) => pair_of(size, field),
         None => Ok(otherwise),
     };
     Ok(Window {
         kernel: kernel(raw)?,
         stride: pair("stride", raw.stride, stride)?,
         dilation: pair("dilation", raw.dilation, (1, 1))?,
-        padding: raw.padding.map_or(Padding::default(), Size::padding),
+        padding: raw.padding.map_or(Padding::default(), padding_of),
     })
 }
 
-impl Size {
-    fn pair(self, field: &str) -> Result<(u32, u32), Problem> {
-        match self {
-            Size::One(size) => Ok((size, size)),
-            Size::Two([y, x]) => Ok((y, x)),
-            Size::Four(_) => Err(Problem::Syntax(format!(
-                "`{field}` has 4 numbers; give one, or [y, x]"
-            ))),
-        }
-    }
+fn pair_of(size: Size, field: &str) -> Result<(u32, u32), Problem> {
+    size.pair()
+        .map_err(|_| Problem::Syntax(format!("`{field}` has 4 numbers; give one, or [y, x]")))
+}
 
-    fn padding(self) -> Padding {
-        match self {
-            Size::One(size) => Padding::all(size),
-            Size::Two([y, x]) => Padding {
-                top: y,
-                left: x,
-                bottom: y,
-                right: x,
-            },
-            Size::Four([top, left, bottom, right]) => Padding {
-                top,
-                left,
-                bottom,
-                right,
-            },
-        }
+fn padding_of(size: Size) -> Padding {
+    let [top, left, bottom, right] = size.sides();
+    Padding {
+        top,
+        left,
+        bottom,
+        right,
     }
 }
 

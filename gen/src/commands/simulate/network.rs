@@ -8,6 +8,7 @@ use crate::commands::generate::{self, Interface};
 use crate::core_rig;
 use crate::engine::{self, Check, Mode};
 use crate::failure::Failure;
+use crate::graph;
 use crate::imported::{ImportReport, LoadedModel, print_errors};
 use crate::io::ArrayFile;
 use crate::manifest::{GENERATOR, Generator, json_bytes};
@@ -196,13 +197,6 @@ fn layers<'a>(
 /// The numbers of each image in the order channel, line, pixel, as model files have them.
 fn planes(tensor: &Tensor) -> Vec<Vec<i64>> {
     let channels = tensor.shape.channels as usize;
-    tensor
-        .values
-        .chunks_exact(tensor.shape.len())
-        .map(|image| {
-            (0..channels)
-                .flat_map(|channel| image.iter().skip(channel).step_by(channels).copied())
-                .collect()
-        })
-        .collect()
+    let images = tensor.values.chunks_exact(tensor.shape.len());
+    images.map(|image| graph::planes(image, channels)).collect()
 }
