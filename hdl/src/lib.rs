@@ -17,6 +17,7 @@
 pub mod accelerator;
 pub mod config;
 pub mod emit;
+pub mod fabric;
 pub mod hardware;
 pub mod popcount;
 pub mod regmap;

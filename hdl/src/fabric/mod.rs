@@ -1,0 +1,16 @@
+//! Popcounts and accumulators as netlists of a device's own primitives.
+//!
+//! The structures of [`PopcountTree`](crate::hardware::PopcountTree) are expressions that a synthesizer maps. Those here
+//! say which LUT, carry position and register each bit takes, because synthesizers do not find the small ones
+//! (`docs/area.md`). A structure is a function that adds cells to a [`Netlist`]: it counts a [`Heap`] of bits that a
+//! [`Source`] makes from operand pins, and says in [`Counted`] where the count is and when each operand must arrive.
+
+mod heap;
+mod netlist;
+mod simulate;
+mod verilog;
+
+pub use heap::{Counted, Heap, Source};
+pub use netlist::{Bit, Cell, Item, Netlist, NetlistError, PAIR_TABLE, Port};
+pub use simulate::Simulation;
+pub use verilog::Dialect;
