@@ -31,9 +31,7 @@ fn verilator() -> Verilator {
 fn emit(design: &Design) -> Files {
     let package = xnorforge_hdl::generate(design).expect("every valid design can be emitted");
     package
-        .files
-        .into_iter()
-        .map(|f| (f.name, f.text))
+        .simulation_files().map(|f| (f.name.clone(), f.text.clone()))
         .collect()
 }
 

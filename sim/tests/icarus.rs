@@ -76,7 +76,7 @@ impl Compiled {
         let source = source();
         let mut arguments = vec!["-g2005", "-Wall", "-s", "stream_array_tb", "-I", "."];
         arguments.extend(["-o", "bench.vvp", source.to_str().unwrap()]);
-        for file in &rtl.files {
+        for file in rtl.simulation_files() {
             std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
             arguments.push(&file.name);
         }

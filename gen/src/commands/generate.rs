@@ -74,6 +74,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         &["module", ">instances", "what it does"],
         &module_rows(&rtl),
     );
+    terminal.line(structure_line(&design));
     terminal.line(format!(
         "top module {} and {} more files in {}",
         rtl.top,
@@ -81,6 +82,27 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         args.out.display()
     ));
     Ok(())
+}
+
+/// The units' structure, their sites and latency, and what else was considered.
+fn structure_line(design: &Design) -> String {
+    let latency = design.latency();
+    let Some(units) = design.units() else {
+        return format!("structure tree: for any synthesizer, latency {latency}");
+    };
+    let others: Vec<String> = units
+        .alternatives
+        .iter()
+        .filter(|other| other.structure != units.structure)
+        .map(|other| format!(", {} {}", other.structure, other.sites))
+        .collect();
+    format!(
+        "structure {}: {} sites for a processing element, {} for a row unit's popcount, latency {latency}{}",
+        units.structure,
+        units.element.sites,
+        units.row.sites,
+        others.concat()
+    )
 }
 
 fn module_rows(rtl: &Package) -> Vec<Vec<String>> {
@@ -134,6 +156,15 @@ pub fn build(
         files.insert(format!("rtl/{}", file.name), file.text.clone().into_bytes());
     }
     files.insert("rtl/files.f".to_owned(), list.into_bytes());
+    if !rtl.primitives.is_empty() {
+        let mut list = String::new();
+        for file in &rtl.primitives {
+            list.push_str(&file.name);
+            list.push('\n');
+            files.insert(format!("sim/{}", file.name), file.text.clone().into_bytes());
+        }
+        files.insert("sim/files.f".to_owned(), list.into_bytes());
+    }
     if interface == Interface::Axi {
         for (name, text) in regmap::files(&AcceleratorDesign::new(design)?) {
             files.insert(format!("registers/{name}"), text.into_bytes());

@@ -102,7 +102,7 @@ impl Bench {
             ("ENTRY", d.entry_width),
             ("ACTIVATION", c.rows * c.activation_branches * c.lanes),
             ("WEIGHT", c.columns * c.weight_branches * c.lanes),
-            ("HANG", 1000 + 4 * (c.rows + c.popcount_stages)),
+            ("HANG", 1000 + 4 * (c.rows + d.latency())),
             ("PASSES", lines(&self.passes)),
             ("WRITES", lines(&self.writes)),
             ("BEATS", lines(&self.beats)),

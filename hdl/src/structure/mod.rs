@@ -1,0 +1,69 @@
+//! Which structure the units of a design have: the popcount and accumulator of a processing element, and the popcount of
+//! a row unit.
+//!
+//! [`Structure::Tree`] is an expression that any synthesizer maps ([`crate::hardware::PopcountTree`]). The others are
+//! netlists of a device's primitives ([`crate::fabric`]); [`DeviceUnits`] holds those of one design. A structure decides
+//! the popcount's latency and when each pair of lanes must arrive; the array's edge delays the operands accordingly.
+
+mod accumulator;
+mod ports;
+mod staircase;
+mod units;
+
+pub use units::{Alternative, DeviceUnits, RowUnit, StructureError, Unit, UnitShape};
+
+use crate::config::{ConfigError, Target};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// The structure of the units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Structure {
+    /// The target's smallest by computed cost.
+    #[default]
+    Auto,
+    /// Full adders, then adders with carry-ins, as expressions for any synthesizer; `popcount_stages` registers.
+    Tree,
+    /// A chain that adds two pairs of lanes in each stage, in LUTs.
+    Staircase,
+}
+
+impl Structure {
+    /// Every structure, in the order of the documentation.
+    pub const ALL: [Structure; 3] = [Structure::Auto, Structure::Tree, Structure::Staircase];
+
+    /// The name used in configuration files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Structure::Auto => "auto",
+            Structure::Tree => "tree",
+            Structure::Staircase => "staircase",
+        }
+    }
+
+    /// The netlist structures of a target; `auto` compares these.
+    pub fn of_target(target: Target) -> &'static [Structure] {
+        match target {
+            Target::Generic => &[],
+            Target::Xilinx | Target::Ecp5 | Target::Ice40 | Target::Asic => &[Structure::Staircase],
+        }
+    }
+}
+
+impl fmt::Display for Structure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Structure {
+    type Err = ConfigError;
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Structure::ALL
+            .into_iter()
+            .find(|s| s.name() == name)
+            .ok_or_else(|| ConfigError::UnknownStructure(name.to_owned()))
+    }
+}
