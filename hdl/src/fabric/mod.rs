@@ -7,6 +7,7 @@
 
 mod heap;
 mod netlist;
+pub mod primitives;
 mod simulate;
 mod verilog;
 
