@@ -8,6 +8,7 @@
 mod heap;
 mod netlist;
 pub mod primitives;
+pub mod seven_series;
 mod simulate;
 mod verilog;
 
