@@ -243,7 +243,7 @@ fn read_rtl(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
 fn with_primitives(files: Vec<(String, String)>) -> Vec<(String, String)> {
     let files = files.into_iter().map(|(name, text)| VerilogFile { name, text });
     let files: Vec<VerilogFile> = files.collect();
-    let models = xnorforge_hdl::fabric::primitives(&files);
+    let models = xnorforge_hdl::fabric::primitives::models(&files);
     models
         .into_iter()
         .chain(files)

@@ -179,7 +179,7 @@ pub fn emit(block: &dyn Block, header: &str) -> Result<Package, EmitError> {
     let (top, ports) = emitter.module(&root, 1)?;
     Ok(Package {
         top,
-        primitives: crate::fabric::primitives(&emitter.files),
+        primitives: crate::fabric::primitives::models(&emitter.files),
         files: emitter.files,
         modules: emitter.modules,
         ports,

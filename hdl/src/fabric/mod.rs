@@ -7,12 +7,12 @@
 
 mod heap;
 mod netlist;
-mod primitives;
+pub mod primitives;
+pub mod seven_series;
 mod simulate;
 mod verilog;
 
 pub use heap::{Counted, Heap, Source};
 pub use netlist::{Bit, Cell, Item, Netlist, NetlistError, PAIR_TABLE, Port};
-pub use primitives::primitives;
 pub use simulate::Simulation;
 pub use verilog::Dialect;
