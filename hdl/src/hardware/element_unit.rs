@@ -21,7 +21,7 @@ pub struct ElementUnit {
     pub first: Net<In>,
     /// `accumulate` and `first`.
     pub clear: Net<In>,
-    /// That beat's shift, one-hot.
+    /// That beat's shift, one-hot, and 0 without `accumulate`.
     pub shift: Net<In>,
     /// One word of lanes for each activation branch, each lane delayed by its pair's arrival.
     pub activation: Vec<Net<In>>,

@@ -247,6 +247,8 @@ pub struct PeArray {
     border: Vec<ArrayEdge>,
     row: Vec<PeRow>,
     clear: Net<Local>,
+    taken_shift: Net<Local>,
+    shift_zero: Constant,
     sum_zero: Constant,
     row_sum_zero: Constant,
     _trees: usize,
@@ -305,6 +307,8 @@ impl PeArray {
             row_drained: Net::new(row_sum),
             border,
             clear: Net::new(1),
+            taken_shift: Net::new(design.shift_amounts.len() as u32),
+            shift_zero: Constant::new(design.shift_amounts.len() as u32, 0),
             row: (0..c.rows)
                 .map(|_| PeRow::draining(design, drain_columns))
                 .collect(),
@@ -329,6 +333,11 @@ impl Logic for PeArray {
     fn update(&mut self) {
         for u in 0..self._units {
             self.clear.next = self.accumulate.val() & self.first.val();
+            if self.accumulate.val().any() {
+                self.taken_shift.next = self.shift.val();
+            } else {
+                self.taken_shift.next = self.shift_zero.val();
+            }
             self.border[u].clock.next = self.clock.val();
             self.border[u].advance.next = self.advance.val();
             self.border[u].mode.next = self.mode.val();
@@ -348,7 +357,6 @@ impl Logic for PeArray {
             self.row[r].advance.next = self.advance.val();
             self.row[r].accumulate.next = self.accumulate.val();
             self.row[r].first.next = self.first.val();
-            self.row[r].shift.next = self.shift.val();
             self.row[r].twice.next = self.twice.val();
             self.row[r].load.next = self.load.val();
             self.row[r].move_drain.next = self.move_drain.val();
@@ -356,6 +364,7 @@ impl Logic for PeArray {
                 self.row[r].move_row[i].next = self.move_row[i].val();
             }
             for _t in 0..self._trees {
+                self.row[r].shift.next = self.shift.val();
                 self.row[r].mode.next = self.mode.val();
                 for m in 0..self._activation_branches {
                     self.row[r].activation[m].next = self.activation[r][m].val();
@@ -368,6 +377,7 @@ impl Logic for PeArray {
             }
             for u in 0..self._units {
                 self.row[r].clear[u].next = self.clear.val();
+                self.row[r].shift.next = self.taken_shift.val();
                 self.row[r].mode.next = self.border[u].pair_mode.val();
                 for m in 0..self._activation_branches {
                     self.row[r].activation[m].next = self.border[u].element_activation[r][m].val();

@@ -1,5 +1,7 @@
 //! The files that `testbenches/stream_array_tb.v` reads: widths, passes, constant writes, beats, expected results.
 
+pub mod icarus;
+
 use std::fmt::Write;
 use std::path::Path;
 use xnorforge_hdl::Design;
