@@ -6,7 +6,8 @@ use std::io::Read;
 use std::path::Path;
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
 use xnorforge_hdl::{
-    AcceleratorConfig, AcceleratorDesign, ArrayConfig, ConfigError, Design, PRESETS, Structure, Target,
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, ConfigError, Design, PRESETS, Structure,
+    Target,
 };
 
 /// Flags that choose and change an array configuration.

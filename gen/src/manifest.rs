@@ -111,11 +111,11 @@ pub struct StructureEntry {
 #[derive(Debug, Serialize)]
 struct NetlistEntry {
     /// Of one processing element: popcount and accumulator.
-    element_sites: u32,
+    element_sites: u64,
     /// Of one row unit's popcount.
-    row_sites: u32,
+    row_sites: u64,
     /// Every structure of the target that can take the shape, with the sites of its processing element.
-    alternatives: BTreeMap<&'static str, u32>,
+    alternatives: BTreeMap<String, u64>,
 }
 
 impl StructureEntry {
@@ -133,7 +133,7 @@ impl StructureEntry {
                 alternatives: units
                     .alternatives
                     .iter()
-                    .map(|other| (other.structure.name(), other.sites))
+                    .map(|other| (other.name.clone(), other.sites))
                     .collect(),
             }),
         }

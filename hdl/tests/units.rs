@@ -202,7 +202,11 @@ impl Pipe {
             valid: false,
             ..Beat::random(design, 2, rng)
         };
-        Pipe(std::iter::repeat_with(idle).take(latency as usize + 1).collect())
+        Pipe(
+            std::iter::repeat_with(idle)
+                .take(latency as usize + 1)
+                .collect(),
+        )
     }
 
     fn enter(&mut self, beat: Beat) {
@@ -267,7 +271,10 @@ fn elements_count_and_accumulate() {
                 "shift",
                 (0..design.shift_amounts.len()).map(|s| all(selected(s))[0]),
             );
-            run.set("activation", pipe.delayed(c.lanes, delay, |b| &b.activation));
+            run.set(
+                "activation",
+                pipe.delayed(c.lanes, delay, |b| &b.activation),
+            );
             run.set("weight", pipe.delayed(c.lanes, delay, |b| &b.weight));
             run.clock();
             for (sum, stimulus) in sums.iter_mut().zip(CHECKED) {
@@ -278,7 +285,11 @@ fn elements_count_and_accumulate() {
                 if begun || (accumulates && leaving.first) {
                     assert_eq!(found >> low, *sum >> low, "cycle {cycle} {units:?} {c:?}");
                     // Finished bits of the tile before are shifted out; until then they are whatever they were.
-                    assert_eq!(mask(found, low), mask(*sum, low), "cycle {cycle} {units:?} {c:?}");
+                    assert_eq!(
+                        mask(found, low),
+                        mask(*sum, low),
+                        "cycle {cycle} {units:?} {c:?}"
+                    );
                 }
             }
             begun |= accumulates && leaving.first;
@@ -303,10 +314,16 @@ fn row_units_count() {
             let advance = rng.random_bool(0.8);
             pipe.0[0] = Beat::random(design, cycle, rng);
             run.set("advance", all(advance));
-            run.set("activation", pipe.delayed(c.lanes, delay, |b| &b.activation));
+            run.set(
+                "activation",
+                pipe.delayed(c.lanes, delay, |b| &b.activation),
+            );
             let mode = |pair: u32| pipe.0[delay[pair as usize] as usize].mode;
             let modes = (0..design.pairs).flat_map(|pair| [mode(pair) & 1, mode(pair) >> 1]);
-            run.set("mode", modes.map(|bit| all(bit == 1)[0]).collect::<Vec<_>>());
+            run.set(
+                "mode",
+                modes.map(|bit| all(bit == 1)[0]).collect::<Vec<_>>(),
+            );
             run.clock();
             if !advance {
                 continue;

@@ -43,7 +43,8 @@ fn rtl(design: &Design) -> VerilatedArray {
     let package = xnorforge_hdl::generate(design).expect("presets can be emitted");
     let verilator = Verilator::find().expect("Verilator and g++ are installed (make setup)");
     let files: Vec<_> = package
-        .simulation_files().map(|f| (f.name.clone(), f.text.clone()))
+        .simulation_files()
+        .map(|f| (f.name.clone(), f.text.clone()))
         .collect();
     VerilatedArray::new(&verilator, design, &files, &ArrayOptions::default())
         .expect("the RTL builds")

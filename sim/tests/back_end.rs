@@ -60,7 +60,8 @@ fn verilated(d: &AcceleratorDesign) -> VerilatedModel {
     let package = emit(&BackEnd::new(d), "").unwrap();
     let source = ModelSource {
         files: package
-            .simulation_files().map(|f| (f.name.clone(), f.text.clone()))
+            .simulation_files()
+            .map(|f| (f.name.clone(), f.text.clone()))
             .collect(),
         top: package.top,
         ports: package.ports,

@@ -88,7 +88,8 @@ impl Rtl {
         let package = emit::emit(block, "// test\n").unwrap();
         let source = ModelSource {
             files: package
-                .simulation_files().map(|f| (f.name.clone(), f.text.clone()))
+                .simulation_files()
+                .map(|f| (f.name.clone(), f.text.clone()))
                 .collect(),
             top: package.top,
             ports: package.ports,

@@ -31,7 +31,8 @@ fn verilator() -> Verilator {
 fn emit(design: &Design) -> Files {
     let package = xnorforge_hdl::generate(design).expect("every valid design can be emitted");
     package
-        .simulation_files().map(|f| (f.name.clone(), f.text.clone()))
+        .simulation_files()
+        .map(|f| (f.name.clone(), f.text.clone()))
         .collect()
 }
 
@@ -141,7 +142,10 @@ fn rtl_equals_the_model_on_every_structure() {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 let design = config.validate().unwrap_or_else(|e| panic!("{e}"));
                 let gemm = common::random_gemm(&design, &mut rng);
-                println!("seed {seed}: {target} {structure} latency {}", design.latency());
+                println!(
+                    "seed {seed}: {target} {structure} latency {}",
+                    design.latency()
+                );
                 check(&verilator, &Case { design, gemm }, seed);
             }
         }

@@ -241,7 +241,9 @@ fn read_rtl(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
 /// The files, after the models of the device primitives in them. The folder may have models of its own; those of this
 /// program are known to be right.
 fn with_primitives(files: Vec<(String, String)>) -> Vec<(String, String)> {
-    let files = files.into_iter().map(|(name, text)| VerilogFile { name, text });
+    let files = files
+        .into_iter()
+        .map(|(name, text)| VerilogFile { name, text });
     let files: Vec<VerilogFile> = files.collect();
     let models = xnorforge_hdl::fabric::primitives::models(&files);
     models

@@ -93,15 +93,14 @@ fn structure_line(design: &Design) -> String {
     let others: Vec<String> = units
         .alternatives
         .iter()
-        .filter(|other| other.structure != units.structure)
-        .map(|other| format!(", {} {}", other.structure, other.sites))
+        .map(|other| format!("{} {}", other.name, other.sites))
         .collect();
     format!(
-        "structure {}: {} sites for a processing element, {} for a row unit's popcount, latency {latency}{}",
+        "structure {}: {} sites for a processing element, {} for a row unit's popcount, latency {latency}; considered: {}",
         units.structure,
         units.element.sites,
         units.row.sites,
-        others.concat()
+        others.join(", ")
     )
 }
 

@@ -6,6 +6,7 @@
 //! the popcount's latency and when each pair of lanes must arrive; the array's edge delays the operands accordingly.
 
 mod accumulator;
+mod pair_rows;
 mod ports;
 mod staircase;
 mod units;
@@ -26,19 +27,27 @@ pub enum Structure {
     Auto,
     /// Full adders, then adders with carry-ins, as expressions for any synthesizer; `popcount_stages` registers.
     Tree,
+    /// Xilinx: carry chains whose LUTs make the pair bits that they add, row by row; for branches in parallel.
+    PairRows,
     /// A chain that adds two pairs of lanes in each stage, in LUTs.
     Staircase,
 }
 
 impl Structure {
     /// Every structure, in the order of the documentation.
-    pub const ALL: [Structure; 3] = [Structure::Auto, Structure::Tree, Structure::Staircase];
+    pub const ALL: [Structure; 4] = [
+        Structure::Auto,
+        Structure::Tree,
+        Structure::PairRows,
+        Structure::Staircase,
+    ];
 
     /// The name used in configuration files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Structure::Auto => "auto",
             Structure::Tree => "tree",
+            Structure::PairRows => "pair_rows",
             Structure::Staircase => "staircase",
         }
     }
@@ -47,7 +56,8 @@ impl Structure {
     pub fn of_target(target: Target) -> &'static [Structure] {
         match target {
             Target::Generic => &[],
-            Target::Xilinx | Target::Ecp5 | Target::Ice40 | Target::Asic => &[Structure::Staircase],
+            Target::Xilinx => &[Structure::PairRows],
+            Target::Ecp5 | Target::Ice40 | Target::Asic => &[Structure::Staircase],
         }
     }
 }

@@ -1,17 +1,33 @@
 //! A chain of small adders.
 
+use super::accumulator;
+use super::units::{RowUnit, Unit, UnitShape, element_unit, row_unit};
 use crate::fabric::{Bit, Counted, Heap, Netlist, Source};
+
+pub(super) fn element(shape: &UnitShape) -> Unit {
+    element_unit(shape, |netlist, ports, source| {
+        let counted = count(netlist, &shape.element_heap(), source, ports.advance);
+        let sum = accumulator::accumulate(netlist, shape, ports, &counted.count);
+        let summed = Counted {
+            count: sum,
+            ..counted
+        };
+        (summed, netlist.cells().count() as u64)
+    })
+}
+
+pub(super) fn row(shape: &UnitShape) -> RowUnit {
+    row_unit(shape, |netlist, ports, source| {
+        let counted = count(netlist, &shape.row_heap(), source, ports.advance);
+        (counted, netlist.cells().count() as u64)
+    })
+}
 
 /// Pairs that a stage adds.
 const PAIRS: u32 = 2;
 
 /// Counts a heap in a chain: each stage adds two pairs of lanes to what comes from the stage before.
-pub(super) fn count(
-    netlist: &mut Netlist,
-    heap: &Heap,
-    source: &Source<'_>,
-    advance: Bit,
-) -> Counted {
+fn count(netlist: &mut Netlist, heap: &Heap, source: &Source<'_>, advance: Bit) -> Counted {
     let width = heap.count_width() as usize;
     let stages = heap.pairs.div_ceil(PAIRS);
     let mut total: Vec<Bit> = Vec::new();

@@ -1,9 +1,9 @@
 //! The netlists of a design's units, built once for each shape.
 
 use super::ports::{ElementPorts, RowPorts, element_tables, row_tables};
-use super::{Structure, accumulator, staircase};
+use super::{Structure, pair_rows, staircase};
 use crate::config::Target;
-use crate::fabric::{Bit, Dialect, Heap, Netlist, Source};
+use crate::fabric::{Counted, Dialect, Heap, Netlist, Source};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -80,7 +80,7 @@ pub struct Unit {
     /// Cycles from a beat's entry to its count.
     pub latency: u32,
     /// Sites of the device that it takes, by the structure's own account.
-    pub sites: u32,
+    pub sites: u64,
 }
 
 /// The netlist of a row unit's popcount.
@@ -96,16 +96,16 @@ pub struct RowUnit {
     /// As in [`Unit`].
     pub latency: u32,
     /// As in [`Unit`], without the accumulator.
-    pub sites: u32,
+    pub sites: u64,
 }
 
 /// A structure that was considered, and the sites that its processing element takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alternative {
-    /// The structure.
-    pub structure: Structure,
+    /// Its name, with a variant after a slash where there are some.
+    pub name: String,
     /// Sites of its processing element.
-    pub sites: u32,
+    pub sites: u64,
 }
 
 /// The units of a design as netlists of device primitives.
@@ -216,63 +216,77 @@ fn build(
     structure: Structure,
     shape: &UnitShape,
 ) -> Result<DeviceUnits, StructureError> {
-    let element = element(shape);
-    let row = row(shape);
+    let (dialect, (element, mut alternatives), row) = match structure {
+        Structure::PairRows => (
+            Dialect::SevenSeries,
+            pair_rows::element(shape),
+            pair_rows::row(shape),
+        ),
+        Structure::Staircase => (
+            Dialect::Generic,
+            (staircase::element(shape), Vec::new()),
+            staircase::row(shape),
+        ),
+        Structure::Auto | Structure::Tree => {
+            return Err(StructureError(format!(
+                "structure {structure} is no netlist of target {target}"
+            )));
+        }
+    };
+    if alternatives.is_empty() {
+        alternatives.push(Alternative {
+            name: structure.name().to_owned(),
+            sites: element.sites,
+        });
+    }
     Ok(DeviceUnits {
         structure,
-        dialect: dialect(target, structure),
-        alternatives: vec![Alternative {
-            structure,
-            sites: element.sites,
-        }],
+        dialect,
         element,
         row,
+        alternatives,
     })
 }
 
-fn dialect(target: Target, structure: Structure) -> Dialect {
-    if structure == Structure::Staircase {
-        return Dialect::Generic;
-    }
-    match target {
-        Target::Generic | Target::Asic => Dialect::Generic,
-        Target::Xilinx => Dialect::SevenSeries,
-        Target::Ecp5 => Dialect::Ecp5,
-        Target::Ice40 => Dialect::Ice40,
-    }
-}
-
-fn element(shape: &UnitShape) -> Unit {
+/// Builds a processing element: `build` adds popcount and accumulator, and gives the sum, the arrivals, the latency and
+/// the sites.
+pub(super) fn element_unit(
+    shape: &UnitShape,
+    build: impl FnOnce(&mut Netlist, &ElementPorts, &Source<'_>) -> (Counted, u64),
+) -> Unit {
     let mut netlist = Netlist::new();
     let ports = ElementPorts::new(&mut netlist, shape);
     let source = Source {
         pins: &|group, plane, pair| ports.pins(shape, group, plane, pair),
         tables: &element_tables(shape),
     };
-    let counted = staircase::count(&mut netlist, &shape.element_heap(), &source, ports.advance);
-    let sum = accumulator::accumulate(&mut netlist, shape, &ports, &counted.count);
-    netlist.output("sum", &sum);
+    let (summed, sites) = build(&mut netlist, &ports, &source);
+    netlist.output("sum", &summed.count);
     Unit {
-        sites: netlist.cells().count() as u32,
         netlist,
-        arrival: counted.arrival,
-        latency: counted.latency,
+        arrival: summed.arrival,
+        latency: summed.latency,
+        sites,
     }
 }
 
-fn row(shape: &UnitShape) -> RowUnit {
+/// Builds a row unit's popcount: `build` adds it, and gives the sites.
+pub(super) fn row_unit(
+    shape: &UnitShape,
+    build: impl FnOnce(&mut Netlist, &RowPorts, &Source<'_>) -> (Counted, u64),
+) -> RowUnit {
     let mut netlist = Netlist::new();
     let ports = RowPorts::new(&mut netlist, shape);
     let source = Source {
-        pins: &|group, _plane, pair| -> [Bit; 4] { ports.pins(shape, group, pair) },
+        pins: &|group, _plane, pair| ports.pins(shape, group, pair),
         tables: &row_tables(shape),
     };
-    let counted = staircase::count(&mut netlist, &shape.row_heap(), &source, ports.advance);
+    let (counted, sites) = build(&mut netlist, &ports, &source);
     netlist.output("count", &counted.count);
     RowUnit {
-        sites: netlist.cells().count() as u32,
         netlist,
         arrival: counted.arrival,
         latency: counted.latency,
+        sites,
     }
 }

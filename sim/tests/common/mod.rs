@@ -53,7 +53,11 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
                 .choose(rng)
                 .unwrap(),
             reduction_max: *[1, 2, 7, 64, 300].choose(rng).unwrap(),
-            popcount_stages: if structure == Structure::Tree { stages } else { 0 },
+            popcount_stages: if structure == Structure::Tree {
+                stages
+            } else {
+                0
+            },
             constant_entries: 1 << rng.random_range(1..=4),
             ..ArrayConfig::default()
         };
