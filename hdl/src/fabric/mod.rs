@@ -6,11 +6,15 @@
 //! [`Source`] makes from operand pins, and says in [`Counted`] where the count is and when each operand must arrive.
 
 mod heap;
+pub mod lattice;
 mod netlist;
+mod schedule;
 mod simulate;
+mod unit;
 mod verilog;
 
 pub use heap::{Counted, Heap, Source};
 pub use netlist::{Bit, Cell, Item, Netlist, NetlistError, PAIR_TABLE, Port};
 pub use simulate::Simulation;
+pub use unit::{AccumulatorShape, Controls, Unit};
 pub use verilog::Dialect;
