@@ -162,7 +162,7 @@ fn kernels_behave_as_the_model() {
             columns: 1,
             lanes: 9,
             target: Target::Ice40,
-            structure: Structure::Staircase,
+            structure: Structure::AdderChains,
             ..base.clone()
         },
         ArrayConfig {

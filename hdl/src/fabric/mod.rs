@@ -6,11 +6,14 @@
 //! [`Source`] makes from operand pins, and says in [`Counted`] where the count is and when each operand must arrive.
 
 mod heap;
+pub mod lattice;
 mod netlist;
 mod pair_rows;
 pub mod primitives;
+mod schedule;
 pub mod seven_series;
 mod simulate;
+mod unit;
 mod verilog;
 
 pub use heap::{Counted, Heap, Source};
@@ -20,4 +23,5 @@ pub use pair_rows::{
     pair_rows_choice,
 };
 pub use simulate::Simulation;
+pub use unit::{AccumulatorShape, Controls, Unit};
 pub use verilog::Dialect;

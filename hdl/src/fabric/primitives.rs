@@ -17,9 +17,21 @@ pub const XILINX: [(&str, &str); 9] = [
     ("CARRY8.v", include_str!("primitives/CARRY8.v")),
 ];
 
+/// Models of Lattice ECP5's primitives: file name and Verilog.
+pub const ECP5: [(&str, &str); 2] = [
+    ("LUT4.v", include_str!("primitives/ecp5_LUT4.v")),
+    ("CCU2C.v", include_str!("primitives/CCU2C.v")),
+];
+
+/// Models of Lattice iCE40's primitives: file name and Verilog.
+pub const ICE40: [(&str, &str); 2] = [
+    ("SB_LUT4.v", include_str!("primitives/SB_LUT4.v")),
+    ("SB_CARRY.v", include_str!("primitives/SB_CARRY.v")),
+];
+
 /// The models of the primitives that `files` instantiate.
 pub fn models(files: &[VerilogFile]) -> Vec<VerilogFile> {
-    let families = [XILINX.as_slice()];
+    let families = [XILINX.as_slice(), ECP5.as_slice(), ICE40.as_slice()];
     let used = |name: &str, text: &str| {
         let instance = format!("    {} ", name.trim_end_matches(".v"));
         let pin = format!(".{}(", output(text));

@@ -303,7 +303,15 @@ impl Printer<'_> {
         else {
             return;
         };
-        let mut pins = vec![format!(".CIN({})", self.name(*carry_in))];
+        // Where D is 1 and the upper half of the table is 0, the sum is 0 and no carry passes: what comes in does not matter,
+        // and a constant there would cost the router a position of its own.
+        let ignored = carry_in.is_constant() && inputs[0][3] == Bit::ONE && tables[0] >> 8 == 0;
+        let carry_in = if ignored {
+            "1'bx".to_owned()
+        } else {
+            self.name(*carry_in)
+        };
+        let mut pins = vec![format!(".CIN({carry_in})")];
         for (i, bits) in inputs.iter().enumerate() {
             for (bit, pin) in bits.iter().zip(["A", "B", "C", "D"]) {
                 pins.push(format!(".{pin}{i}({})", self.name(*bit)));
@@ -313,10 +321,14 @@ impl Printer<'_> {
                 sum[i].map_or(String::new(), |b| self.name(b))
             ));
         }
-        pins.push(format!(
-            ".COUT({})",
-            carry_out.map_or(String::new(), |b| self.name(b))
-        ));
+        // nextpnr-ecp5 wants a net at every carry out.
+        let out = carry_out.map_or_else(|| format!("unused_carry_{number}"), |b| self.name(b));
+        if carry_out.is_none() {
+            let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
+            let _ = writeln!(self.text, "    wire {out};");
+            let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
+        }
+        pins.push(format!(".COUT({out})"));
         let _ = writeln!(
             self.text,
             "    CCU2C #(.INIT0(16'h{:04x}), .INIT1(16'h{:04x}), .INJECT1_0(\"NO\"), .INJECT1_1(\"NO\")) u_carry_{number} ({});",

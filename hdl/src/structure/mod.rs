@@ -6,9 +6,9 @@
 //! the popcount's latency and when each pair of lanes must arrive; the array's edge delays the operands accordingly.
 
 mod accumulator;
+mod lattice;
 mod pair_rows;
 mod ports;
-mod staircase;
 mod units;
 
 pub use units::{Alternative, DeviceUnits, RowUnit, StructureError, Unit, UnitShape};
@@ -25,21 +25,25 @@ pub enum Structure {
     /// The target's smallest by computed cost.
     #[default]
     Auto,
-    /// Full adders, then adders with carry-ins, as expressions for any synthesizer; `popcount_stages` registers.
+    /// Full adders, then adders with carry-ins, as expressions for any synthesizer; `popcount_stages` registers. All that
+    /// `generic` and `asic` have.
     Tree,
     /// Xilinx: carry chains whose LUTs make the pair bits that they add, row by row; for branches in parallel.
     PairRows,
-    /// A chain that adds two pairs of lanes in each stage, in LUTs.
-    Staircase,
+    /// ECP5 and iCE40: full adders in carry chains that stand back to back.
+    AdderChains,
+    /// ECP5 and iCE40: full adders in LUTs, for a high clock.
+    AdderLuts,
 }
 
 impl Structure {
     /// Every structure, in the order of the documentation.
-    pub const ALL: [Structure; 4] = [
+    pub const ALL: [Structure; 5] = [
         Structure::Auto,
         Structure::Tree,
         Structure::PairRows,
-        Structure::Staircase,
+        Structure::AdderChains,
+        Structure::AdderLuts,
     ];
 
     /// The name used in configuration files and on the command line.
@@ -48,16 +52,17 @@ impl Structure {
             Structure::Auto => "auto",
             Structure::Tree => "tree",
             Structure::PairRows => "pair_rows",
-            Structure::Staircase => "staircase",
+            Structure::AdderChains => "adder_chains",
+            Structure::AdderLuts => "adder_luts",
         }
     }
 
     /// The netlist structures of a target; `auto` compares these.
     pub fn of_target(target: Target) -> &'static [Structure] {
         match target {
-            Target::Generic => &[],
+            Target::Generic | Target::Asic => &[],
             Target::Xilinx => &[Structure::PairRows],
-            Target::Ecp5 | Target::Ice40 | Target::Asic => &[Structure::Staircase],
+            Target::Ecp5 | Target::Ice40 => &[Structure::AdderChains, Structure::AdderLuts],
         }
     }
 }

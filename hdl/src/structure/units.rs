@@ -1,8 +1,9 @@
 //! The netlists of a design's units, built once for each shape.
 
 use super::ports::{ElementPorts, RowPorts, element_tables, row_tables};
-use super::{Structure, pair_rows, staircase};
+use super::{Structure, lattice, pair_rows};
 use crate::config::Target;
+use crate::fabric::lattice::{Family, Objective};
 use crate::fabric::{Counted, Dialect, Heap, Netlist, Source};
 use std::collections::HashMap;
 use std::fmt;
@@ -222,11 +223,22 @@ fn build(
             pair_rows::element(shape),
             pair_rows::row(shape),
         ),
-        Structure::Staircase => (
-            Dialect::Generic,
-            (staircase::element(shape), Vec::new()),
-            staircase::row(shape),
-        ),
+        Structure::AdderChains | Structure::AdderLuts => {
+            let (dialect, family) = match target {
+                Target::Ecp5 => (Dialect::Ecp5, Family::Ecp5),
+                _ => (Dialect::Ice40, Family::Ice40),
+            };
+            let objective = match structure {
+                Structure::AdderChains => Objective::Area,
+                _ => Objective::Clock,
+            };
+            let element = lattice::element(family, objective, shape);
+            (
+                dialect,
+                (element, Vec::new()),
+                lattice::row(family, objective, shape),
+            )
+        }
         Structure::Auto | Structure::Tree => {
             return Err(StructureError(format!(
                 "structure {structure} is no netlist of target {target}"
