@@ -16,8 +16,9 @@ Examples:
   xnorforge generate --rows 16 --columns 16 --lanes 128 --target xilinx --clock-mhz 300 --out build/big
   xnorforge generate --config default --interface axi --out build/accelerator
 
-DIR gets rtl/*.v with rtl/files.f (dependency order), constraints/, scripts/ and manifest.json; behind AXI also
-registers/: the register map as C, Rust, Verilog, SystemRDL and Markdown.";
+DIR gets rtl/*.v with rtl/files.f (dependency order), constraints/, scripts/ and manifest.json; sim/ with models of the
+device's primitives where the Verilog has any, for simulators only; behind AXI also registers/: the register map as C,
+Rust, Verilog, SystemRDL and Markdown.";
 
 /// What is generated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
