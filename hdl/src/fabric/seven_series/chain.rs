@@ -107,6 +107,29 @@ impl Chain {
         (self.push(net, o6, data.unwrap_or(o5)), o5)
     }
 
+    /// A barrier at the bottom of a chain, whose carry in is 0: only starts the next position with `inject`, as a slice
+    /// cannot where that position needs its bypass pin.
+    pub fn start(&mut self, net: &mut Netlist, inject: Bit, guest: Option<Guest>) {
+        let select = match guest {
+            Some(Guest { fresh, onto }) => {
+                let o6 = net.wire("select");
+                net.cell(Cell::DualLut {
+                    inputs: fresh.pins.to_vec(),
+                    upper: 0,
+                    lower: fresh.table.into(),
+                    o6,
+                    o5: onto,
+                });
+                o6
+            }
+            None => Bit::ZERO,
+        };
+        self.select.push(select);
+        self.data.push(inject);
+        self.sum.push(None);
+        self.carry.push(None);
+    }
+
     fn push(&mut self, net: &mut Netlist, select: Bit, data: Bit) -> Bit {
         let sum = net.wire("sum");
         self.select.push(select);
