@@ -5,11 +5,10 @@
 //! netlists of a device's primitives ([`crate::fabric`]); [`DeviceUnits`] holds those of one design. A structure decides
 //! the popcount's latency and when each pair of lanes must arrive; the array's edge delays the operands accordingly.
 
-mod accumulator;
 mod lattice;
-mod pair_rows;
 mod ports;
 mod units;
+mod xilinx;
 
 pub use units::{Alternative, DeviceUnits, RowUnit, StructureError, Unit, UnitShape};
 
@@ -28,7 +27,9 @@ pub enum Structure {
     /// Full adders, then adders with carry-ins, as expressions for any synthesizer; `popcount_stages` registers. All that
     /// `generic` and `asic` have.
     Tree,
-    /// Xilinx: carry chains whose LUTs make the pair bits that they add, row by row; for branches in parallel.
+    /// Xilinx: carry chains whose LUTs make the pair bits that they add; for one branch pair in a cycle.
+    PairChain,
+    /// Xilinx: the same with a row of pair bits, of several weights, at a time; for branches in parallel.
     PairRows,
     /// ECP5 and iCE40: full adders in carry chains that stand back to back.
     AdderChains,
@@ -38,9 +39,10 @@ pub enum Structure {
 
 impl Structure {
     /// Every structure, in the order of the documentation.
-    pub const ALL: [Structure; 5] = [
+    pub const ALL: [Structure; 6] = [
         Structure::Auto,
         Structure::Tree,
+        Structure::PairChain,
         Structure::PairRows,
         Structure::AdderChains,
         Structure::AdderLuts,
@@ -51,6 +53,7 @@ impl Structure {
         match self {
             Structure::Auto => "auto",
             Structure::Tree => "tree",
+            Structure::PairChain => "pair_chain",
             Structure::PairRows => "pair_rows",
             Structure::AdderChains => "adder_chains",
             Structure::AdderLuts => "adder_luts",
@@ -61,7 +64,7 @@ impl Structure {
     pub fn of_target(target: Target) -> &'static [Structure] {
         match target {
             Target::Generic | Target::Asic => &[],
-            Target::Xilinx => &[Structure::PairRows],
+            Target::Xilinx => &[Structure::PairChain, Structure::PairRows],
             Target::Ecp5 | Target::Ice40 => &[Structure::AdderChains, Structure::AdderLuts],
         }
     }

@@ -1,7 +1,7 @@
 //! The netlists of a design's units, built once for each shape.
 
 use super::ports::{ElementPorts, RowPorts, element_tables, row_tables};
-use super::{Structure, lattice, pair_rows};
+use super::{Structure, lattice, xilinx};
 use crate::config::Target;
 use crate::fabric::lattice::{Family, Objective};
 use crate::fabric::{Counted, Dialect, Heap, Netlist, Source};
@@ -218,10 +218,15 @@ fn build(
     shape: &UnitShape,
 ) -> Result<DeviceUnits, StructureError> {
     let (dialect, (element, mut alternatives), row) = match structure {
+        Structure::PairChain => (
+            Dialect::SevenSeries,
+            (xilinx::pair_chain_element(shape)?, Vec::new()),
+            xilinx::pair_chain_row(shape),
+        ),
         Structure::PairRows => (
             Dialect::SevenSeries,
-            pair_rows::element(shape),
-            pair_rows::row(shape),
+            xilinx::pair_rows_element(shape),
+            xilinx::pair_rows_row(shape),
         ),
         Structure::AdderChains | Structure::AdderLuts => {
             let (dialect, family) = match target {
