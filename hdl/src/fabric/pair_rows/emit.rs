@@ -1,7 +1,7 @@
 //! The last part: a plan becomes cells and registers.
 
 use super::AccumulatorControls;
-use super::plan::{Accumulator, Adder, Column, Id, PairBit, Plan, Role};
+use super::plan::{Accumulator, Column, Id, PairBit, Placed, Plan, Role};
 use crate::fabric::{Bit, Cell, Netlist, Source};
 use std::collections::HashMap;
 
@@ -23,8 +23,8 @@ pub(super) fn emit(
         guests: Vec::new(),
     };
     emitter.name_registers();
-    for (number, adder) in plan.adders.iter().enumerate() {
-        emitter.adder(number, adder);
+    for run in plan.runs() {
+        emitter.run(&run);
     }
     if let (Some(accumulator), Some(controls)) = (&plan.accumulator, controls) {
         emitter.accumulator(accumulator, controls);
@@ -84,9 +84,11 @@ impl Emitter<'_, '_> {
                 Some(_) if number == self.plan.adders.len() => "accumulator".to_owned(),
                 _ => format!("sum_{number}"),
             };
-            let nets = self.netlist.wires(&name, adder.columns.len());
-            for (column, net) in adder.columns.iter().zip(nets) {
-                self.nets[column.sum] = net;
+            let spilled = adder.spill.map(|(_, id)| id);
+            let ids: Vec<Id> = adder.columns.iter().map(|c| c.sum).chain(spilled).collect();
+            let nets = self.netlist.wires(&name, ids.len());
+            for (id, net) in ids.into_iter().zip(nets) {
+                self.nets[id] = net;
             }
         }
     }
@@ -110,40 +112,60 @@ impl Emitter<'_, '_> {
         net
     }
 
-    fn adder(&mut self, number: usize, adder: &Adder) {
-        let roles = adder.roles();
-        let carry_in = adder.carry_in.map(|id| self.at(id, adder.time));
-        let mut positions = Vec::new();
-        let barrier = adder.barrier(&roles);
-        if let (true, Some(data)) = (barrier, carry_in) {
-            let select = self.pass(None);
-            positions.push(Position {
-                select,
-                data,
-                sum: None,
-            });
+    /// One row of carry cells with its adders' registers.
+    fn run(&mut self, run: &[Placed]) {
+        let mut positions: Vec<Position> = Vec::new();
+        let mut carry_in = Bit::ZERO;
+        for Placed { adder, barrier } in run {
+            let injected = self.plan.adders[*adder].carry_in;
+            if let Some(id) = injected {
+                let bit = self.at(id, self.plan.adders[*adder].time);
+                if *barrier {
+                    positions.push(Position {
+                        select: self.pass(None),
+                        data: bit,
+                        sum: None,
+                    });
+                } else if let Some(below) = positions.last_mut() {
+                    below.data = bit;
+                } else {
+                    carry_in = bit;
+                }
+            }
+            self.adder(*adder, &mut positions);
         }
+        self.chain(carry_in, &positions);
+    }
+
+    fn adder(&mut self, number: usize, positions: &mut Vec<Position>) {
+        let plan = self.plan;
+        let adder = &plan.adders[number];
         let mut over = adder.extra.map(|id| self.at(id, adder.time));
-        let added = self
+        let mut added = self
             .netlist
             .wires(&format!("sum_{number}_next"), adder.columns.len());
-        for ((column, role), sum) in adder.columns.iter().zip(&roles).zip(&added) {
+        let mut held: Vec<Bit> = adder.columns.iter().map(|c| self.nets[c.sum]).collect();
+        for (i, (column, role)) in adder.columns.iter().zip(adder.roles()).enumerate() {
             let addends: Vec<Bit> = column
                 .addends
                 .iter()
                 .map(|id| self.at(*id, adder.time))
                 .collect();
-            let (select, data, next) = self.position(column, *role, &addends, over);
+            let (select, data, next) = self.position(column, role, &addends, over);
             positions.push(Position {
                 select,
                 data,
-                sum: Some(*sum),
+                sum: Some(added[i]),
             });
             over = next;
+            if let (Some((at, id)), Some(majority)) = (adder.spill, over) {
+                if at == i {
+                    added.push(majority);
+                    held.push(self.nets[id]);
+                    over = None;
+                }
+            }
         }
-        let carry_in = if barrier { None } else { carry_in };
-        self.chain(carry_in.unwrap_or(Bit::ZERO), &positions);
-        let held: Vec<Bit> = adder.columns.iter().map(|c| self.nets[c.sum]).collect();
         self.netlist
             .register_onto(&added, &held, self.advance, Bit::ZERO);
     }
@@ -154,7 +176,13 @@ impl Emitter<'_, '_> {
         let hosts: Vec<bool> = accumulator.hosts(&roles).collect();
         let added = self.netlist.wires("accumulator_next", adder.columns.len());
         let mut over = None;
-        let mut positions = Vec::new();
+        let mut positions: Vec<Position> = (0..accumulator.padding())
+            .map(|_| Position {
+                select: self.pass(None),
+                data: Bit::ZERO,
+                sum: None,
+            })
+            .collect();
         for (i, column) in adder.columns.iter().enumerate() {
             let state = self.nets[column.sum];
             let (select, data, next) = if hosts[i] {
