@@ -7,15 +7,13 @@
 
 mod heap;
 mod netlist;
-mod pair_rows;
+pub mod pair_rows;
+pub mod primitives;
+pub mod seven_series;
 mod simulate;
 mod verilog;
 
 pub use heap::{Counted, Heap, Source};
 pub use netlist::{Bit, Cell, Item, Netlist, NetlistError, PAIR_TABLE, Port};
-pub use pair_rows::{
-    AccumulatorControls, Alternative, Choice, Finish, pair_rows, pair_rows_accumulated,
-    pair_rows_choice,
-};
 pub use simulate::Simulation;
 pub use verilog::Dialect;

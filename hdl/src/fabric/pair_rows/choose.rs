@@ -53,6 +53,8 @@ const WORK_MAX: u64 = 500_000;
 const EFFORT_MIN: u64 = 24;
 /// Steps of the search at most.
 const EFFORT_MAX: u64 = 6000;
+/// The search ends after this many steps without a better structure.
+const PATIENCE: usize = 400;
 
 /// Kinds of structures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -195,7 +197,12 @@ fn improve(heap: &Heap, finish: Finish, first: Evaluated, effort: usize) -> Eval
     let mut current = first.candidate.clone();
     let mut least = first.sites;
     let mut best = first;
+    let mut idle = 0;
     for _ in 0..effort {
+        idle += 1;
+        if idle > PATIENCE {
+            break;
+        }
         let Some(candidate) = changed(heap, &current, &mut steps) else {
             continue;
         };
@@ -205,6 +212,7 @@ fn improve(heap: &Heap, finish: Finish, first: Evaluated, effort: usize) -> Eval
             current = evaluated.candidate.clone();
             if evaluated.cost() < best.cost() {
                 best = evaluated;
+                idle = 0;
             }
         }
     }

@@ -74,6 +74,12 @@ pub(super) enum Role {
 }
 
 impl Adder {
+    /// The bits that it makes: sums of rising weights, then the majority that it registers.
+    pub(super) fn registered(&self) -> impl Iterator<Item = Id> {
+        let sums = self.columns.iter().map(|column| column.sum);
+        sums.chain(self.spill.map(|(_, id)| id))
+    }
+
     /// Roles of the columns.
     pub(super) fn roles(&self) -> Vec<Role> {
         let mut over = self.extra.is_some();
@@ -160,13 +166,6 @@ impl Plan {
     /// Pair bits that a LUT makes for a register alone.
     pub(super) fn hosted(&self) -> u64 {
         self.bits.iter().filter(|b| b.hosted.is_some()).count() as u64
-    }
-
-    /// All adders, the accumulator's last.
-    pub(super) fn all_adders(&self) -> impl Iterator<Item = &Adder> {
-        self.adders
-            .iter()
-            .chain(self.accumulator.iter().map(|a| &a.adder))
     }
 
     /// LUT6_2 sites: each position of a chain takes one, and so does each pair bit that is made for a register
