@@ -2,10 +2,9 @@
 
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::fabric::{
-    AccumulatorControls, Bit, Finish, Heap, Netlist, PAIR_TABLE, Simulation, Source, pair_rows,
-    pair_rows_accumulated, pair_rows_choice,
-};
+use xnorforge_hdl::fabric::pair_rows::Finish;
+use xnorforge_hdl::fabric::seven_series::{Accumulator, Controls};
+use xnorforge_hdl::fabric::{Bit, Heap, Netlist, PAIR_TABLE, Simulation, Source, pair_rows};
 
 /// Bits of four operand pins: for each (group, plane, pair) where they stand in the input.
 struct Operands {
@@ -152,7 +151,7 @@ fn check_count(groups: u32, planes: u32, lanes: u32) {
         pins: &|m, p, i| operands.pins(m, p, i),
         tables: &tables,
     };
-    let counted = pair_rows(&mut netlist, &shape, &source, advance);
+    let counted = pair_rows::count(&mut netlist, &source, &shape, advance);
     netlist.output("count", &counted.count);
     assert_eq!(counted.count.len(), shape.count_width() as usize);
     assert_eq!(counted.arrival.len(), shape.pairs as usize);
@@ -208,16 +207,23 @@ fn check_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
         pins: &|m, p, i| operands.pins(m, p, i),
         tables: &tables,
     };
-    let controls = AccumulatorControls {
+    let controls = Controls {
+        advance,
         accumulate,
         first,
         clear,
+        shift: Vec::new(),
     };
     let width = shape.count_width() + more;
-    let counted = pair_rows_accumulated(&mut netlist, &shape, &source, advance, &controls, width);
-    netlist.output("sum", &counted.count);
-    assert_eq!(counted.count.len(), width as usize);
-    assert!(counted.arrival.iter().all(|a| *a < counted.latency));
+    let accumulator = Accumulator {
+        high_width: width,
+        low_width: 0,
+        amounts: Vec::new(),
+    };
+    let counted = pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
+    netlist.output("sum", &counted.sum);
+    assert_eq!(counted.sum.len(), width as usize);
+    assert!(counted.arrival.iter().all(|a| *a <= counted.latency));
     let seed = u64::from(groups * 100_000 + planes * 10_000 + lanes + 7 * more);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let ports: Vec<Bit> = operands
@@ -255,7 +261,7 @@ fn check_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
         if let Some(sum) = sum {
             for (t, sum) in (0..).zip(sum) {
                 assert_eq!(
-                    runner.simulation.number(&counted.count, t),
+                    runner.simulation.number(&counted.sum, t),
                     sum,
                     "({groups},{planes}) lanes {lanes}"
                 );
@@ -344,7 +350,7 @@ fn report() {
                 },
             ] {
                 let start = std::time::Instant::now();
-                let choice = pair_rows_choice(&shape, finish);
+                let choice = pair_rows::choice(&shape, finish);
                 println!(
                     "({groups},{planes}) {lanes} {finish:?} {} {} {:.3} latency {} {:?} | {:?}",
                     choice.chosen.name,

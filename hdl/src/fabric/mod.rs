@@ -8,7 +8,7 @@
 mod heap;
 pub mod lattice;
 mod netlist;
-mod pair_rows;
+pub mod pair_rows;
 pub mod primitives;
 mod schedule;
 pub mod seven_series;
@@ -18,10 +18,6 @@ mod verilog;
 
 pub use heap::{Counted, Heap, Source};
 pub use netlist::{Bit, Cell, Item, Netlist, NetlistError, PAIR_TABLE, Port};
-pub use pair_rows::{
-    AccumulatorControls, Alternative, Choice, Finish, pair_rows, pair_rows_accumulated,
-    pair_rows_choice,
-};
 pub use simulate::Simulation;
 pub use unit::{AccumulatorShape, Controls, Unit};
 pub use verilog::Dialect;

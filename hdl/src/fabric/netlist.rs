@@ -1,5 +1,7 @@
 //! The netlist: vectors of bits, cells and registers.
 
+use std::collections::HashMap;
+
 /// A net of one bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bit(pub(super) u32);
@@ -227,6 +229,8 @@ pub struct Netlist {
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,
     pub(super) items: Vec<Item>,
+    /// For each name that is taken, the last number that was added to it.
+    names: HashMap<String, u32>,
 }
 
 impl Netlist {
@@ -245,13 +249,7 @@ impl Netlist {
     /// `width` new nets called `name[0]`, `name[1]`, ... A name that is taken gets a number.
     pub fn wires(&mut self, name: &str, width: usize) -> Vec<Bit> {
         let first = self.nets() as u32;
-        let taken = |name: &str| self.vectors.iter().any(|v| v.name == name);
-        let mut unique = name.to_owned();
-        let mut number = 1;
-        while taken(&unique) {
-            number += 1;
-            unique = format!("{name}_{number}");
-        }
+        let unique = self.unique(name);
         if width > 0 {
             self.vectors.push(Vector {
                 name: unique,
@@ -260,6 +258,18 @@ impl Netlist {
             });
         }
         (first..first + width as u32).map(Bit).collect()
+    }
+
+    /// `name`, with a number if it is taken.
+    fn unique(&mut self, name: &str) -> String {
+        let mut unique = name.to_owned();
+        while self.names.contains_key(&unique) {
+            let last = self.names.entry(name.to_owned()).or_insert(1);
+            *last += 1;
+            unique = format!("{name}_{last}");
+        }
+        self.names.insert(unique.clone(), 1);
+        unique
     }
 
     /// One new net.

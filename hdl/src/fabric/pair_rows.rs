@@ -26,50 +26,63 @@ mod plan;
 
 pub use choose::{Alternative, Choice, Finish};
 
+use super::seven_series::{self, Accumulator, Controls, Unit};
 use super::{Bit, Counted, Heap, Netlist, Source};
 
-/// What an accumulator without shifts is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccumulatorControls {
-    /// Adds the count at this edge.
-    pub accumulate: Bit,
-    /// From zero. It may be 1 without `accumulate`.
-    pub first: Bit,
-    /// `accumulate & first`.
-    pub clear: Bit,
-}
-
-/// Counts `heap`; every register takes `advance` as its enable.
-pub fn pair_rows(netlist: &mut Netlist, heap: &Heap, source: &Source, advance: Bit) -> Counted {
+/// Counts `heap`; the count is registered, and every register takes `advance` as its enable.
+///
+/// # Panics
+/// If `heap` has no group, plane or pair, or `source` not one table for each plane.
+pub fn count(net: &mut Netlist, source: &Source, heap: &Heap, advance: Bit) -> Counted {
+    check(source, heap);
     let chosen = choose::chosen(heap, Finish::Count);
-    let count = emit::emit(netlist, &chosen.plan, source, advance, None);
-    counted(&chosen.plan, count)
+    Counted {
+        count: emit::emit(net, &chosen.plan, source, advance, None),
+        arrival: chosen.plan.arrival.clone(),
+        latency: chosen.plan.latency,
+    }
 }
 
-/// Counts `heap` and accumulates: gives the accumulator of `width` bits (at least the count's), which adds the count of
-/// the beat that entered `latency` cycles before: `sum' = (first ? 0 : sum) + count`, if `accumulate`.
-pub fn pair_rows_accumulated(
-    netlist: &mut Netlist,
-    heap: &Heap,
+/// Counts `heap` and adds the counts up. An accumulator that never shifts is the last adder's third addend; the others
+/// stand behind the count.
+///
+/// # Panics
+/// As [`count`], and if `controls.shift` is not one for each of the accumulator's distances.
+pub fn unit(
+    net: &mut Netlist,
     source: &Source,
-    advance: Bit,
-    controls: &AccumulatorControls,
-    width: u32,
-) -> Counted {
+    heap: &Heap,
+    controls: &Controls,
+    accumulator: &Accumulator,
+) -> Unit {
+    if !accumulator.amounts.is_empty() {
+        let counted = count(net, source, heap, controls.advance);
+        return Unit {
+            sum: seven_series::accumulate(net, &counted.count, controls, accumulator),
+            arrival: counted.arrival,
+            latency: counted.latency,
+        };
+    }
+    check(source, heap);
+    let width = accumulator.high_width;
     let chosen = choose::chosen(heap, Finish::Accumulate { width });
-    let sum = emit::emit(netlist, &chosen.plan, source, advance, Some(controls));
-    counted(&chosen.plan, sum)
+    let high = emit::emit(net, &chosen.plan, source, controls.advance, Some(controls));
+    let low = std::iter::repeat_n(Bit::ZERO, accumulator.low_width as usize);
+    Unit {
+        sum: low.chain(high).collect(),
+        arrival: chosen.plan.arrival.clone(),
+        latency: chosen.plan.latency,
+    }
 }
 
-/// What is chosen for `heap`, and why.
-pub fn pair_rows_choice(heap: &Heap, finish: Finish) -> Choice {
+/// What is built for `heap`, and what the alternatives would have cost.
+pub fn choice(heap: &Heap, finish: Finish) -> Choice {
     choose::chosen(heap, finish).choice.clone()
 }
 
-fn counted(plan: &plan::Plan, count: Vec<Bit>) -> Counted {
-    Counted {
-        count,
-        arrival: plan.arrival.clone(),
-        latency: plan.latency,
-    }
+fn check(source: &Source, heap: &Heap) {
+    assert!(
+        heap.bits() > 0 && source.tables.len() == heap.planes as usize,
+        "an empty heap, or planes without a table: {heap:?}"
+    );
 }

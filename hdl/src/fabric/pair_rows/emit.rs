@@ -1,20 +1,21 @@
 //! The last part: a plan becomes cells and registers.
 
-use super::AccumulatorControls;
-use super::plan::{Accumulator, Adder, Column, Id, PairBit, Plan, Role};
-use crate::fabric::{Bit, Cell, Netlist, Source};
+use super::plan::{Accumulator, Column, Id, PairBit, Placed, Plan, Role};
+use crate::fabric::seven_series::Controls;
+use crate::fabric::seven_series::chain::{Chain, Fresh, Guest, majority, parity, table};
+use crate::fabric::{Bit, Netlist, Source};
 use std::collections::HashMap;
 
-/// Adds the plan's cells to `netlist`. Gives the result, least significant bit first.
+/// Adds the plan's cells to `net`. Gives the result, least significant bit first.
 pub(super) fn emit(
-    netlist: &mut Netlist,
+    net: &mut Netlist,
     plan: &Plan,
     source: &Source,
     advance: Bit,
-    controls: Option<&AccumulatorControls>,
+    controls: Option<&Controls>,
 ) -> Vec<Bit> {
     let mut emitter = Emitter {
-        netlist,
+        net,
         plan,
         source,
         advance,
@@ -23,8 +24,8 @@ pub(super) fn emit(
         guests: Vec::new(),
     };
     emitter.name_registers();
-    for (number, adder) in plan.adders.iter().enumerate() {
-        emitter.adder(number, adder);
+    for run in plan.runs() {
+        emitter.run(&run);
     }
     if let (Some(accumulator), Some(controls)) = (&plan.accumulator, controls) {
         emitter.accumulator(accumulator, controls);
@@ -36,14 +37,8 @@ pub(super) fn emit(
         .collect()
 }
 
-/// A pair bit that wants a LUT output, and the net that it drives.
-struct Guest {
-    bit: PairBit,
-    net: Bit,
-}
-
 struct Emitter<'a, 'b> {
-    netlist: &'a mut Netlist,
+    net: &'a mut Netlist,
     plan: &'a Plan,
     source: &'a Source<'b>,
     advance: Bit,
@@ -55,317 +50,238 @@ struct Emitter<'a, 'b> {
     guests: Vec<Guest>,
 }
 
-/// What one position of a carry chain takes and gives.
-struct Position {
-    select: Bit,
-    data: Bit,
-    sum: Option<Bit>,
-}
-
 impl Emitter<'_, '_> {
-    /// Nets of all registered bits. Pair bits that LUTs make for registers come cycle by cycle, so that they and their hosts
-    /// belong to neighbouring cycles.
+    /// Nets of all registered bits.
     fn name_registers(&mut self) {
-        let mut hosted: Vec<(Id, PairBit)> = Vec::new();
-        for (id, bit) in self.plan.bits.iter().enumerate() {
-            hosted.extend(bit.hosted.map(|pair_bit| (id, pair_bit)));
-        }
-        let made = self.netlist.wires("pair_bit", hosted.len());
+        let bits = self.plan.bits.iter().enumerate();
+        let hosted: Vec<(Id, PairBit)> = bits
+            .filter_map(|(id, bit)| Some((id, bit.hosted?)))
+            .collect();
+        let made = self.net.wires("pair_bit", hosted.len());
         let held = self
-            .netlist
+            .net
             .register("pair_bit_held", &made, self.advance, Bit::ZERO);
-        for (((id, bit), net), q) in hosted.into_iter().zip(made).zip(held) {
+        for (((id, bit), onto), q) in hosted.into_iter().zip(made).zip(held) {
             self.nets[id] = q;
-            self.guests.push(Guest { bit, net });
+            let fresh = self.fresh(bit);
+            self.guests.push(Guest { fresh, onto });
         }
+        // The first ones first: hosts come in the order of their cycles, too.
         self.guests.reverse();
-        for (number, adder) in self.plan.all_adders().enumerate() {
-            let name = match self.plan.accumulator {
-                Some(_) if number == self.plan.adders.len() => "accumulator".to_owned(),
-                _ => format!("sum_{number}"),
-            };
-            let nets = self.netlist.wires(&name, adder.columns.len());
-            for (column, net) in adder.columns.iter().zip(nets) {
-                self.nets[column.sum] = net;
-            }
+        for adder in &self.plan.adders {
+            self.name_sums("total", adder.registered());
+        }
+        if let Some(accumulator) = &self.plan.accumulator {
+            self.name_sums("high", accumulator.adder.registered());
+        }
+    }
+
+    fn name_sums(&mut self, name: &str, ids: impl Iterator<Item = Id>) {
+        let ids: Vec<Id> = ids.collect();
+        let nets = self.net.wires(name, ids.len());
+        for (id, bit) in ids.into_iter().zip(nets) {
+            self.nets[id] = bit;
         }
     }
 
     /// A registered bit in a cycle in which it is used.
     fn at(&mut self, id: Id, time: u32) -> Bit {
-        let mut net = self.nets[id];
+        let mut bit = self.nets[id];
         for t in self.plan.bits[id].time + 1..=time {
-            net = match self.delayed.get(&(id, t)) {
-                Some(net) => *net,
+            bit = match self.delayed.get(&(id, t)) {
+                Some(bit) => *bit,
                 None => {
-                    let name = format!("held_{id}_{t}");
                     let q = self
-                        .netlist
-                        .register(&name, &[net], self.advance, Bit::ZERO)[0];
+                        .net
+                        .register("delayed", &[bit], self.advance, Bit::ZERO)[0];
                     self.delayed.insert((id, t), q);
                     q
                 }
             };
         }
-        net
+        bit
     }
 
-    fn adder(&mut self, number: usize, adder: &Adder) {
-        let roles = adder.roles();
-        let carry_in = adder.carry_in.map(|id| self.at(id, adder.time));
-        let mut positions = Vec::new();
-        let barrier = adder.barrier(&roles);
-        if let (true, Some(data)) = (barrier, carry_in) {
-            let select = self.pass(None);
-            positions.push(Position {
-                select,
-                data,
-                sum: None,
-            });
+    fn carry_in(&mut self, placed: &Placed) -> Option<Bit> {
+        let adder = &self.plan.adders[placed.adder];
+        adder.carry_in.map(|id| self.at(id, adder.time))
+    }
+
+    /// One row of carry cells with its adders' registers.
+    fn run(&mut self, run: &[Placed]) {
+        let first = run.first().and_then(|placed| self.carry_in(placed));
+        let mut chain = match first {
+            Some(bit) if run[0].barrier => {
+                let mut chain = Chain::new(Bit::ZERO);
+                let guest = self.guests.pop();
+                chain.start(self.net, bit, guest);
+                chain
+            }
+            first => Chain::new(first.unwrap_or(Bit::ZERO)),
+        };
+        for (i, placed) in run.iter().enumerate() {
+            let next = run.get(i + 1).and_then(|placed| self.carry_in(placed));
+            self.adder(placed.adder, &mut chain, next.unwrap_or(Bit::ZERO));
         }
+        chain.finish(self.net);
+    }
+
+    /// One adder; `next` goes into the carry of the one above.
+    fn adder(&mut self, number: usize, chain: &mut Chain, next: Bit) {
+        let plan = self.plan;
+        let adder = &plan.adders[number];
         let mut over = adder.extra.map(|id| self.at(id, adder.time));
-        let added = self
-            .netlist
-            .wires(&format!("sum_{number}_next"), adder.columns.len());
-        for ((column, role), sum) in adder.columns.iter().zip(&roles).zip(&added) {
+        let mut sums = Vec::with_capacity(adder.columns.len() + 1);
+        let mut spilled = None;
+        for (i, (column, role)) in adder.columns.iter().zip(adder.roles()).enumerate() {
             let addends: Vec<Bit> = column
                 .addends
                 .iter()
                 .map(|id| self.at(*id, adder.time))
                 .collect();
-            let (select, data, next) = self.position(column, *role, &addends, over);
-            positions.push(Position {
-                select,
-                data,
-                sum: Some(*sum),
-            });
-            over = next;
+            let top = i + 1 == adder.columns.len();
+            let inject = if top { next } else { Bit::ZERO };
+            let (sum, majority) = self.position(chain, column, role, &addends, over, inject);
+            sums.push(sum);
+            over = majority;
+            if adder.spill.is_some_and(|(at, _)| at == i) {
+                spilled = over.take();
+            }
         }
-        let carry_in = if barrier { None } else { carry_in };
-        self.chain(carry_in.unwrap_or(Bit::ZERO), &positions);
-        let held: Vec<Bit> = adder.columns.iter().map(|c| self.nets[c.sum]).collect();
-        self.netlist
-            .register_onto(&added, &held, self.advance, Bit::ZERO);
+        sums.extend(spilled);
+        let held: Vec<Bit> = adder.registered().map(|id| self.nets[id]).collect();
+        self.net
+            .register_onto(&sums, &held, self.advance, Bit::ZERO);
     }
 
-    fn accumulator(&mut self, accumulator: &Accumulator, controls: &AccumulatorControls) {
-        let adder = &accumulator.adder;
-        let roles = adder.roles();
-        let hosts: Vec<bool> = accumulator.hosts(&roles).collect();
-        let added = self.netlist.wires("accumulator_next", adder.columns.len());
-        let mut over = None;
-        let mut positions = Vec::new();
-        for (i, column) in adder.columns.iter().enumerate() {
-            let state = self.nets[column.sum];
-            let (select, data, next) = if hosts[i] {
-                (self.pass(Some(state)), Bit::ZERO, None)
-            } else {
-                let mut addends: Vec<Bit> = column
-                    .addends
-                    .iter()
-                    .map(|id| self.at(*id, adder.time))
-                    .collect();
-                addends.push(state);
-                self.cleared(&addends, over, controls.first)
-            };
-            positions.push(Position {
-                select,
-                data,
-                sum: Some(added[i]),
-            });
-            over = next;
-        }
-        self.chain(Bit::ZERO, &positions);
-        let held: Vec<Bit> = adder.columns.iter().map(|c| self.nets[c.sum]).collect();
-        let (low, high) = held.split_at(accumulator.cleared);
-        let (low_next, high_next) = added.split_at(accumulator.cleared);
-        self.netlist
-            .register_onto(low_next, low, controls.accumulate, Bit::ZERO);
-        if !high.is_empty() {
-            self.netlist
-                .register_onto(high_next, high, controls.accumulate, controls.clear);
-        }
-    }
-
-    fn chain(&mut self, carry_in: Bit, positions: &[Position]) {
-        self.netlist.cell(Cell::Carry {
-            carry_in,
-            select: positions.iter().map(|p| p.select).collect(),
-            data: positions.iter().map(|p| p.data).collect(),
-            sum: positions.iter().map(|p| p.sum).collect(),
-            carry: vec![None; positions.len()],
-        });
-    }
-
-    /// Select and data of a position, and the majority for the next.
+    /// Sum of a position, and its majority for the next one.
     fn position(
         &mut self,
+        chain: &mut Chain,
         column: &Column,
         role: Role,
         addends: &[Bit],
         over: Option<Bit>,
-    ) -> (Bit, Bit, Option<Bit>) {
-        match (role, column.absorbed) {
-            (Role::Absorb, Some(bit)) => {
-                let (select, data) = self.absorb(bit, addends.first().copied());
-                (select, data, None)
+        inject: Bit,
+    ) -> (Bit, Option<Bit>) {
+        let first = addends.first().copied();
+        if let Some(bit) = column.absorbed {
+            let fresh = self.fresh(bit);
+            let sum = match first {
+                Some(y) => chain.absorb(self.net, &fresh, y),
+                None => chain.select_by(self.net, &fresh.pins, fresh.table.into(), Bit::ZERO),
+            };
+            return (sum, None);
+        }
+        match role {
+            Role::Pass => {
+                let guest = self.guests.pop();
+                let sum = match first.or(over) {
+                    Some(x) => chain.host(self.net, x, guest),
+                    None => chain.barrier(self.net, inject, guest),
+                };
+                (sum, None)
             }
-            (Role::Two, _) => {
-                let (o6, o5) = self.dual(addends, &|v| v[0] ^ v[1], &|v| v[0]);
-                (o6, o5, None)
+            Role::Three => {
+                // Without a majority from below the carry's data is 0.
+                let bits: Vec<Bit> = addends
+                    .iter()
+                    .copied()
+                    .chain([over.unwrap_or(Bit::ZERO)])
+                    .collect();
+                chain.compress(self.net, &bits)
             }
-            (Role::Three, _) => {
-                let count = addends.len();
-                let pins: Vec<Bit> = addends.iter().copied().chain(over).collect();
-                let (o6, o5) = self.dual(&pins, &parity, &|v| at_least_two(&v[..count]));
-                (o6, over.unwrap_or(Bit::ZERO), Some(o5))
+            _ => {
+                let bits: Vec<Bit> = addends.iter().copied().chain(over).collect();
+                chain.compress(self.net, &bits)
             }
-            (Role::Over, _) => {
-                let over = over.unwrap_or(Bit::ZERO);
-                let select = self.netlist.lut("select", &[addends[0], over], 0b0110);
-                (select, over, None)
-            }
-            _ => (
-                self.pass(addends.first().copied().or(over)),
-                Bit::ZERO,
-                None,
-            ),
         }
     }
 
-    /// As [`Emitter::position`] for a position whose last addend `first` clears.
+    fn accumulator(&mut self, accumulator: &Accumulator, controls: &Controls) {
+        let adder = &accumulator.adder;
+        let roles = adder.roles();
+        let hosts: Vec<bool> = accumulator.hosts(&roles).collect();
+        let mut chain = Chain::new(Bit::ZERO);
+        for _ in 0..accumulator.padding() {
+            let guest = self.guests.pop();
+            chain.start(self.net, Bit::ZERO, guest);
+        }
+        let mut over = None;
+        let mut sums = Vec::with_capacity(adder.columns.len());
+        for (column, hosts) in adder.columns.iter().zip(hosts) {
+            let state = self.nets[column.sum];
+            if hosts {
+                let guest = self.guests.pop();
+                sums.push(chain.host(self.net, state, guest));
+                continue;
+            }
+            let addends: Vec<Bit> = column
+                .addends
+                .iter()
+                .map(|id| self.at(*id, adder.time))
+                .collect();
+            let (sum, majority) = self.cleared(&mut chain, [controls.first, state], &addends, over);
+            sums.push(sum);
+            over = majority;
+        }
+        chain.finish(self.net);
+        let held: Vec<Bit> = adder.registered().map(|id| self.nets[id]).collect();
+        let (low, high) = held.split_at(accumulator.cleared);
+        let (low_next, high_next) = sums.split_at(accumulator.cleared);
+        self.net
+            .register_onto(low_next, low, controls.accumulate, Bit::ZERO);
+        if !high.is_empty() {
+            self.net
+                .register_onto(high_next, high, controls.accumulate, controls.clear);
+        }
+    }
+
+    /// Sum and majority of a position whose accumulator bit `first` clears.
     fn cleared(
         &mut self,
+        chain: &mut Chain,
+        [first, state]: [Bit; 2],
         addends: &[Bit],
         over: Option<Bit>,
-        first: Bit,
-    ) -> (Bit, Bit, Option<Bit>) {
-        let count = addends.len();
-        let pins: Vec<Bit> = addends.iter().copied().chain([first]).chain(over).collect();
-        // The addends with the last one cleared, then the majority from below.
-        let clear = move |v: &[bool]| -> Vec<bool> {
-            let mut v = v.to_vec();
-            v[count - 1] &= !v[count];
-            v.remove(count);
-            v
-        };
-        if count + usize::from(over.is_some()) >= 3 {
-            let (o6, o5) = self.dual(&pins, &|v| parity(&clear(v)), &|v| {
-                at_least_two(&clear(v)[..count])
-            });
-            (o6, over.unwrap_or(Bit::ZERO), Some(o5))
-        } else {
-            // At most two operands: the carry's data is one of them.
-            let (o6, o5) = self.dual(&pins, &|v| parity(&clear(v)), &|v| {
-                let v = clear(v);
-                if v.len() == 1 { false } else { v[0] }
-            });
-            (o6, o5, None)
+    ) -> (Bit, Option<Bit>) {
+        let pins: Vec<Bit> = [first, state]
+            .into_iter()
+            .chain(addends.iter().copied())
+            .chain(over)
+            .collect();
+        // Bit 0 the accumulator's, then the addends, then the majority from below.
+        let values = |v: u32| (v & !v << 1 & 2 | v & !3) >> 1;
+        let (count, size) = (1 + addends.len(), pins.len());
+        let below = (1u32 << count) - 1;
+        let upper = table(size, |v| parity(values(v)));
+        if size >= 4 {
+            let lower = table(size, |v| majority(values(v) & below));
+            let data = Some(over.unwrap_or(Bit::ZERO));
+            let (sum, majority) = chain.position(self.net, &pins, (upper, lower), None, data);
+            return (sum, Some(majority));
         }
-    }
-
-    /// A position that adds at most one bit. Its LUT hosts a pair bit if one is left; otherwise the bit itself is the
-    /// select.
-    fn pass(&mut self, addend: Option<Bit>) -> Bit {
-        let Some(guest) = self.guests.pop() else {
-            return addend.unwrap_or(Bit::ZERO);
-        };
-        let (mut inputs, table) = self.pair_bit(guest.bit);
-        let (upper, lower) = match addend {
-            Some(addend) => {
-                inputs.push(addend);
-                (0xffff_0000, u32::from(table) * 0x1_0001)
-            }
-            None => (0, table.into()),
-        };
-        let o6 = self.netlist.wire(&self.local("select"));
-        self.netlist.cell(Cell::DualLut {
-            inputs,
-            upper,
-            lower,
-            o6,
-            o5: guest.net,
-        });
-        o6
-    }
-
-    /// A position that makes a pair bit and adds it.
-    fn absorb(&mut self, bit: PairBit, addend: Option<Bit>) -> (Bit, Bit) {
-        let (mut inputs, table) = self.pair_bit(bit);
-        let Some(addend) = addend else {
-            let name = self.local("select");
-            return (self.netlist.lut(&name, &inputs, table.into()), Bit::ZERO);
-        };
-        inputs.push(addend);
-        let names = [self.local("select"), self.local("data")];
-        let (o6, o5) = (self.netlist.wire(&names[0]), self.netlist.wire(&names[1]));
-        self.netlist.cell(Cell::DualLut {
-            inputs,
-            upper: u32::from(table) | u32::from(!table) << 16,
-            lower: 0xffff_0000,
-            o6,
-            o5,
-        });
-        (o6, o5)
+        // At most two operands: the data is the second one, if there is one.
+        let lower = table(size, |v| values(v) >> 1 & 1 == 1);
+        let (sum, _) = chain.position(self.net, &pins, (upper, lower), None, None);
+        (sum, None)
     }
 
     /// Pair bits that nothing hosts.
     fn remaining_guests(&mut self) {
-        while let Some(guest) = self.guests.pop() {
-            let (inputs, table) = self.pair_bit(guest.bit);
-            self.netlist.cell(Cell::Lut {
-                inputs,
-                table: table.into(),
-                output: guest.net,
+        while let Some(Guest { fresh, onto }) = self.guests.pop() {
+            self.net.cell(crate::fabric::Cell::Lut {
+                inputs: fresh.pins.to_vec(),
+                table: fresh.table.into(),
+                output: onto,
             });
         }
     }
 
-    fn pair_bit(&self, bit: PairBit) -> (Vec<Bit>, u16) {
-        (
-            (self.source.pins)(bit.group, bit.plane, bit.pair).to_vec(),
-            self.source.tables[bit.plane as usize],
-        )
+    fn fresh(&self, bit: PairBit) -> Fresh {
+        Fresh {
+            pins: (self.source.pins)(bit.group, bit.plane, bit.pair),
+            table: self.source.tables[bit.plane as usize],
+        }
     }
-
-    /// Both halves of a LUT6_2, as functions of its pins.
-    fn dual(
-        &mut self,
-        pins: &[Bit],
-        upper: &dyn Fn(&[bool]) -> bool,
-        lower: &dyn Fn(&[bool]) -> bool,
-    ) -> (Bit, Bit) {
-        let table = |function: &dyn Fn(&[bool]) -> bool| -> u32 {
-            (0..1u32 << pins.len())
-                .map(|at| {
-                    let values: Vec<bool> = (0..pins.len()).map(|i| at >> i & 1 == 1).collect();
-                    u32::from(function(&values)) << at
-                })
-                .sum()
-        };
-        let (upper, lower) = (table(upper), table(lower));
-        let names = [self.local("select"), self.local("data")];
-        let (o6, o5) = (self.netlist.wire(&names[0]), self.netlist.wire(&names[1]));
-        self.netlist.cell(Cell::DualLut {
-            inputs: pins.to_vec(),
-            upper,
-            lower,
-            o6,
-            o5,
-        });
-        (o6, o5)
-    }
-
-    /// A name that nothing else in the netlist has.
-    fn local(&self, name: &str) -> String {
-        format!("{name}_{}", self.netlist.nets())
-    }
-}
-
-fn parity(values: &[bool]) -> bool {
-    values.iter().fold(false, |p, v| p ^ v)
-}
-
-fn at_least_two(values: &[bool]) -> bool {
-    values.iter().filter(|v| **v).count() >= 2
 }

@@ -4,11 +4,15 @@ use super::plan::{Adder, Column, Id, PairBit, Plan};
 use crate::fabric::Heap;
 use std::collections::VecDeque;
 
-/// The weights in which one family of chains absorbs, lowest and highest, and how many chains it has.
+/// One chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Span {
+    /// The lowest weight in which it absorbs.
     pub(super) low: u32,
+    /// The highest one.
     pub(super) high: u32,
+    /// The first cycle in which it adds; at least 1.
+    pub(super) start: u32,
 }
 
 /// Which chains run, and how many pairs enter in each cycle.
@@ -16,7 +20,7 @@ pub(super) struct Span {
 pub(super) struct Feeding {
     /// One for each chain.
     pub(super) spans: Vec<Span>,
-    /// Pairs that enter in cycle 0, 1, ...: chains add in all but cycle 0.
+    /// Pairs that enter in cycle 0, 1, ...
     pub(super) entering: Vec<u32>,
 }
 
@@ -57,9 +61,11 @@ pub(super) fn feed(plan: &mut Plan, heap: &Heap, feeding: &Feeding) -> Vec<Vec<I
             }
             pair += 1;
         }
-        if time > 0 {
-            step(plan, &mut chains, &mut pending, &mut arriving, time);
-        }
+        let running: Vec<&mut Chain> = chains
+            .iter_mut()
+            .filter(|chain| chain.span.start <= time)
+            .collect();
+        step(plan, running, &mut pending, &mut arriving, time);
         for (waiting, new) in pending.iter_mut().zip(arriving) {
             waiting.extend(new.into_iter().map(|bit| plan.bit(time + 1, Some(bit))));
         }
@@ -76,10 +82,10 @@ pub(super) fn feed(plan: &mut Plan, heap: &Heap, feeding: &Feeding) -> Vec<Vec<I
     left
 }
 
-/// One cycle of all chains.
+/// One cycle of the chains that run.
 fn step(
     plan: &mut Plan,
-    chains: &mut [Chain],
+    mut chains: Vec<&mut Chain>,
     pending: &mut Pending,
     arriving: &mut [VecDeque<PairBit>],
     time: u32,
@@ -87,7 +93,7 @@ fn step(
     // A chain's first sum is registered bits: all chains get theirs before any bit becomes a carry.
     let mut starts: Vec<Vec<Option<Id>>> = Vec::with_capacity(chains.len());
     for chain in chains.iter() {
-        let Span { low, high } = chain.span;
+        let Span { low, high, .. } = chain.span;
         starts.push(if chain.sum.is_empty() {
             (low..=high)
                 .map(|w| pending[w as usize].pop_front())
@@ -100,7 +106,7 @@ fn step(
         chain.carry_in = pending[chain.span.low as usize].pop_front();
     }
     for (chain, start) in chains.iter_mut().zip(starts) {
-        let Span { low, high } = chain.span;
+        let Span { low, high, .. } = chain.span;
         let fresh = chain.sum.is_empty();
         let absorbed: Vec<Option<PairBit>> = (low..=high)
             .map(|w| arriving[w as usize].pop_front())
@@ -143,6 +149,7 @@ fn step(
             carry_in: chain.carry_in,
             extra: None,
             columns,
+            spill: None,
         });
     }
 }

@@ -9,6 +9,9 @@ pub(super) struct Merging {
     pub(super) eager: bool,
     /// Levels aim at `last * ratio^k` bits of each weight.
     pub(super) ratio: u32,
+    /// A majority that no other bit joins goes into a register where the goal allows it, instead of through a position
+    /// of its own.
+    pub(super) spill: bool,
 }
 
 /// An adder that is being laid out, from low weights to high.
@@ -88,7 +91,18 @@ fn level(
     for weight in 0..width {
         let mut raw = std::mem::take(&mut columns[weight]);
         let shares = shares(&growing, raw.len(), goal, merging.eager);
+        let mut height = growing.len() + raw.len() - shares.iter().sum::<usize>();
         for (adder, share) in growing.iter_mut().zip(shares) {
+            let spills = merging.spill && adder.over && share == 0 && adder.adder.spill.is_none();
+            if spills && height + usize::from(adder.carry) <= goal {
+                height += usize::from(adder.carry);
+                let spilled = plan.bit(time + 1, None);
+                sums[weight].push(spilled);
+                adder.spill(spilled);
+                if !adder.carry {
+                    continue;
+                }
+            }
             let column = Column {
                 addends: raw.split_off(raw.len() - share),
                 sum: plan.bit(time + 1, None),
@@ -168,6 +182,12 @@ fn begin(plan: &mut Plan, raw: &mut Vec<Id>, time: u32) -> Growing {
 }
 
 impl Growing {
+    /// Registers the majority from below.
+    fn spill(&mut self, bit: Id) {
+        self.over = false;
+        self.adder.spill = Some((self.adder.columns.len() - 1, bit));
+    }
+
     /// One weight more.
     fn take(&mut self, column: Column) {
         let operands = column.operands() + usize::from(self.over);

@@ -54,6 +54,8 @@ pub(super) struct Adder {
     pub(super) extra: Option<Id>,
     /// Rising weights.
     pub(super) columns: Vec<Column>,
+    /// The majority of the column with this number is registered here, not added by the next position.
+    pub(super) spill: Option<(usize, Id)>,
 }
 
 /// What the LUT and the data pin of a position do.
@@ -72,12 +74,19 @@ pub(super) enum Role {
 }
 
 impl Adder {
+    /// The bits that it makes: sums of rising weights, then the majority that it registers.
+    pub(super) fn registered(&self) -> impl Iterator<Item = Id> {
+        let sums = self.columns.iter().map(|column| column.sum);
+        sums.chain(self.spill.map(|(_, id)| id))
+    }
+
     /// Roles of the columns.
     pub(super) fn roles(&self) -> Vec<Role> {
         let mut over = self.extra.is_some();
         self.columns
             .iter()
-            .map(|column| {
+            .enumerate()
+            .map(|(i, column)| {
                 let operands = column.operands();
                 let role = match (column.absorbed.is_some(), operands, over) {
                     (true, ..) => Role::Absorb,
@@ -86,18 +95,40 @@ impl Adder {
                     (_, 1, true) => Role::Over,
                     _ => Role::Pass,
                 };
-                over = role == Role::Three;
+                over = role == Role::Three && self.spill.is_none_or(|(at, _)| at != i);
                 role
             })
             .collect()
     }
 
-    /// Whether a position of its own must inject the carry in: the first position takes it through the bypass pin, which
-    /// then cannot be its data as well.
-    pub(super) fn barrier(&self, roles: &[Role]) -> bool {
-        self.carry_in.is_some() && !matches!(roles[0], Role::Absorb | Role::Two)
+    /// Whether a carry in must come from a position below: from a bypass pin it would take the pin that the first
+    /// position's data needs.
+    fn needs_position_for_carry_in(&self, roles: &[Role]) -> bool {
+        !matches!(roles[0], Role::Absorb | Role::Two)
+    }
+
+    /// Whether the highest position only passes a carry out: its data is free to be the next chain's carry in.
+    fn is_barrier(&self, roles: &[Role]) -> bool {
+        let over = match roles.len() {
+            1 => self.extra.is_some(),
+            n => roles[n - 2] == Role::Three && self.spill.is_none_or(|(at, _)| at != n - 2),
+        };
+        let highest = &self.columns[roles.len() - 1];
+        roles[roles.len() - 1] == Role::Pass && highest.operands() == 0 && !over
     }
 }
+
+/// One adder's place in a row of carry cells that several adders share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// Its number.
+    pub(super) adder: usize,
+    /// A position of its own below it injects its carry in.
+    pub(super) barrier: bool,
+}
+
+/// Positions of carry chains that follow each other at most: bounds the time that a carry could take.
+const RUN_MAX: usize = 32;
 
 /// A whole structure.
 #[derive(Clone, Debug, Default)]
@@ -137,13 +168,6 @@ impl Plan {
         self.bits.iter().filter(|b| b.hosted.is_some()).count() as u64
     }
 
-    /// All adders, the accumulator's last.
-    pub(super) fn all_adders(&self) -> impl Iterator<Item = &Adder> {
-        self.adders
-            .iter()
-            .chain(self.accumulator.iter().map(|a| &a.adder))
-    }
-
     /// LUT6_2 sites: each position of a chain takes one, and so does each pair bit that is made for a register
     /// unless it is hosted. A position without anything to host takes its site all the same.
     pub(super) fn sites(&self) -> u64 {
@@ -152,19 +176,88 @@ impl Plan {
             let roles = adder.roles();
             let passes = roles.iter().filter(|r| **r == Role::Pass).count();
             working += roles.len() - passes;
-            passing += passes + usize::from(adder.barrier(&roles));
+            passing += passes;
         }
+        passing += self
+            .runs()
+            .iter()
+            .flatten()
+            .filter(|placed| placed.barrier)
+            .count();
         if let Some(accumulator) = &self.accumulator {
             let roles = accumulator.adder.roles();
             let hosts = accumulator.hosts(&roles).filter(|h| *h).count();
             working += roles.len() - hosts;
-            passing += hosts;
+            passing += hosts + accumulator.padding();
         }
         working as u64 + self.hosted().max(passing as u64)
     }
+
+    /// Which adders (without the accumulator's) follow each other in one row of carry cells.
+    ///
+    /// Nothing leaves an adder at its top, so any other may follow it. One with a carry in follows a position that only
+    /// passes a carry out, whose data injects the carry; or it begins a run, from the bypass pin or from a barrier.
+    pub(super) fn runs(&self) -> Vec<Vec<Placed>> {
+        // Waiting adders, the earliest last: without a carry in, with one, with one that a bypass pin cannot give.
+        let mut waiting: [Vec<usize>; 3] = Default::default();
+        let roles: Vec<Vec<Role>> = self.adders.iter().map(Adder::roles).collect();
+        for (i, adder) in self.adders.iter().enumerate().rev() {
+            let class = match (adder.carry_in, adder.needs_position_for_carry_in(&roles[i])) {
+                (None, _) => 0,
+                (_, false) => 1,
+                (_, true) => 2,
+            };
+            waiting[class].push(i);
+        }
+        let mut runs: Vec<Vec<Placed>> = Vec::new();
+        // Positions of the run, and whether its last one can inject a carry.
+        let mut state: Option<(usize, bool)> = None;
+        loop {
+            let (order, begins) = match state {
+                Some((length, true)) if length < RUN_MAX => ([2, 1, 0].as_slice(), false),
+                Some((length, false)) if length < RUN_MAX => ([0].as_slice(), false),
+                _ => ([1, 0, 2].as_slice(), true),
+            };
+            let next = order
+                .iter()
+                .find_map(|class| Some((*class, waiting[*class].pop()?)));
+            let Some((class, adder)) = next else {
+                if begins {
+                    return runs;
+                }
+                state = None;
+                continue;
+            };
+            let placed = Placed {
+                adder,
+                barrier: begins && class == 2,
+            };
+            let length = self.adders[adder].columns.len() + usize::from(placed.barrier);
+            let before = if begins { 0 } else { state.map_or(0, |s| s.0) };
+            if begins {
+                runs.push(Vec::new());
+            }
+            runs.last_mut().into_iter().for_each(|run| run.push(placed));
+            state = Some((
+                before + length,
+                self.adders[adder].is_barrier(&roles[adder]),
+            ));
+        }
+    }
 }
 
+/// Positions whose flip-flops share their control signals.
+const CONTROL_GROUP: usize = 4;
+
 impl Accumulator {
+    /// Positions below the first one, so that those with a reset and those without share no slice. They can host.
+    pub(super) fn padding(&self) -> usize {
+        if self.cleared == self.adder.columns.len() {
+            return 0;
+        }
+        self.cleared.next_multiple_of(CONTROL_GROUP) - self.cleared
+    }
+
     /// For each position whether it can host: those that `first` clears have one pin too many.
     pub(super) fn hosts<'a>(&'a self, roles: &'a [Role]) -> impl Iterator<Item = bool> + 'a {
         roles
