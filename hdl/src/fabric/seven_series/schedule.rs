@@ -457,12 +457,24 @@ impl Plan {
     /// those in front of segments that a slice cannot start with.
     fn barriers_min(&self) -> u32 {
         let closed = |s: &&Segment| s.ends_closed();
-        self.segments().filter(closed).count() as u32
-            + self
-                .stages
-                .iter()
-                .filter(|stage| stage.starts_with_barrier())
-                .count() as u32
+        self.segments().filter(closed).count() as u32 + u32::from(self.starts_with_barrier())
+    }
+
+    /// Whether it has segments, and none that can stand at the bottom of a slice: one that absorbs.
+    fn starts_with_barrier(&self) -> bool {
+        self.segments().next().is_some() && self.segments().all(|s| s.absorb.is_none())
+    }
+
+    /// Which tokens anything takes; the others are carries that are always 0.
+    pub fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.tokens as usize];
+        let waits = self.stages.iter().flat_map(|stage| &stage.waits);
+        let taken = self.segments().flat_map(Segment::inputs);
+        let taken = taken.chain(waits.map(|(before, _)| *before));
+        for token in taken.chain(self.last.iter().flatten().copied()) {
+            used[token as usize] = true;
+        }
+        used
     }
 
     fn hosts(&self) -> u32 {
@@ -508,6 +520,14 @@ impl Segment {
             .chain(steps)
     }
 
+    /// The bits that it makes.
+    pub fn outputs(&self) -> impl Iterator<Item = Token> {
+        let steps = self.steps.iter();
+        let steps = steps.flat_map(|step| std::iter::once(step.sum).chain(step.second));
+        let absorbed = self.absorb.map(|(_, sum)| sum);
+        absorbed.into_iter().chain(steps).chain([self.carry])
+    }
+
     /// Whether its last site's outputs are all in use, so that only a barrier can take the carry.
     pub fn ends_closed(&self) -> bool {
         self.steps.last().is_some_and(|step| step.bits.len() != 2)
@@ -515,9 +535,10 @@ impl Segment {
 }
 
 impl Stage {
-    /// Whether it has no segment that can stand at the bottom of a slice: one that absorbs.
-    pub fn starts_with_barrier(&self) -> bool {
-        !self.segments.is_empty() && self.segments.iter().all(|s| s.absorb.is_none())
+    /// The bits that it makes.
+    pub fn outputs(&self) -> impl Iterator<Item = Token> {
+        let segments = self.segments.iter().flat_map(Segment::outputs);
+        segments.chain(self.waits.iter().map(|(_, after)| *after))
     }
 }
 
