@@ -460,9 +460,11 @@ impl Plan {
         self.segments().filter(closed).count() as u32 + u32::from(self.starts_with_barrier())
     }
 
-    /// Whether it has segments, and none that can stand at the bottom of a slice: one that absorbs.
+    /// Whether it has segments that cannot stand at the bottom of a slice, and none to put in front of them that a
+    /// barrier follows anyway.
     fn starts_with_barrier(&self) -> bool {
-        self.segments().next().is_some() && self.segments().all(|s| s.absorb.is_none())
+        self.segments().any(|s| s.absorb.is_none())
+            && !self.segments().any(|s| s.absorb.is_some() && s.ends_closed())
     }
 
     /// Which tokens anything takes; the others are carries that are always 0.
@@ -528,9 +530,10 @@ impl Segment {
         absorbed.into_iter().chain(steps).chain([self.carry])
     }
 
-    /// Whether its last site's outputs are all in use, so that only a barrier can take the carry.
+    /// Whether a barrier must take its carry: its last site has no output to spare, or no slice can start with it, so
+    /// that others must stand around it.
     pub fn ends_closed(&self) -> bool {
-        self.steps.last().is_some_and(|step| step.bits.len() != 2)
+        self.absorb.is_none() || self.steps.last().is_some_and(|step| step.bits.len() != 2)
     }
 }
 

@@ -341,7 +341,10 @@ impl<'a> Waiting<'a> {
     /// What stands best at position `at` of a chain: at 0 what a slice can start with, and what ends a chain where a slice
     /// ends.
     fn next(&mut self, at: usize) -> Option<Placed<'a>> {
-        if at > 0 && at % SLICE >= 2 && !self.leaving.is_empty() {
+        // Those that no slice can start with follow while the chain goes on.
+        let stranded = self.barred.iter().all(|p| p.segment.absorb.is_none());
+        let ends_well = at > 0 && at % SLICE >= 2 && (!stranded || self.barred.is_empty());
+        if ends_well && !self.leaving.is_empty() {
             return self.leaving.pop_front();
         }
         let starts = |placed: &Placed| at > 0 || placed.segment.absorb.is_some();
