@@ -464,7 +464,9 @@ impl Plan {
     /// barrier follows anyway.
     fn starts_with_barrier(&self) -> bool {
         self.segments().any(|s| s.absorb.is_none())
-            && !self.segments().any(|s| s.absorb.is_some() && s.ends_closed())
+            && !self
+                .segments()
+                .any(|s| s.absorb.is_some() && s.ends_closed())
     }
 
     /// Which tokens anything takes; the others are carries that are always 0.
@@ -502,14 +504,18 @@ impl Plan {
         self.stages.len() as u32 + 1
     }
 
-    fn order(&self) -> (u32, u32, usize, u32) {
-        let waits = self.stages.iter().map(|stage| stage.waits.len()).sum();
-        (
-            self.sites(),
-            self.depth(),
-            waits,
-            self.guest_arrival.iter().sum(),
-        )
+    /// Flip-flops that a bypass pin must reach: bits that wait, and carries and guests whose own site has no flip-flop for
+    /// them.
+    fn bypassed(&self) -> u32 {
+        let waits: usize = self.stages.iter().map(|stage| stage.waits.len()).sum();
+        let beside = self.guests.saturating_sub(self.guest_places_min());
+        let leaving = self.segments().filter(|s| !s.ends_closed()).count() as u32;
+        waits as u32 + leaving.saturating_sub(beside)
+    }
+
+    fn order(&self) -> (u32, u32, u32, u32) {
+        let late = self.guest_arrival.iter().sum();
+        (self.sites(), self.bypassed(), self.depth(), late)
     }
 }
 
@@ -589,33 +595,5 @@ pub fn bound(pairs: u32, finish: Finish) -> u32 {
             pairs + (pairs / 2).saturating_sub(leave).div_ceil(2)
         }
         Finish::Accumulate { width } => (pairs + (pairs / 2).div_ceil(2)).max(width),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn print() {
-        for lanes in [8u32, 16, 32, 48, 64, 100, 128, 200, 256, 512, 1024] {
-            let h = lanes.div_ceil(2);
-            let t = std::time::Instant::now();
-            let a = plan(h, Finish::Count);
-            let e = t.elapsed();
-            let width = crate::config::bits_for(h.into()) + 12;
-            let b = plan(h, Finish::Accumulate { width });
-            println!(
-                "{lanes}: count {} (bound {}) depth {} | unit {} (bound {}) depth {} {:?} {:?} in {e:?}",
-                a.sites(),
-                bound(h, Finish::Count),
-                a.depth(),
-                b.sites(),
-                bound(h, Finish::Accumulate { width }),
-                b.depth(),
-                b.order(),
-                b.last.iter().map(Vec::len).collect::<Vec<_>>()
-            );
-        }
     }
 }
