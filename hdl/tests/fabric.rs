@@ -272,3 +272,77 @@ fn check_unit(lanes: usize, spec: &Accumulator) {
         }
     }
 }
+
+/// A unit's netlist with its ports: inputs as [`check_unit`] has them, and the sum as `sum`.
+fn unit_netlist(lanes: usize, spec: &Accumulator) -> (Netlist, Unit) {
+    let mut net = Netlist::new();
+    let operands = Operands::new(&mut net, lanes);
+    let controls = Controls {
+        advance: net.input("advance", 1)[0],
+        accumulate: net.input("accumulate", 1)[0],
+        first: net.input("first", 1)[0],
+        clear: net.input("clear", 1)[0],
+        shift: net.input("shift", spec.amounts.len()),
+    };
+    let source = Source {
+        pins: &|_, _, i| operands.pins(i as usize),
+        tables: &[PAIR_TABLE],
+    };
+    let unit = seven_series::unit(&mut net, &source, &heap(lanes), &controls, spec);
+    net.output("sum", &unit.sum);
+    (net, unit)
+}
+
+fn count_netlist(lanes: usize) -> (Netlist, Counted) {
+    let mut net = Netlist::new();
+    let operands = Operands::new(&mut net, lanes);
+    let advance = net.input("advance", 1)[0];
+    let source = Source {
+        pins: &|_, _, i| operands.pins(i as usize),
+        tables: &[PAIR_TABLE],
+    };
+    let counted = seven_series::count(&mut net, &source, &heap(lanes), advance);
+    net.output("count", &counted.count);
+    (net, counted)
+}
+
+/// Every structure can be placed, in as many sites as its schedule says, which are never fewer than the bound.
+#[test]
+fn every_site_is_legal_and_counted() {
+    use xnorforge_hdl::fabric::seven_series::schedule::{Finish, bound, plan};
+    for lanes in (1..=130).chain([200, 256, 512, 1023, 1024]) {
+        let pairs = heap(lanes).pairs;
+        let (net, _) = count_netlist(lanes);
+        let count = seven_series::place(&net).unwrap().cost();
+        let planned = plan(pairs, Finish::Count);
+        assert_eq!(count.sites, planned.sites(), "{lanes} lanes");
+        assert!(count.sites >= bound(pairs, Finish::Count), "{lanes} lanes");
+        assert_eq!(count.ff as usize, net.flip_flops());
+
+        let width = heap(lanes).count_width() + 12;
+        let spec = Accumulator {
+            high_width: width,
+            low_width: 1,
+            amounts: vec![],
+        };
+        let (net, _) = unit_netlist(lanes, &spec);
+        let single = seven_series::place(&net).unwrap().cost();
+        let finish = Finish::Accumulate { width };
+        assert_eq!(single.sites, plan(pairs, finish).sites(), "{lanes} lanes");
+        assert!(single.sites >= bound(pairs, finish), "{lanes} lanes");
+
+        let shifting = Accumulator {
+            high_width: width,
+            low_width: 6,
+            amounts: vec![1],
+        };
+        let (net, _) = unit_netlist(lanes, &shifting);
+        let shifting = seven_series::place(&net).unwrap().cost();
+        assert_eq!(shifting.sites, count.sites + width, "{lanes} lanes");
+        if [8, 16, 32, 48, 64, 100, 128, 200, 256, 512].contains(&lanes) {
+            println!(
+                "{lanes} lanes: count {count:?}\n  single level {single:?}\n  shifting {shifting:?}"
+            );
+        }
+    }
+}
