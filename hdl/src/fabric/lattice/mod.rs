@@ -244,25 +244,23 @@ impl Timing {
     }
 }
 
-/// Chains of one level that stand back to back.
+/// Chains that stand back to back. They may be of different levels: no carry passes a barrier.
 fn groups<'a>(schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> {
-    let mut groups: Vec<(u32, Vec<&Chain>)> = Vec::new();
-    for (level, operation) in &schedule.operations {
+    let mut groups: Vec<Vec<&Chain>> = Vec::new();
+    for (_, operation) in &schedule.operations {
         let Operation::Chain(chain) = operation else {
             continue;
         };
-        if let Some((last, group)) = groups.last_mut()
-            && last == level
-        {
+        if let Some(group) = groups.last_mut() {
             group.push(chain);
             if slot_count(group) as u32 <= options.chain_positions {
                 continue;
             }
             group.pop();
         }
-        groups.push((*level, vec![chain]));
+        groups.push(vec![chain]);
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups
 }
 
 /// Positions that chains take back to back, with the barriers between them.
@@ -333,9 +331,10 @@ impl<'a> Builder<'a> {
         for stage in 0..self.timing.stages {
             self.wires(stage, heap);
             self.pair_bits(stage, heap, source);
-            self.adders(stage);
+            self.counters(stage);
             self.registers(stage, advance);
         }
+        self.chains();
         let end = self.timing.stages;
         Built {
             count: self
@@ -389,7 +388,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn adders(&mut self, stage: u32) {
+    /// Adders of LUTs.
+    fn counters(&mut self, stage: u32) {
         let schedule = self.schedule;
         for (level, operation) in &schedule.operations {
             if self.timing.stage(*level) != stage {
@@ -409,24 +409,26 @@ impl<'a> Builder<'a> {
                 output: self.nets[output.index()][0],
             });
         }
-        for group in groups(schedule, self.options) {
-            let made = group[0].positions[0].sum;
-            if self.timing.stage(schedule.level[made.index()]) == stage {
-                let slots = self.slots(&group, stage);
-                match self.family {
-                    Family::Ecp5 => ecp5::chain(self.netlist, &slots),
-                    Family::Ice40 => ice40::chain(self.netlist, &slots),
-                }
+    }
+
+    /// All chains.
+    fn chains(&mut self) {
+        for group in groups(self.schedule, self.options) {
+            let slots = self.slots(&group);
+            match self.family {
+                Family::Ecp5 => ecp5::chain(self.netlist, &slots),
+                Family::Ice40 => ice40::chain(self.netlist, &slots),
             }
         }
     }
 
     /// Chains back to back as positions of the device.
-    fn slots(&self, group: &[&Chain], stage: u32) -> Vec<Slot> {
-        let net = |node: Node| self.net(node, stage);
+    fn slots(&self, group: &[&Chain]) -> Vec<Slot> {
         let mut slots = Vec::with_capacity(slot_count(group));
         let mut export = None;
         for (k, chain) in group.iter().enumerate() {
+            let level = self.schedule.level[chain.positions[0].sum.index()];
+            let net = |node: Node| self.net(node, self.timing.stage(level));
             let inject = chain.inject.map(net);
             if k > 0 || inject.is_some() {
                 slots.push(Slot::Barrier { inject, export });
