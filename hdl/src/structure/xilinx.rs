@@ -3,11 +3,9 @@
 use super::StructureError;
 use super::ports::ElementPorts;
 use super::units::{Alternative, RowUnit, Unit, UnitShape, element_unit, row_unit};
+use crate::fabric::pair_rows::{self, Finish};
 use crate::fabric::seven_series::{self, Accumulator, Controls};
-use crate::fabric::{
-    AccumulatorControls, Bit, Cell, Counted, Finish, Netlist, pair_rows, pair_rows_accumulated,
-    pair_rows_choice,
-};
+use crate::fabric::{Cell, Counted, Netlist};
 use std::collections::HashSet;
 
 fn controls(ports: &ElementPorts, shape: &UnitShape) -> Controls {
@@ -69,37 +67,23 @@ pub(super) fn pair_chain_row(shape: &UnitShape) -> RowUnit {
 /// The processing element as pair rows, and what the best of every kind of them would take.
 pub(super) fn pair_rows_element(shape: &UnitShape) -> (Unit, Vec<Alternative>) {
     let heap = shape.element_heap();
-    let width = shape.high_width;
-    let finish = match shape.shifts {
-        true => Finish::Count,
-        false => Finish::Accumulate { width },
-    };
     let unit = element_unit(shape, |netlist, ports, source| {
-        let summed = if shape.shifts {
-            let counted = pair_rows(netlist, &heap, source, ports.advance);
-            let (controls, accumulator) = (controls(ports, shape), accumulator(shape));
-            let sum = seven_series::accumulate(netlist, &counted.count, &controls, &accumulator);
-            Counted {
-                count: sum,
-                ..counted
-            }
-        } else {
-            let controls = AccumulatorControls {
-                accumulate: ports.accumulate,
-                first: ports.first,
-                clear: ports.clear,
-            };
-            let summed =
-                pair_rows_accumulated(netlist, &heap, source, ports.advance, &controls, width);
-            let low = vec![Bit::ZERO; shape.low_width as usize];
-            Counted {
-                count: [low, summed.count].concat(),
-                ..summed
-            }
+        let (controls, accumulator) = (controls(ports, shape), accumulator(shape));
+        let unit = pair_rows::unit(netlist, source, &heap, &controls, &accumulator);
+        let summed = Counted {
+            count: unit.sum,
+            arrival: unit.arrival,
+            latency: unit.latency,
         };
         (summed, sites(netlist))
     });
-    let choice = pair_rows_choice(&heap, finish);
+    let finish = match shape.shifts {
+        true => Finish::Count,
+        false => Finish::Accumulate {
+            width: shape.high_width,
+        },
+    };
+    let choice = pair_rows::choice(&heap, finish);
     // What is not a matter of the choice: an accumulator that shifts.
     let rest = unit.sites.saturating_sub(choice.chosen.sites);
     let alternatives = choice.alternatives.iter().map(|other| Alternative {
@@ -113,13 +97,17 @@ pub(super) fn pair_rows_element(shape: &UnitShape) -> (Unit, Vec<Alternative>) {
 pub(super) fn pair_rows_row(shape: &UnitShape) -> RowUnit {
     let heap = shape.row_heap();
     row_unit(shape, |netlist, ports, source| {
-        let counted = pair_rows(netlist, &heap, source, ports.advance);
+        let counted = pair_rows::count(netlist, source, &heap, ports.advance);
         (counted, sites(netlist))
     })
 }
 
-/// LUT6_2 sites of a netlist: its LUTs, and the positions of carry chains that no LUT of theirs selects.
+/// LUT6_2 sites of a netlist, placed into slices. Where the placer gives up: its LUTs, and the positions of carry chains
+/// that no LUT of theirs selects.
 fn sites(netlist: &Netlist) -> u64 {
+    if let Ok(placement) = seven_series::place(netlist) {
+        return placement.cost().sites.into();
+    }
     let mut selects = HashSet::new();
     let mut count = 0;
     for cell in netlist.cells() {
