@@ -287,6 +287,11 @@ impl Netlist {
         bits
     }
 
+    /// Keeps a name from the nets: that of an output port which comes later, or of something around the netlist.
+    pub fn reserve(&mut self, name: &str) {
+        self.unique(name);
+    }
+
     /// An output port that shows `bits`.
     pub fn output(&mut self, name: &str, bits: &[Bit]) {
         self.outputs.push(Port {

@@ -265,13 +265,22 @@ fn build(
     })
 }
 
+/// A netlist whose nets leave the names of the module around it alone.
+fn named(output: &str) -> Netlist {
+    let mut netlist = Netlist::new();
+    for name in [output, "clock", "unused"] {
+        netlist.reserve(name);
+    }
+    netlist
+}
+
 /// Builds a processing element: `build` adds popcount and accumulator, and gives the sum, the arrivals, the latency and
 /// the sites.
 pub(super) fn element_unit(
     shape: &UnitShape,
     build: impl FnOnce(&mut Netlist, &ElementPorts, &Source<'_>) -> (Counted, u64),
 ) -> Unit {
-    let mut netlist = Netlist::new();
+    let mut netlist = named("sum");
     let ports = ElementPorts::new(&mut netlist, shape);
     let source = Source {
         pins: &|group, plane, pair| ports.pins(shape, group, plane, pair),
@@ -292,7 +301,7 @@ pub(super) fn row_unit(
     shape: &UnitShape,
     build: impl FnOnce(&mut Netlist, &RowPorts, &Source<'_>) -> (Counted, u64),
 ) -> RowUnit {
-    let mut netlist = Netlist::new();
+    let mut netlist = named("count");
     let ports = RowPorts::new(&mut netlist, shape);
     let source = Source {
         pins: &|group, _plane, pair| ports.pins(shape, group, pair),
