@@ -287,8 +287,13 @@ impl Netlist {
         bits
     }
 
-    /// An output port that shows `bits`.
+    /// An output port that shows `bits`. A vector inside that has its name gets a number.
     pub fn output(&mut self, name: &str, bits: &[Bit]) {
+        let number = self.unique(name);
+        if number != name {
+            let inside = self.vectors.iter_mut().find(|v| v.name == name);
+            inside.into_iter().for_each(|v| v.name = number.clone());
+        }
         self.outputs.push(Port {
             name: name.to_owned(),
             bits: bits.to_vec(),
