@@ -2,9 +2,13 @@
 
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::fmt::Write as _;
+use std::process::Command;
 use xnorforge_hdl::fabric::pair_rows::Finish;
 use xnorforge_hdl::fabric::seven_series::{Accumulator, Controls};
-use xnorforge_hdl::fabric::{Bit, Heap, Netlist, PAIR_TABLE, Simulation, Source, pair_rows};
+use xnorforge_hdl::fabric::{
+    Bit, Dialect, Heap, Netlist, PAIR_TABLE, Simulation, Source, pair_rows, primitives,
+};
 
 /// Bits of four operand pins: for each (group, plane, pair) where they stand in the input.
 struct Operands {
@@ -277,6 +281,202 @@ fn check_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
         }
         runner.simulation.clock();
         runner.cycle += usize::from(go);
+    }
+}
+
+/// The one-line specification in Verilog: every pair's weighted sum, late by what is left of the latency, added up.
+fn specification_verilog(
+    operands: &Operands,
+    netlist: &Netlist,
+    arrival: &[u32],
+    latency: u32,
+) -> String {
+    let Heap {
+        groups,
+        planes,
+        pairs,
+    } = operands.heap;
+    let name = |bit: Bit| netlist.name(bit);
+    let mut text = String::new();
+    let mut terms = Vec::new();
+    for i in 0..pairs {
+        let mut sum = Vec::new();
+        for (m, p) in (0..groups).flat_map(|m| (0..planes).map(move |p| (m, p))) {
+            let [a1, w1, a2, w2] = operands.pins(m, p, i).map(name);
+            let (x1, x2, o) = (
+                format!("{{{a1} ~^ {w1}}}"),
+                format!("{{{a2} ~^ {w2}}}"),
+                format!("({a1} ^ {a2})"),
+            );
+            sum.push(format!(
+                "((32'd0 + (({x1} & {x2}) | ({o} & ({x1} | {x2})))) << {})",
+                m + p
+            ));
+        }
+        let _ = writeln!(text, "  wire [31:0] pair_{i}_0 = {};", sum.join(" + "));
+        let late = latency - arrival[i as usize];
+        for t in 0..late {
+            let next = t + 1;
+            let _ = writeln!(
+                text,
+                "  reg [31:0] pair_{i}_{next};\n  always @(posedge clock) pair_{i}_{next} <= pair_{i}_{t};"
+            );
+        }
+        terms.push(format!("pair_{i}_{late}"));
+    }
+    let _ = writeln!(text, "  wire [31:0] expected = {};", terms.join(" + "));
+    text
+}
+
+/// Proves a netlist with Yosys: `check` declares `good`, which must be 1 from cycle `skip` on, whatever the operands were.
+fn prove(netlist: &Netlist, check: &str, flags: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    let (mut header, mut pins, mut wires) = (
+        vec!["input clock".to_owned()],
+        vec![".clock(clock)".to_owned()],
+        String::new(),
+    );
+    let mut free = vec!["input clock".to_owned()];
+    for (ports, direction) in [(netlist.inputs(), "input"), (netlist.outputs(), "output")] {
+        for port in ports {
+            let declared = format!("[{}:0] {}", port.bits.len() - 1, port.name);
+            header.push(format!("{direction} {declared}"));
+            pins.push(format!(".{0}({0})", port.name));
+            match direction {
+                "input" if port.name == "advance" => {
+                    wires.push_str("  wire [0:0] advance = 1'b1;\n")
+                }
+                "input" if port.name == "clear" => {
+                    wires.push_str("  wire [0:0] clear = accumulate & first;\n")
+                }
+                "input" => free.push(format!("input {declared}")),
+                _ => {
+                    let _ = writeln!(wires, "  wire {declared};");
+                }
+            }
+        }
+    }
+    let _ = writeln!(
+        text,
+        "module dut ({});\n{}endmodule",
+        header.join(", "),
+        netlist.verilog_body(Dialect::SevenSeries)
+    );
+    let _ = writeln!(
+        text,
+        "module top ({}, output good);\n{wires}  dut dut ({});\n{check}endmodule",
+        free.join(", "),
+        pins.join(", ")
+    );
+    std::fs::write(folder.path().join("proof.v"), text).unwrap();
+    let mut files = vec!["proof.v"];
+    for (name, model) in primitives::XILINX {
+        std::fs::write(folder.path().join(name), model).unwrap();
+        files.push(name);
+    }
+    let script = format!(
+        "read_verilog {}; hierarchy -top top; proc; flatten; opt -full; techmap; opt -fast; sat -verify -prove good 1 {flags} top",
+        files.join(" ")
+    );
+    let output = Command::new("yosys")
+        .args(["-Q", "-T", "-p", &script])
+        .current_dir(folder.path())
+        .output()
+        .expect("Yosys is installed (apt-get install yosys)");
+    let log = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}\n{log}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        log.contains("SUCCESS!") || log.contains("Induction step proven"),
+        "{log}"
+    );
+}
+
+/// From any state: after `latency` cycles the count is that of the specification.
+fn prove_count(groups: u32, planes: u32, lanes: u32) {
+    let shape = heap(groups, planes, lanes);
+    let mut netlist = Netlist::new();
+    let advance = netlist.input("advance", 1)[0];
+    let operands = Operands::new(&mut netlist, shape, lanes);
+    let tables = vec![PAIR_TABLE; planes as usize];
+    let source = Source {
+        pins: &|m, p, i| operands.pins(m, p, i),
+        tables: &tables,
+    };
+    let counted = pair_rows::count(&mut netlist, &source, &shape, advance);
+    netlist.output("count", &counted.count);
+    let mut check = specification_verilog(&operands, &netlist, &counted.arrival, counted.latency);
+    check.push_str("  assign good = count == expected;\n");
+    let flags = format!(
+        "-seq {} -prove-skip {}",
+        counted.latency + 1,
+        counted.latency
+    );
+    prove(&netlist, &check, &flags);
+}
+
+/// By induction: sums that are equal stay equal.
+fn prove_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
+    let shape = heap(groups, planes, lanes);
+    let mut netlist = Netlist::new();
+    let [advance, accumulate, first, clear] =
+        ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
+    let operands = Operands::new(&mut netlist, shape, lanes);
+    let tables = vec![PAIR_TABLE; planes as usize];
+    let source = Source {
+        pins: &|m, p, i| operands.pins(m, p, i),
+        tables: &tables,
+    };
+    let controls = Controls {
+        advance,
+        accumulate,
+        first,
+        clear,
+        shift: Vec::new(),
+    };
+    let width = shape.count_width() + more;
+    let accumulator = Accumulator {
+        high_width: width,
+        low_width: 0,
+        amounts: Vec::new(),
+    };
+    let unit = pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
+    netlist.output("sum", &unit.sum);
+    let mut check = specification_verilog(&operands, &netlist, &unit.arrival, unit.latency);
+    let _ = write!(
+        check,
+        "  reg [{0}:0] model;\n  always @(posedge clock) if (accumulate) model <= (first ? {width}'d0 : model) + expected[{0}:0];\n  assign good = sum == model;\n",
+        width - 1
+    );
+    let flags = format!("-tempinduct -set-init-zero -maxsteps {}", unit.latency + 3);
+    prove(&netlist, &check, &flags);
+}
+
+#[test]
+fn counts_are_proven() {
+    for (groups, planes, lanes) in [
+        (1, 1, 1),
+        (1, 1, 9),
+        (2, 1, 8),
+        (1, 2, 7),
+        (2, 2, 4),
+        (4, 2, 2),
+        (2, 4, 3),
+        (3, 3, 2),
+        (3, 4, 1),
+    ] {
+        prove_count(groups, planes, lanes);
+    }
+}
+
+#[test]
+fn accumulators_are_proven() {
+    for (groups, planes, lanes, more) in [(1, 1, 2, 0), (2, 1, 8, 3), (2, 2, 6, 5), (4, 4, 2, 4)] {
+        prove_accumulator(groups, planes, lanes, more);
     }
 }
 
