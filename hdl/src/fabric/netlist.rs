@@ -1,5 +1,7 @@
 //! The netlist: vectors of bits, cells and registers.
 
+use super::adder_cells::AdderCells;
+
 /// A net of one bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bit(pub(super) u32);
@@ -227,6 +229,7 @@ pub struct Netlist {
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,
     pub(super) items: Vec<Item>,
+    pub(super) adder_cells: AdderCells,
 }
 
 impl Netlist {
@@ -321,6 +324,11 @@ impl Netlist {
             enable,
             reset,
         });
+    }
+
+    /// Has full and half adders printed as instances of a library's cells.
+    pub fn use_adder_cells(&mut self, cells: AdderCells) {
+        self.adder_cells = cells;
     }
 
     /// Everything in it, in order.

@@ -1,5 +1,6 @@
 //! Prints a netlist as the body of a Verilog module.
 
+use super::adder_cells::AdderCell;
 use super::netlist::{Bit, Cell, Item, Netlist, Vector};
 use std::fmt::Write as _;
 
@@ -162,6 +163,10 @@ impl Printer<'_> {
                 );
             }
             Cell::FullAdder { inputs, sum, carry } => {
+                let cell = self.netlist.adder_cells.full.as_ref();
+                if self.adder(number, cell, inputs, *sum, *carry) {
+                    return;
+                }
                 let [a, b, c] = inputs.map(|bit| self.name(bit));
                 let (s, co) = (self.name(*sum), self.name(*carry));
                 let _ = writeln!(self.text, "    assign {s} = {a} ^ {b} ^ {c};");
@@ -171,12 +176,34 @@ impl Printer<'_> {
                 );
             }
             Cell::HalfAdder { inputs, sum, carry } => {
+                let cell = self.netlist.adder_cells.half.as_ref();
+                if self.adder(number, cell, inputs, *sum, *carry) {
+                    return;
+                }
                 let [a, b] = inputs.map(|bit| self.name(bit));
                 let (s, co) = (self.name(*sum), self.name(*carry));
                 let _ = writeln!(self.text, "    assign {s} = {a} ^ {b};");
                 let _ = writeln!(self.text, "    assign {co} = {a} & {b};");
             }
         }
+    }
+
+    /// Prints an adder as the library's cell, if it has one.
+    fn adder(
+        &mut self,
+        number: u32,
+        cell: Option<&AdderCell>,
+        inputs: &[Bit],
+        sum: Bit,
+        carry: Bit,
+    ) -> bool {
+        let Some(cell) = cell else {
+            return false;
+        };
+        let nets: Vec<String> = inputs.iter().map(|bit| self.name(*bit)).collect();
+        let instance = cell.instance(number, &nets, &self.name(sum), &self.name(carry));
+        let _ = writeln!(self.text, "    {instance}");
+        true
     }
 
     fn lut(&mut self, number: u32, inputs: &[Bit], table: u64, output: Bit) {
