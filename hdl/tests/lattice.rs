@@ -7,7 +7,7 @@ use xnorforge_hdl::fabric::{
     AccumulatorShape, Bit, Cell, Controls, Heap, Netlist, PAIR_TABLE, Simulation, Source,
 };
 
-const FAMILIES: [Family; 2] = [Family::Ecp5, Family::Ice40];
+const FAMILIES: [Family; 3] = [Family::Ecp5, Family::Ice40, Family::Cells];
 const OBJECTIVES: [Objective; 2] = [Objective::Area, Objective::Clock];
 
 /// Operand words as input ports: one for each group and each plane.

@@ -1,4 +1,4 @@
-//! Units for ECP5 and iCE40.
+//! Units for ECP5, iCE40 and standard cells.
 
 use super::units::{RowUnit, Unit, UnitShape, element_unit, row_unit};
 use crate::fabric::lattice::{self, Family, Objective, Options};
@@ -60,7 +60,7 @@ pub(super) fn row(family: Family, objective: Objective, shape: &UnitShape) -> Ro
     })
 }
 
-/// LUT sites of a netlist: ECP5's LUTs and half CCU2Cs; iCE40's logic cells, where a carry shares the cell of the LUT with
+/// What a netlist takes. Of standard cells, how many adders and other functions; else LUT sites: ECP5's LUTs and half CCU2Cs; iCE40's logic cells, where a carry shares the cell of the LUT with
 /// its addends, and a flip-flop that of the LUT in front of it.
 fn sites(family: Family, netlist: &Netlist) -> u64 {
     let luts = netlist.cells().filter(|c| matches!(c, Cell::Lut { .. }));
@@ -70,6 +70,7 @@ fn sites(family: Family, netlist: &Netlist) -> u64 {
             let carries = netlist.cells().filter(|c| matches!(c, Cell::Ccu2c { .. }));
             luts.len() as u64 + 2 * carries.count() as u64
         }
+        Family::Cells => netlist.cells().count() as u64,
         Family::Ice40 => {
             (luts.len() + lone_carries(netlist, &luts) + lone_flip_flops(netlist, &luts)) as u64
         }

@@ -25,7 +25,7 @@ pub enum Structure {
     #[default]
     Auto,
     /// Full adders, then adders with carry-ins, as expressions for any synthesizer; `popcount_stages` registers. All that
-    /// `generic` and `asic` have.
+    /// `generic` has.
     Tree,
     /// Xilinx: carry chains whose LUTs make the pair bits that they add; for one branch pair in a cycle.
     PairChain,
@@ -35,17 +35,20 @@ pub enum Structure {
     AdderChains,
     /// ECP5 and iCE40: full adders in LUTs, for a high clock.
     AdderLuts,
+    /// Standard cells: full and half adders over inverted pair bits.
+    AdderCells,
 }
 
 impl Structure {
     /// Every structure, in the order of the documentation.
-    pub const ALL: [Structure; 6] = [
+    pub const ALL: [Structure; 7] = [
         Structure::Auto,
         Structure::Tree,
         Structure::PairChain,
         Structure::PairRows,
         Structure::AdderChains,
         Structure::AdderLuts,
+        Structure::AdderCells,
     ];
 
     /// The name used in configuration files and on the command line.
@@ -57,15 +60,17 @@ impl Structure {
             Structure::PairRows => "pair_rows",
             Structure::AdderChains => "adder_chains",
             Structure::AdderLuts => "adder_luts",
+            Structure::AdderCells => "adder_cells",
         }
     }
 
     /// The netlist structures of a target; `auto` compares these.
     pub fn of_target(target: Target) -> &'static [Structure] {
         match target {
-            Target::Generic | Target::Asic => &[],
+            Target::Generic => &[],
             Target::Xilinx => &[Structure::PairChain, Structure::PairRows],
             Target::Ecp5 | Target::Ice40 => &[Structure::AdderChains, Structure::AdderLuts],
+            Target::Asic => &[Structure::AdderCells],
         }
     }
 }

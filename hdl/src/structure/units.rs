@@ -228,14 +228,15 @@ fn build(
             xilinx::pair_rows_element(shape),
             xilinx::pair_rows_row(shape),
         ),
-        Structure::AdderChains | Structure::AdderLuts => {
+        Structure::AdderChains | Structure::AdderLuts | Structure::AdderCells => {
             let (dialect, family) = match target {
                 Target::Ecp5 => (Dialect::Ecp5, Family::Ecp5),
-                _ => (Dialect::Ice40, Family::Ice40),
+                Target::Ice40 => (Dialect::Ice40, Family::Ice40),
+                _ => (Dialect::Generic, Family::Cells),
             };
             let objective = match structure {
-                Structure::AdderChains => Objective::Area,
-                _ => Objective::Clock,
+                Structure::AdderLuts => Objective::Clock,
+                _ => Objective::Area,
             };
             let element = lattice::element(family, objective, shape);
             (

@@ -22,6 +22,8 @@ const PASS: u16 = 0xaa00;
 const ADD_MAJORITY: u16 = 0x566a;
 /// Sum A ^ (B & ~C), generate A.
 const ADD_UNLESS: u16 = 0xa60a;
+/// Sum A & ~C, generate 0.
+const PASS_UNLESS: u16 = 0x0a00;
 /// Sum C ? B : A, generate 0.
 const CHOOSE: u16 = 0xca00;
 
@@ -83,14 +85,19 @@ fn place(netlist: &mut Netlist, mut places: Vec<Place>) {
 
 /// The accumulator. A position above the count only adds a carry, and its register is cleared by its reset: with `first`
 /// nothing below carries. A position of the count masks its old value itself, in a pin that it has to spare, unless
-/// something shifts: then a LUT in front of it shifts and masks.
+/// something shifts: then a LUT in front of it shifts and masks. Both registers of a slice have the same reset, so a lone
+/// position above the count beside one of the count masks its value too.
 pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
     let (controls, high) = (state.controls, state.high().to_vec());
     let sums = netlist.wires("next_high", high.len());
     let mut places = Vec::new();
     if state.spare.is_some() {
         places.push(barrier(state.spare, None));
+    } else if high.len() % 2 == 1 {
+        places.push(barrier(None, None));
     }
+    let counted = state.count.len();
+    let masked = counted + (places.len() + counted) % 2;
     for (i, sum) in sums.iter().enumerate() {
         let (inputs, table) = match (state.count.get(i), state.shape.shifts.last()) {
             (Some(count), None) => ([*count, high[i], controls.first, Bit::ONE], ADD_UNLESS),
@@ -98,7 +105,15 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
                 let base = state.base(netlist, i);
                 ([*count, base, Bit::ZERO, Bit::ONE], ADD)
             }
+            (None, None) if i < masked => {
+                let inputs = [high[i], Bit::ZERO, controls.first, Bit::ONE];
+                (inputs, PASS_UNLESS)
+            }
             (None, None) => ([high[i], Bit::ZERO, Bit::ZERO, Bit::ONE], PASS),
+            (None, Some(_)) if i < masked => {
+                let base = state.base(netlist, i);
+                ([base, Bit::ZERO, Bit::ZERO, Bit::ONE], PASS)
+            }
             (None, Some(distance)) => {
                 let (at, last) = (i + state.low().len(), controls.shift.len() - 1);
                 let bit = state.chosen(netlist, at, last);
@@ -113,11 +128,11 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
         });
     }
     place(netlist, places);
-    let counted = state.count.len();
+    let masked = masked.min(high.len());
     let enable = controls.accumulate;
-    netlist.register_onto(&sums[..counted], &high[..counted], enable, Bit::ZERO);
-    if counted < high.len() {
-        netlist.register_onto(&sums[counted..], &high[counted..], enable, controls.clear);
+    netlist.register_onto(&sums[..masked], &high[..masked], enable, Bit::ZERO);
+    if masked < high.len() {
+        netlist.register_onto(&sums[masked..], &high[masked..], enable, controls.clear);
     }
     state.finish_low(netlist);
 }

@@ -11,6 +11,7 @@
 //!
 //! Which of them, and how many pairs enter at each level, is chosen by computed cost; see `Schedule`.
 
+mod cells;
 mod ecp5;
 mod ice40;
 
@@ -31,6 +32,8 @@ pub enum Family {
     Ecp5,
     /// Lattice iCE40: SB_LUT4, SB_CARRY.
     Ice40,
+    /// Standard cells with full and half adders.
+    Cells,
 }
 
 /// What to save.
@@ -100,7 +103,7 @@ pub fn unit(
     options: &Options,
 ) -> Unit {
     // The carry of an iCE40 position cannot know of `first`, so that a carry into the lowest would be lost there.
-    let spare = family == Family::Ecp5 || !shape.shifts.is_empty();
+    let spare = family != Family::Ice40 || !shape.shifts.is_empty();
     let schedule = cheapest(family, heap, spare, options);
     let built =
         Builder::new(netlist, family, &schedule, options).run(heap, source, controls.advance);
@@ -109,6 +112,7 @@ pub fn unit(
     match family {
         Family::Ecp5 => ecp5::accumulate(netlist, &state),
         Family::Ice40 => ice40::accumulate(netlist, &state),
+        Family::Cells => cells::accumulate(netlist, &state),
     }
     Unit {
         sum: state.sum,
@@ -127,8 +131,12 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
     rates.sort_unstable();
     rates.dedup();
     let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels <= options.skew;
-    let chains = options.objective == Objective::Area;
-    let final_chains: &[bool] = if chains { &[true] } else { &[false, true] };
+    let chains = options.objective == Objective::Area && family != Family::Cells;
+    let final_chains: &[bool] = match family {
+        Family::Cells => &[false],
+        _ if chains => &[true],
+        _ => &[false, true],
+    };
     let mut best: Option<(u64, Schedule)> = None;
     for rate in rates.into_iter().filter(|rate| within(*rate)) {
         for &final_chain in final_chains {
@@ -166,7 +174,7 @@ fn cost(family: Family, heap: &Heap, schedule: &Schedule, options: &Options) -> 
             let slots = slot_count(group) as u64;
             match family {
                 Family::Ecp5 => slots.next_multiple_of(2),
-                Family::Ice40 => slots,
+                Family::Ice40 | Family::Cells => slots,
             }
         })
         .sum();
@@ -180,7 +188,7 @@ fn cost(family: Family, heap: &Heap, schedule: &Schedule, options: &Options) -> 
     // A flip-flop behind a LUT costs nothing; one behind a flip-flop takes a logic cell of iCE40, half a slice's spare of ECP5.
     let wait = match family {
         Family::Ecp5 => 100,
-        Family::Ice40 => 1000,
+        Family::Ice40 | Family::Cells => 1000,
     };
     let planes = u64::from(heap.groups + heap.planes) * u64::from(options.delay_cost) / 2;
     let delays: u64 = schedule
@@ -336,14 +344,19 @@ impl<'a> Builder<'a> {
         }
         self.chains();
         let end = self.timing.stages;
+        let result = self.schedule.result.iter();
+        let mut count: Vec<Bit> = result
+            .map(|node| node.map_or(Bit::ZERO, |node| self.net(node, end)))
+            .collect();
+        let mut spare = self.schedule.spare.map(|node| self.net(node, end));
+        if self.family == Family::Cells {
+            for bit in count.iter_mut().chain(&mut spare) {
+                *bit = cells::inverted(self.netlist, *bit);
+            }
+        }
         Built {
-            count: self
-                .schedule
-                .result
-                .iter()
-                .map(|node| node.map_or(Bit::ZERO, |node| self.net(node, end)))
-                .collect(),
-            spare: self.schedule.spare.map(|node| self.net(node, end)),
+            count,
+            spare,
             arrival: self
                 .schedule
                 .entry
@@ -380,9 +393,13 @@ impl<'a> Builder<'a> {
             let (row, pair) = (node / heap.pairs, node % heap.pairs);
             let (group, plane) = (row / heap.planes, row % heap.planes);
             let inputs = (source.pins)(group, plane, pair).to_vec();
+            let table = match self.family {
+                Family::Cells => !source.tables[plane as usize],
+                _ => source.tables[plane as usize],
+            };
             self.netlist.cell(super::netlist::Cell::Lut {
                 inputs,
-                table: source.tables[plane as usize].into(),
+                table: table.into(),
                 output: self.nets[node as usize][0],
             });
         }
@@ -391,6 +408,9 @@ impl<'a> Builder<'a> {
     /// Adders of LUTs.
     fn counters(&mut self, stage: u32) {
         let schedule = self.schedule;
+        if self.family == Family::Cells {
+            return cells::counters(self, stage);
+        }
         for (level, operation) in &schedule.operations {
             if self.timing.stage(*level) != stage {
                 continue;
@@ -418,6 +438,7 @@ impl<'a> Builder<'a> {
             match self.family {
                 Family::Ecp5 => ecp5::chain(self.netlist, &slots),
                 Family::Ice40 => ice40::chain(self.netlist, &slots),
+                Family::Cells => {}
             }
         }
     }
