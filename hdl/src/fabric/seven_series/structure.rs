@@ -18,15 +18,33 @@ const CHAIN_POSITIONS: usize = 16;
 pub fn count(net: &mut Netlist, source: &Source, heap: &Heap, advance: Bit) -> Counted {
     check(heap);
     let plan = plan(heap.pairs, Finish::Count);
-    let mut builder = Builder::new(net, source, &plan, advance);
-    builder.stages();
-    let sums = builder.last_adder(&[], None);
-    builder.remaining_guests();
+    let fresh = |pair| fresh_from(source, pair);
+    let mut builder = Builder::new(net, &fresh, &plan, advance);
+    builder.guests();
+    let sums = builder.all();
     let arrival = builder.arrival();
     Counted {
         count: net.register("count", &sums, advance, Bit::ZERO),
         arrival,
         latency: plan.depth() + 1,
+    }
+}
+
+/// Counts what a plan without pair bits of its own starts with; the count is registered.
+pub(super) fn count_bits(net: &mut Netlist, plan: &Plan, bits: &[Bit], advance: Bit) -> Vec<Bit> {
+    let none = |_| unreachable!("the plan has no pair bits");
+    let mut builder = Builder::new(net, &none, plan, advance);
+    for (known, bit) in builder.bits.iter_mut().zip(bits) {
+        *known = Some(*bit);
+    }
+    let sums = builder.all();
+    net.register("count", &sums, advance, Bit::ZERO)
+}
+
+fn fresh_from(source: &Source, pair: u32) -> Fresh {
+    Fresh {
+        pins: (source.pins)(0, 0, pair),
+        table: source.tables[0],
     }
 }
 
@@ -41,7 +59,9 @@ pub(super) fn count_onto(
 ) -> (Vec<Bit>, Vec<u32>, u32) {
     check(heap);
     let plan = plan(heap.pairs, Finish::Accumulate { width });
-    let mut builder = Builder::new(net, source, &plan, controls.advance);
+    let fresh = |pair| fresh_from(source, pair);
+    let mut builder = Builder::new(net, &fresh, &plan, controls.advance);
+    builder.guests();
     builder.stages();
     let state = builder.net.wires("high", width as usize);
     let sums = builder.last_adder(&state, Some(controls.first));
@@ -65,7 +85,7 @@ fn check(heap: &Heap) {
 
 struct Builder<'a> {
     net: &'a mut Netlist,
-    source: &'a Source<'a>,
+    fresh: &'a dyn Fn(u32) -> Fresh,
     plan: &'a Plan,
     advance: Bit,
     /// What holds each token: the guests' and the stages' registers.
@@ -81,11 +101,13 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(net: &'a mut Netlist, source: &'a Source<'a>, plan: &'a Plan, advance: Bit) -> Self {
-        let guest_nets = net.wires("guest", plan.guests as usize);
-        let registered = net.register("pair", &guest_nets, advance, Bit::ZERO);
-        let mut bits: Vec<Option<Bit>> = registered.into_iter().map(Some).collect();
-        bits.resize(plan.tokens as usize, None);
+    fn new(
+        net: &'a mut Netlist,
+        fresh: &'a dyn Fn(u32) -> Fresh,
+        plan: &'a Plan,
+        advance: Bit,
+    ) -> Self {
+        let mut bits = vec![None; plan.tokens as usize];
         let used = plan.used();
         let mut stages = Vec::new();
         for (i, stage) in plan.stages.iter().enumerate() {
@@ -99,32 +121,44 @@ impl<'a> Builder<'a> {
         }
         Builder {
             net,
-            source,
+            fresh,
             plan,
             advance,
             made: vec![None; bits.len()],
             bits,
             stages,
-            guest_nets,
+            guest_nets: Vec::new(),
             guests_done: 0,
             absorbed_at: Vec::new(),
         }
+    }
+
+    /// The registers of all guests.
+    fn guests(&mut self) {
+        self.guest_nets = self.net.wires("guest", self.plan.guests as usize);
+        let held = self
+            .net
+            .register("pair", &self.guest_nets, self.advance, Bit::ZERO);
+        for (known, q) in self.bits.iter_mut().zip(held) {
+            *known = Some(q);
+        }
+    }
+
+    /// Everything, without an accumulator; gives the last adder's sums.
+    fn all(&mut self) -> Vec<Bit> {
+        self.stages();
+        let sums = self.last_adder(&[], None);
+        self.remaining_guests();
+        sums
     }
 
     fn bit(&self, token: Token) -> Bit {
         self.bits[token as usize].expect("a token is registered before it is taken")
     }
 
-    fn fresh(&self, pair: u32) -> Fresh {
-        Fresh {
-            pins: (self.source.pins)(0, 0, pair),
-            table: self.source.tables[0],
-        }
-    }
-
     fn guest(&mut self) -> Option<Guest> {
         let onto = *self.guest_nets.get(self.guests_done)?;
-        let fresh = self.fresh(self.guests_done as u32);
+        let fresh = (self.fresh)(self.guests_done as u32);
         self.guests_done += 1;
         Some(Guest { fresh, onto })
     }
@@ -188,7 +222,7 @@ impl<'a> Builder<'a> {
         if let Some((y, sum)) = placed.segment.absorb {
             let pair = self.plan.guests + self.absorbed_at.len() as u32;
             self.absorbed_at.push(placed.stage);
-            let (fresh, y) = (self.fresh(pair), self.bit(y));
+            let (fresh, y) = ((self.fresh)(pair), self.bit(y));
             self.made[sum as usize] = Some(chain.absorb(self.net, &fresh, y));
         }
         for step in &placed.segment.steps {
