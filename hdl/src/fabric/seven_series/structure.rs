@@ -20,7 +20,7 @@ pub fn count(net: &mut Netlist, source: &Source, heap: &Heap, advance: Bit) -> C
     let plan = plan(heap.pairs, Finish::Count);
     let fresh = |pair| fresh_from(source, pair);
     let mut builder = Builder::new(net, &fresh, &plan, advance);
-    builder.guests();
+    builder.guests(0);
     let sums = builder.all();
     let arrival = builder.arrival();
     Counted {
@@ -61,7 +61,11 @@ pub(super) fn count_onto(
     let plan = plan(heap.pairs, Finish::Accumulate { width });
     let fresh = |pair| fresh_from(source, pair);
     let mut builder = Builder::new(net, &fresh, &plan, controls.advance);
-    builder.guests();
+    // A guest of the last adder could only be registered elsewhere: those registers' enable and reset are not its own. So
+    // it goes where it is used in the same cycle, by a way that is no longer than the last adder's own second carries.
+    let early = plan.guest_arrival.iter();
+    let early = early.filter(|a| **a + 1 < plan.depth()).count();
+    builder.guests(early.min(plan.last_sites.open() as usize));
     builder.stages();
     let state = builder.net.wires("high", width as usize);
     let sums = builder.last_adder(&state, Some(controls.first));
@@ -96,6 +100,10 @@ struct Builder<'a> {
     made: Vec<Option<Bit>>,
     /// What the guests' LUTs drive.
     guest_nets: Vec<Bit>,
+    /// The first so many guests are the last adder's and not registered; how many of them it has made.
+    direct: usize,
+    direct_done: usize,
+    /// The next of the others.
     guests_done: usize,
     absorbed_at: Vec<u32>,
 }
@@ -128,19 +136,24 @@ impl<'a> Builder<'a> {
             bits,
             stages,
             guest_nets: Vec::new(),
+            direct: 0,
+            direct_done: 0,
             guests_done: 0,
             absorbed_at: Vec::new(),
         }
     }
 
-    /// The registers of all guests.
-    fn guests(&mut self) {
+    /// The guests' nets, and the registers of all but the first `direct`.
+    fn guests(&mut self, direct: usize) {
         self.guest_nets = self.net.wires("guest", self.plan.guests as usize);
+        (self.direct, self.guests_done) = (direct, direct);
+        let (now, registered) = self.guest_nets.split_at(direct);
         let held = self
             .net
-            .register("pair", &self.guest_nets, self.advance, Bit::ZERO);
-        for (known, q) in self.bits.iter_mut().zip(held) {
-            *known = Some(q);
+            .register("pair", registered, self.advance, Bit::ZERO);
+        let all = now.iter().copied().chain(held);
+        for (known, bit) in self.bits.iter_mut().zip(all) {
+            *known = Some(bit);
         }
     }
 
@@ -157,10 +170,25 @@ impl<'a> Builder<'a> {
     }
 
     fn guest(&mut self) -> Option<Guest> {
-        let onto = *self.guest_nets.get(self.guests_done)?;
-        let fresh = (self.fresh)(self.guests_done as u32);
+        let guest = self.guest_at(self.guests_done)?;
         self.guests_done += 1;
-        Some(Guest { fresh, onto })
+        Some(guest)
+    }
+
+    /// One for the last adder.
+    fn last_guest(&mut self) -> Option<Guest> {
+        if self.direct_done == self.direct {
+            return self.guest();
+        }
+        self.direct_done += 1;
+        self.guest_at(self.direct_done - 1)
+    }
+
+    fn guest_at(&self, number: usize) -> Option<Guest> {
+        Some(Guest {
+            onto: *self.guest_nets.get(number)?,
+            fresh: (self.fresh)(number as u32),
+        })
     }
 
     /// All chains but the last adder's, and the registers of all stages. Segments of different stages share chains, since a
@@ -254,7 +282,7 @@ impl<'a> Builder<'a> {
             let mut bits: Vec<Bit> = tokens.iter().map(|t| self.bit(*t)).collect();
             if i == 0 && sites.start_barrier {
                 let inject = bits.remove(0);
-                let guest = self.guest();
+                let guest = self.last_guest();
                 chain.start(self.net, inject, guest);
             }
             bits.extend(second);
@@ -282,7 +310,7 @@ impl<'a> Builder<'a> {
         bits: &[Bit],
         open: bool,
     ) -> (Bit, Option<Bit>) {
-        let guest = if open { self.guest() } else { None };
+        let guest = if open { self.last_guest() } else { None };
         match bits {
             [] => (chain.barrier(self.net, Bit::ZERO, guest), None),
             [x] => (chain.host(self.net, *x, guest), None),
@@ -303,8 +331,9 @@ impl<'a> Builder<'a> {
     }
 
     fn arrival(&self) -> Vec<u32> {
-        let guests = self.plan.guest_arrival.iter();
-        guests.chain(&self.absorbed_at).copied().collect()
+        let guests = self.plan.guest_arrival.iter().zip(0..);
+        let guests = guests.map(|(arrival, i)| arrival + u32::from(i < self.direct));
+        guests.chain(self.absorbed_at.iter().copied()).collect()
     }
 }
 
