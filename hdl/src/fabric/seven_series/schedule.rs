@@ -444,12 +444,13 @@ impl<'r> Arrangement<'r> {
     }
 }
 
-/// Puts a recipe into stages; nothing if it cannot be done in a reasonable number of them.
+/// Puts a recipe into stages; nothing if it cannot be done in a reasonable number of them. The first two stages absorb
+/// `absorb_less` fewer bits than they could, so that those bits wait less later.
 fn arrange(
     recipe: &Recipe,
     (guests, outside): (u32, &[(u32, usize, Token)]),
     finish: Finish,
-    first_absorb_max: u32,
+    absorb_less: [u32; 2],
 ) -> Option<Plan> {
     let mut work = Arrangement::new(recipe, guests, outside);
     let last_arrival = outside.iter().map(|(stage, ..)| *stage).max().unwrap_or(0);
@@ -462,10 +463,9 @@ fn arrange(
         if number > STAGES_MAX {
             return None;
         }
-        let absorb_max = match number {
-            1 => first_absorb_max,
-            _ => u32::MAX,
-        };
+        let most = work.available(0) / 2;
+        let less = absorb_less.get(number as usize - 1).unwrap_or(&0);
+        let absorb_max = most.saturating_sub(*less);
         work.stage(number, absorb_max);
         number += 1;
     }
@@ -597,8 +597,8 @@ fn search(pairs: u32, finish: Finish) -> Plan {
     let mut best: Option<Plan> = None;
     for recipe in recipes(pairs, finish) {
         let guests = pairs - recipe.absorbed;
-        for first in (0..8).filter_map(|less| (guests / 2).checked_sub(less)) {
-            let Some(plan) = arrange(&recipe, (guests, &[]), finish, first) else {
+        for less in (0..32).map(|k| [k % 8, k / 8]) {
+            let Some(plan) = arrange(&recipe, (guests, &[]), finish, less) else {
                 continue;
             };
             if best.as_ref().is_none_or(|b| plan.order() < b.order()) {
@@ -630,7 +630,7 @@ pub fn plan_ripples(bits: &[(u32, usize)], max: u32) -> Plan {
     let outside: Vec<(u32, usize, Token)> = tokens
         .map(|((stage, level), token)| (*stage, *level, token))
         .collect();
-    arrange(&recipe, (0, &outside), Finish::Count, 0).expect("every count has a schedule")
+    arrange(&recipe, (0, &outside), Finish::Count, [0; 2]).expect("every count has a schedule")
 }
 
 /// A lower bound of the sites of a plan in this library, for any number of stages: each pair bit takes four of the five
