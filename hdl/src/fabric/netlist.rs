@@ -229,7 +229,7 @@ pub struct Netlist {
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,
     pub(super) items: Vec<Item>,
-    /// For each name that is taken, the last number that was added to it.
+    /// Names in use, and for each the last number that was appended to it.
     names: HashMap<String, u32>,
 }
 
@@ -260,15 +260,16 @@ impl Netlist {
         (first..first + width as u32).map(Bit).collect()
     }
 
-    /// `name`, with a number if it is taken.
+    /// The name, or with a number the first that no vector and no output port has; taken from now on.
     fn unique(&mut self, name: &str) -> String {
         let mut unique = name.to_owned();
+        let mut number = self.names.get(name).copied().unwrap_or(0);
         while self.names.contains_key(&unique) {
-            let last = self.names.entry(name.to_owned()).or_insert(1);
-            *last += 1;
-            unique = format!("{name}_{last}");
+            number += 1;
+            unique = format!("{name}_{}", number + 1);
         }
-        self.names.insert(unique.clone(), 1);
+        self.names.insert(name.to_owned(), number);
+        self.names.entry(unique.clone()).or_insert(0);
         unique
     }
 
@@ -287,17 +288,18 @@ impl Netlist {
         bits
     }
 
-    /// An output port that shows `bits`. A vector inside that has its name gets a number.
+    /// An output port that shows `bits`. Nets of that name get a number.
     pub fn output(&mut self, name: &str, bits: &[Bit]) {
-        let number = self.unique(name);
-        if number != name {
-            let inside = self.vectors.iter_mut().find(|v| v.name == name);
-            inside.into_iter().for_each(|v| v.name = number.clone());
-        }
         self.outputs.push(Port {
             name: name.to_owned(),
             bits: bits.to_vec(),
         });
+        let unique = self.unique(name);
+        let is_input = self.inputs.iter().any(|port| port.name == name);
+        let inner = self.vectors.iter_mut().find(|v| v.name == name);
+        if let (Some(vector), false) = (inner, is_input) {
+            vector.name = unique;
+        }
     }
 
     /// A remark in the Verilog, in front of what follows.

@@ -7,8 +7,10 @@
 
 mod accumulator;
 pub mod chain;
+pub mod legality;
 pub mod schedule;
 mod structure;
 
 pub use accumulator::{Accumulator, Controls, Unit, accumulate, unit};
+pub use legality::{Cost, LegalityError, Placement, place};
 pub use structure::count;

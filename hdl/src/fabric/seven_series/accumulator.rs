@@ -37,7 +37,7 @@ pub struct Unit {
     pub sum: Vec<Bit>,
     /// For each pair of lanes, how many cycles after the beat enters its pins must carry it.
     pub arrival: Vec<u32>,
-    /// Cycles (with `advance`) from a beat's entry to its `accumulate`; may be below the largest arrival by none.
+    /// Cycles (with `advance`) from a beat's entry to its `accumulate`; above every arrival.
     pub latency: u32,
 }
 
@@ -93,12 +93,12 @@ pub fn accumulate(
     );
     let state = net.wires("state", low_width + high_width);
     let (low, high) = state.split_at(low_width);
+    let shifting = any(net, &controls.shift);
     let mut chain = Chain::new(Bit::ZERO);
     let mut sums = Vec::with_capacity(high_width);
     for i in 0..high_width {
-        // With its select; the one without stays where it is.
         let moved = moved(controls, accumulator, &state, low_width + i);
-        let base = base(net, controls, high[i], &moved);
+        let base = base(net, controls, shifting, high[i], &moved);
         sums.push(position(
             net,
             &mut chain,
@@ -122,8 +122,7 @@ pub fn accumulate(
             }
         })
         .collect();
-    let enable = any(net, &controls.shift);
-    net.register_onto(&d, low, enable, Bit::ZERO);
+    net.register_onto(&d, low, shifting, Bit::ZERO);
     state
 }
 
@@ -151,19 +150,29 @@ enum Base {
     Made(Bit),
 }
 
-fn base(net: &mut Netlist, controls: &Controls, held: Bit, moved: &[(Bit, Bit)]) -> Base {
+fn base(
+    net: &mut Netlist,
+    controls: &Controls,
+    shifting: Bit,
+    held: Bit,
+    moved: &[(Bit, Bit)],
+) -> Base {
     match (&controls.shift[..], moved) {
         ([], _) => Base::Near { held, shift: None },
         ([select], _) => Base::Near {
             held,
             shift: Some((*select, moved.first().map(|(_, x)| *x))),
         },
-        (all, _) => {
-            let any = any(net, all);
+        ([_, _], [(s1, x1), (s2, x2)]) => {
+            let inputs = [*s1, *x1, *s2, *x2, held];
+            let stays = |v: u32| v & 0b101 == 0 && v >> 4 == 1;
+            let all = table(5, |v| v & v >> 1 & 0b101 != 0 || stays(v));
+            Base::Made(net.lut("base", &inputs, all.into()))
+        }
+        _ => {
             let mut terms = moved.to_vec();
-            // Without a shift the bit stays: a term whose select is `any`, inverted in its LUT.
-            let stay = net.lut("stay", &[any, held], 0b0100);
-            terms.push((Bit::ONE, stay));
+            let stays = net.lut("stays", &[shifting, held], 0b0100);
+            terms.push((Bit::ONE, stays));
             Base::Made(select_any(net, &terms))
         }
     }

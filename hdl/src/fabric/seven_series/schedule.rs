@@ -457,12 +457,28 @@ impl Plan {
     /// those in front of segments that a slice cannot start with.
     fn barriers_min(&self) -> u32 {
         let closed = |s: &&Segment| s.ends_closed();
-        self.segments().filter(closed).count() as u32
-            + self
-                .stages
-                .iter()
-                .filter(|stage| stage.starts_with_barrier())
-                .count() as u32
+        self.segments().filter(closed).count() as u32 + u32::from(self.starts_with_barrier())
+    }
+
+    /// Whether it has segments that cannot stand at the bottom of a slice, and none to put in front of them that a
+    /// barrier follows anyway.
+    fn starts_with_barrier(&self) -> bool {
+        self.segments().any(|s| s.absorb.is_none())
+            && !self
+                .segments()
+                .any(|s| s.absorb.is_some() && s.ends_closed())
+    }
+
+    /// Which tokens anything takes; the others are carries that are always 0.
+    pub fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.tokens as usize];
+        let waits = self.stages.iter().flat_map(|stage| &stage.waits);
+        let taken = self.segments().flat_map(Segment::inputs);
+        let taken = taken.chain(waits.map(|(before, _)| *before));
+        for token in taken.chain(self.last.iter().flatten().copied()) {
+            used[token as usize] = true;
+        }
+        used
     }
 
     fn hosts(&self) -> u32 {
@@ -488,14 +504,18 @@ impl Plan {
         self.stages.len() as u32 + 1
     }
 
-    fn order(&self) -> (u32, u32, usize, u32) {
-        let waits = self.stages.iter().map(|stage| stage.waits.len()).sum();
-        (
-            self.sites(),
-            self.depth(),
-            waits,
-            self.guest_arrival.iter().sum(),
-        )
+    /// Flip-flops that a bypass pin must reach: bits that wait, and carries and guests whose own site has no flip-flop for
+    /// them.
+    fn bypassed(&self) -> u32 {
+        let waits: usize = self.stages.iter().map(|stage| stage.waits.len()).sum();
+        let beside = self.guests.saturating_sub(self.guest_places_min());
+        let leaving = self.segments().filter(|s| !s.ends_closed()).count() as u32;
+        waits as u32 + leaving.saturating_sub(beside)
+    }
+
+    fn order(&self) -> (u32, u32, u32, u32) {
+        let late = self.guest_arrival.iter().sum();
+        (self.sites(), self.bypassed(), self.depth(), late)
     }
 }
 
@@ -508,16 +528,26 @@ impl Segment {
             .chain(steps)
     }
 
-    /// Whether its last site's outputs are all in use, so that only a barrier can take the carry.
+    /// The bits that it makes.
+    pub fn outputs(&self) -> impl Iterator<Item = Token> {
+        let steps = self.steps.iter();
+        let steps = steps.flat_map(|step| std::iter::once(step.sum).chain(step.second));
+        let absorbed = self.absorb.map(|(_, sum)| sum);
+        absorbed.into_iter().chain(steps).chain([self.carry])
+    }
+
+    /// Whether a barrier must take its carry: its last site has no output to spare, or no slice can start with it, so
+    /// that others must stand around it.
     pub fn ends_closed(&self) -> bool {
-        self.steps.last().is_some_and(|step| step.bits.len() != 2)
+        self.absorb.is_none() || self.steps.last().is_some_and(|step| step.bits.len() != 2)
     }
 }
 
 impl Stage {
-    /// Whether it has no segment that can stand at the bottom of a slice: one that absorbs.
-    pub fn starts_with_barrier(&self) -> bool {
-        !self.segments.is_empty() && self.segments.iter().all(|s| s.absorb.is_none())
+    /// The bits that it makes.
+    pub fn outputs(&self) -> impl Iterator<Item = Token> {
+        let segments = self.segments.iter().flat_map(Segment::outputs);
+        segments.chain(self.waits.iter().map(|(_, after)| *after))
     }
 }
 
@@ -565,33 +595,5 @@ pub fn bound(pairs: u32, finish: Finish) -> u32 {
             pairs + (pairs / 2).saturating_sub(leave).div_ceil(2)
         }
         Finish::Accumulate { width } => (pairs + (pairs / 2).div_ceil(2)).max(width),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn print() {
-        for lanes in [8u32, 16, 32, 48, 64, 100, 128, 200, 256, 512, 1024] {
-            let h = lanes.div_ceil(2);
-            let t = std::time::Instant::now();
-            let a = plan(h, Finish::Count);
-            let e = t.elapsed();
-            let width = crate::config::bits_for(h.into()) + 12;
-            let b = plan(h, Finish::Accumulate { width });
-            println!(
-                "{lanes}: count {} (bound {}) depth {} | unit {} (bound {}) depth {} {:?} {:?} in {e:?}",
-                a.sites(),
-                bound(h, Finish::Count),
-                a.depth(),
-                b.sites(),
-                bound(h, Finish::Accumulate { width }),
-                b.depth(),
-                b.order(),
-                b.last.iter().map(Vec::len).collect::<Vec<_>>()
-            );
-        }
     }
 }

@@ -2,11 +2,14 @@
 
 use super::accumulator::Controls;
 use super::chain::{Chain, Fresh, Guest, majority, parity, table};
-use super::schedule::{Finish, Plan, Segment, Stage, Token, plan};
+use super::schedule::{Finish, Plan, Segment, Token, plan};
 use crate::fabric::{Bit, Counted, Heap, Netlist, Source};
+use std::collections::VecDeque;
 
-/// Positions after which a stage's next segment starts a chain of its own.
-const CHAIN_POSITIONS: usize = 12;
+/// Positions of a slice of the 7 series; UltraScale's hold two of them.
+const SLICE: usize = 4;
+/// A chain ends with the first full slice from here on. Carries stop at barriers, but timing analysis may not know it.
+const CHAIN_POSITIONS: usize = 16;
 
 /// Counts a heap of one group and one plane; the count is registered.
 ///
@@ -65,16 +68,16 @@ struct Builder<'a> {
     source: &'a Source<'a>,
     plan: &'a Plan,
     advance: Bit,
-    /// The net of each token that is registered by now.
+    /// What holds each token: the guests' and the stages' registers.
     bits: Vec<Option<Bit>>,
-    /// Which tokens anything takes; others are carries that are always 0.
-    used: Vec<bool>,
+    /// The registers of each stage: tokens and what holds them.
+    stages: Vec<Vec<(Token, Bit)>>,
+    /// What each token's register takes.
+    made: Vec<Option<Bit>>,
     /// What the guests' LUTs drive.
     guest_nets: Vec<Bit>,
     guests_done: usize,
     absorbed_at: Vec<u32>,
-    /// Barriers that are there only because their guests need a site.
-    optional_barriers: u32,
 }
 
 impl<'a> Builder<'a> {
@@ -83,29 +86,28 @@ impl<'a> Builder<'a> {
         let registered = net.register("pair", &guest_nets, advance, Bit::ZERO);
         let mut bits: Vec<Option<Bit>> = registered.into_iter().map(Some).collect();
         bits.resize(plan.tokens as usize, None);
-        let mut used = vec![false; plan.tokens as usize];
-        for stage in &plan.stages {
-            let segments = stage.segments.iter();
-            let waits = stage.waits.iter().map(|(before, _)| *before);
-            for token in segments.flat_map(Segment::inputs).chain(waits) {
-                used[token as usize] = true;
+        let used = plan.used();
+        let mut stages = Vec::new();
+        for (i, stage) in plan.stages.iter().enumerate() {
+            let tokens: Vec<Token> = stage.outputs().filter(|t| used[*t as usize]).collect();
+            let held = net.wires(&format!("stage_{}", i + 1), tokens.len());
+            let registers: Vec<(Token, Bit)> = tokens.into_iter().zip(held).collect();
+            for (token, q) in &registers {
+                bits[*token as usize] = Some(*q);
             }
+            stages.push(registers);
         }
-        plan.last
-            .iter()
-            .flatten()
-            .for_each(|t| used[*t as usize] = true);
         Builder {
             net,
             source,
             plan,
             advance,
+            made: vec![None; bits.len()],
             bits,
-            used,
+            stages,
             guest_nets,
             guests_done: 0,
             absorbed_at: Vec::new(),
-            optional_barriers: plan.guests.saturating_sub(plan.guest_places_min()),
         }
     }
 
@@ -127,52 +129,48 @@ impl<'a> Builder<'a> {
         Some(Guest { fresh, onto })
     }
 
+    /// All chains but the last adder's, and the registers of all stages. Segments of different stages share chains, since a
+    /// barrier parts them all the same.
     fn stages(&mut self) {
-        for (i, stage) in self.plan.stages.iter().enumerate() {
-            self.net.comment(format!("stage {}", i + 1));
-            let mut made = self.stage(stage, i as u32 + 1);
-            let waits = stage.waits.iter();
-            made.extend(waits.map(|(before, after)| (*after, self.bit(*before))));
-            made.retain(|(token, _)| self.used[*token as usize]);
-            let nets: Vec<Bit> = made.iter().map(|(_, net)| *net).collect();
-            let name = format!("stage_{}", i + 1);
-            let held = self.net.register(&name, &nets, self.advance, Bit::ZERO);
-            for ((token, _), q) in made.iter().zip(held) {
-                self.bits[*token as usize] = Some(q);
-            }
-        }
-    }
-
-    /// The chains of a stage; gives what they make.
-    fn stage(&mut self, stage: &Stage, number: u32) -> Vec<(Token, Bit)> {
-        let mut made = Vec::new();
-        let order = in_order(stage);
+        self.net.comment("carry chains");
+        let mut waiting = Waiting::new(self.plan);
         let mut chain = Chain::new(Bit::ZERO);
-        for (i, segment) in order.iter().enumerate() {
+        let mut next = waiting.next(0);
+        while let Some(placed) = next {
             if chain.is_empty() {
-                chain = self.start(segment);
+                chain = self.start(placed.segment);
             }
-            self.segment(segment, &mut chain, number, &mut made);
-            let next = order.get(i + 1);
-            let must = segment.ends_closed() || next.is_some_and(|next| next.absorb.is_none());
-            if must || self.optional_barriers > 0 {
-                if !segment.ends_closed() {
-                    self.optional_barriers = self.optional_barriers.saturating_sub(1);
-                }
-                let goes_on =
-                    next.filter(|next| next.absorb.is_none() || chain.len() + 1 < CHAIN_POSITIONS);
-                let inject = goes_on.map_or(Bit::ZERO, |next| self.bit(next.inject));
+            self.segment(&placed, &mut chain);
+            let carry = placed.segment.carry;
+            if placed.leaves {
+                self.made[carry as usize] = Some(chain.carry_out(self.net));
+                next = waiting.next(0);
+            } else {
+                let length = chain.len() + 1;
+                let full = length.is_multiple_of(SLICE) && length >= CHAIN_POSITIONS;
+                next = waiting.next(if full { 0 } else { length });
+                let goes_on = next
+                    .as_ref()
+                    .filter(|n| !full || n.segment.absorb.is_none());
+                let inject = goes_on.map_or(Bit::ZERO, |n| self.bit(n.segment.inject));
                 let guest = self.guest();
-                made.push((segment.carry, chain.barrier(self.net, inject, guest)));
+                self.made[carry as usize] = Some(chain.barrier(self.net, inject, guest));
                 if goes_on.is_some() {
                     continue;
                 }
-            } else {
-                made.push((segment.carry, chain.carry_out(self.net)));
             }
             std::mem::replace(&mut chain, Chain::new(Bit::ZERO)).finish(self.net);
         }
-        made
+        for (before, after) in self.plan.stages.iter().flat_map(|stage| &stage.waits) {
+            self.made[*after as usize] = self.bits[*before as usize];
+        }
+        for registers in std::mem::take(&mut self.stages) {
+            let (d, q): (Vec<Bit>, Vec<Bit>) = registers
+                .iter()
+                .map(|(token, q)| (self.made[*token as usize].expect("it is made"), *q))
+                .unzip();
+            self.net.register_onto(&d, &q, self.advance, Bit::ZERO);
+        }
     }
 
     fn start(&mut self, segment: &Segment) -> Chain {
@@ -186,29 +184,26 @@ impl<'a> Builder<'a> {
         chain
     }
 
-    fn segment(
-        &mut self,
-        segment: &Segment,
-        chain: &mut Chain,
-        stage: u32,
-        made: &mut Vec<(Token, Bit)>,
-    ) {
-        if let Some((y, sum)) = segment.absorb {
+    fn segment(&mut self, placed: &Placed, chain: &mut Chain) {
+        if let Some((y, sum)) = placed.segment.absorb {
             let pair = self.plan.guests + self.absorbed_at.len() as u32;
-            self.absorbed_at.push(stage);
+            self.absorbed_at.push(placed.stage);
             let (fresh, y) = (self.fresh(pair), self.bit(y));
-            made.push((sum, chain.absorb(self.net, &fresh, y)));
+            self.made[sum as usize] = Some(chain.absorb(self.net, &fresh, y));
         }
-        for step in &segment.steps {
+        for step in &placed.segment.steps {
             let bits: Vec<Bit> = step.bits.iter().map(|t| self.bit(*t)).collect();
-            if let [x] = bits[..] {
-                let guest = self.guest();
-                made.push((step.sum, chain.host(self.net, x, guest)));
-                continue;
+            let (sum, second) = match bits[..] {
+                [x] => {
+                    let guest = self.guest();
+                    (chain.host(self.net, x, guest), None)
+                }
+                _ => chain.compress(self.net, &bits),
+            };
+            self.made[step.sum as usize] = Some(sum);
+            if let Some(token) = step.second {
+                self.made[token as usize] = second;
             }
-            let (sum, second) = chain.compress(self.net, &bits);
-            made.push((step.sum, sum));
-            made.extend(step.second.zip(second));
         }
     }
 
@@ -307,20 +302,57 @@ fn gated_position(
     }
 }
 
-/// Segments in the order in which they stand on their chains: one that a slice can start with, then those that no slice
-/// can start with, and last those whose carry can leave without a barrier.
-fn in_order(stage: &Stage) -> Vec<&Segment> {
-    let rank = |s: &&Segment| match (s.absorb.is_some(), s.ends_closed()) {
-        (true, true) => 0,
-        (false, _) => 1,
-        (true, false) => 2,
-    };
-    let mut order: Vec<&Segment> = stage.segments.iter().collect();
-    order.sort_by_key(rank);
-    if order.iter().any(|s| rank(s) == 1) && order.iter().all(|s| rank(s) != 0) {
-        // The last one can start a slice, if any can.
-        let shift = order.last().map_or(0, |s| usize::from(rank(s) == 2));
-        order.rotate_right(shift);
+/// A segment and its place.
+struct Placed<'a> {
+    segment: &'a Segment,
+    stage: u32,
+    /// Its carry leaves through its site's multiplexer output, and its chain ends.
+    leaves: bool,
+}
+
+/// The segments that are not placed yet.
+struct Waiting<'a> {
+    /// Those that a barrier follows.
+    barred: VecDeque<Placed<'a>>,
+    /// Those that have none: there are fewer guests than places for them.
+    leaving: VecDeque<Placed<'a>>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        // Barriers that are there only because their guests need a site.
+        let mut optional = plan.guests.saturating_sub(plan.guest_places_min());
+        let (mut barred, mut leaving) = (VecDeque::new(), VecDeque::new());
+        for (stage, segments) in (1..).zip(plan.stages.iter().map(|s| &s.segments)) {
+            for segment in segments {
+                let leaves = !segment.ends_closed() && optional == 0;
+                optional -= u32::from(!segment.ends_closed() && !leaves);
+                let placed = Placed {
+                    segment,
+                    stage,
+                    leaves,
+                };
+                (if leaves { &mut leaving } else { &mut barred }).push_back(placed);
+            }
+        }
+        Waiting { barred, leaving }
     }
-    order
+
+    /// What stands best at position `at` of a chain: at 0 what a slice can start with, and what ends a chain where a slice
+    /// ends.
+    fn next(&mut self, at: usize) -> Option<Placed<'a>> {
+        // Those that no slice can start with follow while the chain goes on.
+        let stranded = self.barred.iter().all(|p| p.segment.absorb.is_none());
+        let ends_well = at > 0 && at % SLICE >= 2 && (!stranded || self.barred.is_empty());
+        if ends_well && !self.leaving.is_empty() {
+            return self.leaving.pop_front();
+        }
+        let starts = |placed: &Placed| at > 0 || placed.segment.absorb.is_some();
+        let first = self.barred.iter().position(starts);
+        match first {
+            Some(first) => self.barred.remove(first),
+            None if self.leaving.front().is_some_and(starts) => self.leaving.pop_front(),
+            None => self.barred.pop_front().or_else(|| self.leaving.pop_front()),
+        }
+    }
 }
