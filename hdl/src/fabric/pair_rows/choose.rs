@@ -26,6 +26,8 @@ pub struct Alternative {
     pub name: String,
     /// LUT6_2 sites; carry positions with nothing in their LUT are counted.
     pub sites: u64,
+    /// Sites that hold flip-flops only, about.
+    pub register_sites: u64,
     /// Cycles from a beat's entry to its count.
     pub latency: u32,
 }
@@ -106,6 +108,8 @@ struct Evaluated {
     candidate: Candidate,
     plan: Plan,
     sites: u64,
+    /// Sites, those that hold nothing but registers included.
+    charged: u64,
 }
 
 impl Evaluated {
@@ -114,20 +118,22 @@ impl Evaluated {
         let sites = plan.sites();
         Evaluated {
             candidate,
+            charged: sites + plan.register_sites(),
             plan,
             sites,
         }
     }
 
-    /// Sites first; then latency, then registers.
+    /// Sites first; then latency, then registered bits.
     fn cost(&self) -> (u64, u32, usize) {
-        (self.sites, self.plan.latency, self.plan.bits.len())
+        (self.charged, self.plan.latency, self.plan.bits.len())
     }
 
     fn alternative(&self, kind: Kind) -> Alternative {
         Alternative {
             name: kind.name().into(),
             sites: self.sites,
+            register_sites: self.charged - self.sites,
             latency: self.plan.latency,
         }
     }
@@ -195,7 +201,7 @@ impl Steps {
 fn improve(heap: &Heap, finish: Finish, first: Evaluated, effort: usize) -> Evaluated {
     let mut steps = Steps(0x9e37_79b9_7f4a_7c15);
     let mut current = first.candidate.clone();
-    let mut least = first.sites;
+    let mut least = first.charged;
     let mut best = first;
     let mut idle = 0;
     for _ in 0..effort {
@@ -207,8 +213,8 @@ fn improve(heap: &Heap, finish: Finish, first: Evaluated, effort: usize) -> Eval
             continue;
         };
         let evaluated = Evaluated::new(heap, finish, candidate);
-        if evaluated.sites <= least {
-            least = evaluated.sites;
+        if evaluated.charged <= least {
+            least = evaluated.charged;
             current = evaluated.candidate.clone();
             if evaluated.cost() < best.cost() {
                 best = evaluated;
