@@ -44,7 +44,7 @@ pub fn models(files: &[VerilogFile]) -> Vec<VerilogFile> {
         .filter(|(name, text)| used(name, text))
         .map(|(name, text)| VerilogFile {
             name: (*name).to_owned(),
-            text: (*text).to_owned(),
+            text: format!("// SPDX-License-Identifier: Apache-2.0 OR MIT\n{text}"),
         })
         .collect()
 }
