@@ -28,6 +28,7 @@ pub fn random_case(seed: u64) -> Case {
 /// A random small design; edges (1 row, 1 column, 1 lane) come up often.
 pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
     loop {
+        let (target, structure) = random_structure(rng);
         let activation_bits = rng.random_range(1..=8);
         let weight_bits = rng.random_range(1..=8);
         let serial = rng.random_bool(0.5);
@@ -38,8 +39,6 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
                 rng.random_range(1..=bits)
             }
         };
-        let (target, structure) = random_structure(rng);
-        let stages = rng.random_range(1..=4);
         let config = ArrayConfig {
             target,
             structure,
@@ -53,10 +52,9 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
                 .choose(rng)
                 .unwrap(),
             reduction_max: *[1, 2, 7, 64, 300].choose(rng).unwrap(),
-            popcount_stages: if structure == Structure::Tree {
-                stages
-            } else {
-                0
+            popcount_stages: match structure {
+                Structure::Tree => rng.random_range(1..=4),
+                _ => 0,
             },
             constant_entries: 1 << rng.random_range(1..=4),
             ..ArrayConfig::default()
