@@ -43,9 +43,14 @@ impl Compiled {
         let folder = tempfile::tempdir().unwrap();
         bench.write(folder.path()).unwrap();
         let source = source();
-        let mut arguments = vec!["-g2005", "-s", "stream_array_tb", "-I", "."];
-        if warnings {
-            arguments.push("-Wall");
+        let mut arguments = vec!["-s", "stream_array_tb", "-I", "."];
+        arguments.extend(match warnings {
+            true => ["-g2005", "-Wall"],
+            // Models of others are of a newer Verilog, and pessimistic about unknown values.
+            false => ["-g2012", "-DXNF_KNOWN_IDLE"],
+        });
+        for folder in models.iter().filter_map(|model| Path::new(model).parent()) {
+            arguments.extend(["-I", folder.to_str().unwrap()]);
         }
         arguments.extend(["-o", "bench.vvp", source.to_str().unwrap()]);
         arguments.extend(models);
