@@ -49,6 +49,10 @@ impl Compiled {
             // Models of others are of a newer Verilog, and pessimistic about unknown values.
             false => ["-g2012", "-DXNF_KNOWN_IDLE"],
         });
+        if !warnings {
+            // Debian's Icarus does not read the default values that Yosys gives to input ports.
+            arguments.push("-DNO_ICE40_DEFAULT_ASSIGNMENTS");
+        }
         for folder in models.iter().filter_map(|model| Path::new(model).parent()) {
             arguments.extend(["-I", folder.to_str().unwrap()]);
         }
