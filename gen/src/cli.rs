@@ -2,7 +2,7 @@
 
 use crate::commands;
 use crate::failure::Failure;
-use crate::terminal::{Color, Terminal};
+use crate::terminal::{Color, Terminal, printable};
 use clap::{Parser, Subcommand};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -118,7 +118,7 @@ fn report(failure: &Failure, color: Color) {
         "error"
     };
     // The exit code still tells the failure if nobody reads standard error.
-    let _ = writeln!(stderr, "{label}: {failure}");
+    let _ = writeln!(stderr, "{label}: {}", printable(&failure.to_string()));
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Lowering<'_> {
             (feature.shape, feature.layout) = (shape, images_layout(rank, shape)?);
             return Ok(feature);
         }
-        let (feature, codes) = self.codes(index, node, 0)?;
+        let (feature, codes) = self.as_codes(index, node, 0, feature)?;
         let Some(grid) = feature.grid.clone() else {
             return self.border_refused(&feature);
         };
@@ -219,7 +219,7 @@ impl Lowering<'_> {
         };
         let is_real = matches!(feature.source, Source::Input(..));
         if feature.grid.is_some() && !is_real {
-            (feature, _) = self.codes(index, node, 0)?;
+            (feature, _) = self.as_codes(index, node, 0, feature)?;
         }
         require(
             feature.grid.is_some() || is_real,
