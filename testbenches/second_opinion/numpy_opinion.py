@@ -67,7 +67,9 @@ class Command:
         different = np.argwhere(found != expected)
         if len(different):
             at = tuple(int(i) for i in different[0])
-            raise DifferenceError(f"{what}: {len(different)} of {found.size} differ; at {at} {found[at]}, {expected[at]} here")
+            raise DifferenceError(
+                f"{what}: {len(different)} of {found.size} differ; at {at} {found[at]}, {expected[at]} here"
+            )
         self.compared += found.size
 
 
@@ -99,7 +101,9 @@ def check_encodings(command: Command, rng: np.random.Generator) -> None:
         branches = 2 * found["branches"].astype(np.int64) - 1
         what = f"encode {encoding} {bits}"
         command.expect(what, np.tensordot(significance, branches, 1) + offset, divisor * values)
-        command.expect(f"{what}: codes", found["codes"], np.tensordot(2 ** np.arange(bits), found["branches"].astype(np.int64), 1))
+        command.expect(
+            f"{what}: codes", found["codes"], np.tensordot(2 ** np.arange(bits), found["branches"].astype(np.int64), 1)
+        )
         command.expect(f"{what}: values", found["values"], values)
 
 
@@ -110,7 +114,11 @@ def check_quantizers(command: Command, rng: np.random.Generator) -> None:
         np.save(command.folder / "x.npy", floats)
         command.run("encode", "x.npy", f"--bits={bits}", f"--range={span}", "--out=b.npz")
         found = dict(np.load(command.folder / "b.npz"))
-        unit = {"clip": np.clip(floats, -1, 1), "max": floats / np.abs(floats).max(), "tanh": np.tanh(floats) / np.abs(np.tanh(floats)).max()}[span]
+        unit = {
+            "clip": np.clip(floats, -1, 1),
+            "max": floats / np.abs(floats).max(),
+            "tanh": np.tanh(floats) / np.abs(np.tanh(floats)).max(),
+        }[span]
         top = 2**bits - 1
         distance = np.abs(unit[:, None] - numbers_of("bipolar", bits) / top)
         nearest = distance.min(axis=1)
@@ -305,7 +313,9 @@ class Maker:
         high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
         zero = high / 2 if kind == "odd" else 0.0
         inputs = [name, self.constant(scale), self.constant(zero), self.constant(float(bits))]
-        output = self.graph.node("Quant", inputs, self.name("q"), self.name("Quant"), QONNX, signed=signed, narrow=narrow, rounding_mode="ROUND")
+        output = self.graph.node(
+            "Quant", inputs, self.name("q"), self.name("Quant"), QONNX, signed=signed, narrow=narrow, rounding_mode="ROUND"
+        )
         integers = np.clip(np.rint(real / scale + zero), low, high)
         return Value(output, (integers - zero) * scale, scale / 2 if kind == "odd" else scale, kind != "odd")
 
@@ -339,7 +349,9 @@ class Maker:
             reach = max(float(np.abs(real).max()), 0.25)
             if operator == "Clip":
                 low, high = -np.ceil(reach / 2), np.ceil(reach / 4)
-                name = self.graph.node("Clip", [name, self.constant(low), self.constant(high)], self.name("t"), self.name("Clip"))
+                name = self.graph.node(
+                    "Clip", [name, self.constant(low), self.constant(high)], self.name("t"), self.name("Clip")
+                )
                 real = np.clip(real, low, high)
                 continue
             if operator == "Mul":
@@ -403,12 +415,16 @@ class Maker:
         scale, parts = self.dyadic(-1, 3), []
         for _ in range(2):
             w, layer = self.weights((outputs, x.real.shape[1], 1, 1)), self.name("Conv")
-            name = self.graph.node("Conv", [x.name, w.name], self.name("t"), layer, kernel_shape=(1, 1), pads=(0,) * 4, strides=(1, 1))
+            name = self.graph.node(
+                "Conv", [x.name, w.name], self.name("t"), layer, kernel_shape=(1, 1), pads=(0,) * 4, strides=(1, 1)
+            )
             real = convolve(x.real, w.real, {"pads": (0,) * 4, "strides": (1, 1)})
             self.expected.append((layer, "accumulators", real / (x.unit * w.unit)))
             parts.append(self.quant(name, real, int(self.rng.integers(2, 5)), scale, "signed"))
         name = self.graph.node("Add", [part.name for part in parts], self.name("t"), self.name("Add"))
-        self.value = self.quantized(name, parts[0].real + parts[1].real, int(self.rng.integers(1, 7)))
+        # A quantizer that changes no number is no layer, and leaves the numbers in units of the sum: this one is coarser.
+        kind, bits = str(self.rng.choice(["signed", "narrow", "odd"])), int(self.rng.integers(2, 7))
+        self.value = self.quant(name, parts[0].real + parts[1].real, bits, scale * self.dyadic(1, 3), kind)
 
     def pool(self) -> None:
         """Append a max-pool, or an average-pool of four with its quantizer."""

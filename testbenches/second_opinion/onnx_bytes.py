@@ -68,7 +68,9 @@ class Graph:
         self._constants.append(tensor)
         return name
 
-    def node(self, operator: str, inputs: Sequence[str], output: str, name: str, domain: str = "", **attributes: Attribute) -> str:
+    def node(
+        self, operator: str, inputs: Sequence[str], output: str, name: str, domain: str = "", **attributes: Attribute
+    ) -> str:
         """Add a node with one output; return the output's name."""
         out = b"".join(_bytes(1, each) for each in inputs) + _bytes(2, output) + _bytes(3, name) + _bytes(4, operator)
         out += b"".join(_bytes(5, _attribute(key, value)) for key, value in attributes.items())

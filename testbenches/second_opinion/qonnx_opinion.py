@@ -92,7 +92,10 @@ def compare_codes(name: str, codes: np.ndarray, real: np.ndarray) -> int:
 
 def compare_outputs(name: str, accumulators: np.ndarray, real: np.ndarray) -> int:
     """Check that outputs are a line over the accumulators of each class."""
-    accumulators, real = accumulators.reshape(len(real), -1).astype(np.float64), real.reshape(len(real), -1).astype(np.float64)
+    accumulators, real = (
+        accumulators.reshape(len(real), -1).astype(np.float64),
+        real.reshape(len(real), -1).astype(np.float64),
+    )
     for sums, outputs in zip(accumulators.T, real.T, strict=True):
         slope, offset = np.polyfit(sums, outputs, 1) if np.ptp(sums) else (0.0, outputs[0])
         if np.abs(slope * sums + offset - outputs).max() > TOLERANCE * max(np.abs(outputs).max(), 1):
