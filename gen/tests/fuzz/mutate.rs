@@ -21,6 +21,8 @@ pub enum Form {
     Safetensors,
     /// Fields of protocol buffers.
     Protobuf,
+    /// Nothing that is known.
+    Bytes,
 }
 
 const NUMBERS: [&str; 26] = [
@@ -72,6 +74,9 @@ const EDGES: [u64; 12] = [
     u64::MAX,
 ];
 
+/// No file becomes longer.
+const BYTES_MAX: usize = 1 << 20;
+
 /// Makes changed files of valid ones.
 pub struct Mutator<'c> {
     rng: ChaCha8Rng,
@@ -93,15 +98,17 @@ impl<'c> Mutator<'c> {
             return self.protobuf(&bytes, changes);
         }
         for _ in 0..changes {
+            bytes.truncate(BYTES_MAX);
             bytes = match form {
                 _ if self.rng.random_bool(0.15) => self.bytes(bytes),
                 Form::Text => self.text(bytes),
                 Form::Npy => self.npy(bytes),
                 Form::Npz => self.npz(bytes),
                 Form::Safetensors => self.safetensors(bytes),
-                Form::Protobuf => self.bytes(bytes),
+                Form::Protobuf | Form::Bytes => self.bytes(bytes),
             };
         }
+        bytes.truncate(BYTES_MAX);
         bytes
     }
 
@@ -229,7 +236,7 @@ impl<'c> Mutator<'c> {
             2 => lines.swap(at, to),
             _ => {
                 let line = lines[at];
-                let count = [2, 100, 5000][self.below(3)];
+                let count = [2, 100, 5000][self.below(3)].min(BYTES_MAX / line.len().max(1) + 2);
                 lines.splice(to..to, std::iter::repeat_n(line, count));
             }
         }

@@ -7,16 +7,20 @@ use std::fmt::Display;
 use std::path::Path;
 use xnorforge::cli::Cli;
 use xnorforge::commands::explore::sweep::SweepArgs;
-use xnorforge::{graph, io::ArrayFile, manifest, output, workload};
+use xnorforge::config::read_text;
+use xnorforge::{accelerate, graph, io::ArrayFile, manifest, output, workload};
+use xnorforge_hdl::config::CONFIG_BYTES_MAX;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, PRESETS};
 use xnorforge_import::float::{self, Arrays, Quantization, describe};
 use xnorforge_import::topology::{Topology, TopologyError, Widths, description, scale_sim};
 use xnorforge_import::{Graph, Options, lower, onnx};
 use xnorforge_sim::network::Network;
+use xnorforge_sim::program::Program;
+use xnorforge_sim::program::interpreter::Interpreter;
 
 const MIB: usize = 1 << 20;
-/// Texts are at most 4 MiB long, and what is made of them is not much larger.
-const TEXT_BYTES_MAX: usize = 64 * MIB;
+/// Texts and arrays here are at most 1 MiB long. The parser of TOML takes most: some hundred bytes for a byte.
+const TEXT_BYTES_MAX: usize = 256 * MIB;
 
 /// A reader of files or of arguments.
 pub struct Target {
@@ -47,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "topology", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: topologies, read: |bytes, _| topology(bytes, description::parse) },
     Target { name: "scale_sim", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: scale_sims, read: |bytes, _| topology(bytes, |text, widths| scale_sim::parse("t", text, widths)) },
     Target { name: "manifest", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: manifests, read: manifest },
+    Target { name: "program", form: Form::Bytes, bytes_max: TEXT_BYTES_MAX, seeds: || vec![program_image(&program())], read: program_words },
 ];
 
 /// Readers with the faults that are looked for: they must be found.
@@ -92,8 +97,9 @@ fn configurations() -> Vec<Vec<u8>> {
     PRESETS.iter().map(|(_, text)| text.as_bytes().to_vec()).collect()
 }
 
-fn configuration(bytes: &[u8], _: &Path) -> Result<(), String> {
-    let config = ArrayConfig::from_toml(text(bytes)?).map_err(said)?;
+fn configuration(bytes: &[u8], folder: &Path) -> Result<(), String> {
+    let text = read_text(&put(bytes, folder, "config.toml"), CONFIG_BYTES_MAX).map_err(said)?;
+    let config = ArrayConfig::from_toml(&text).map_err(said)?;
     let design = config.validate().map_err(said)?;
     AcceleratorDesign::new(&design).map_err(said)?;
     Ok(())
@@ -260,7 +266,7 @@ kernel = 2
 kind = "linear"
 name = "fc"
 "#,
-        "network = { input = [8] }\nlayer = [{ kind = \"linear\", name = \"flat\" }, { kind = \"hard_tanh\" }]\n",
+        "network = { input = [8] }\nlayer = [{ kind = \"linear\", name = \"flat\" }, { kind = \"relu\" }]\n",
     ])
 }
 
@@ -395,6 +401,55 @@ fn topology(
     let topology = parse(text(bytes)?, &Widths::default()).map_err(said)?;
     topology.outlines().map_err(said)?;
     topology.shapes().map_err(said)?;
+    Ok(())
+}
+
+// Programs of the accelerator.
+
+/// The network that [`program`] is of.
+fn small_network() -> Network {
+    let text = String::from_utf8(topologies().remove(0)).expect("a text");
+    let topology = description::parse(&text, &Widths::default()).expect("a topology");
+    topology.network(1).expect("a network")
+}
+
+fn program() -> Program {
+    let mut config = ArrayConfig::preset("tiny").expect("a preset");
+    (config.activation_bits, config.weight_bits, config.reduction_max) = (8, 8, 1024);
+    config.accelerator = ArrayConfig::default().accelerator;
+    config.accelerator.drain_columns = 1;
+    config.accelerator.load_ports = 1;
+    config.accelerator.threshold_bits = 4;
+    let design = config.validate().expect("a design");
+    let design = AcceleratorDesign::new(&design).expect("an accelerator");
+    Program::compile(&design, 1, &small_network()).expect("a program")
+}
+
+/// The words of all packets, 16 bytes each.
+fn program_image(program: &Program) -> Vec<u8> {
+    let words = program.packets().iter().flat_map(|packet| &packet.words);
+    words.flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// Other words in the memories of program, schedule, constants, thresholds and tables.
+fn program_words(bytes: &[u8], _: &Path) -> Result<(), String> {
+    let program = program();
+    let (words, _) = bytes.as_chunks::<16>();
+    let mut words = words.iter().map(|word| u128::from_le_bytes(*word));
+    let mut interpreter = Interpreter::of_program(&program).map_err(said)?;
+    for packet in program.packets() {
+        let mut packet = packet.clone();
+        for word in &mut packet.words {
+            // The stream carries no more bits of a word.
+            *word = words.next().unwrap_or(0) & u128::MAX >> (128 - packet.width);
+        }
+        interpreter.load(&packet).map_err(said)?;
+    }
+    let network = small_network();
+    let input = accelerate::random_inputs(&network, Some(1), 1);
+    for entry in program.entries().iter().filter(|entry| entry.takes_input()) {
+        interpreter.run(entry, &input).map_err(said)?;
+    }
     Ok(())
 }
 

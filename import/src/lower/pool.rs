@@ -110,7 +110,7 @@ impl Lowering<'_> {
         sweep: &Sweep,
         count_include_pad: bool,
     ) -> Found<Feature> {
-        let (feature, _) = self.codes(index, node, 0)?;
+        let (feature, codes) = self.codes(index, node, 0)?;
         require(
             count_include_pad || sweep.pads == [0; 4],
             "count_include_pad",
@@ -123,22 +123,27 @@ impl Lowering<'_> {
             || "both the pool and the Pad in front of it pad".to_owned(),
             "pad once",
         )?;
-        self.averaged(index, node, window(sweep))
+        self.averaged(index, &feature, codes, window(sweep))
     }
 
     pub(super) fn global_average_pool(&mut self, index: usize, node: &Node) -> Found<Feature> {
-        let (feature, _) = self.codes(index, node, 0)?;
+        let (feature, codes) = self.codes(index, node, 0)?;
         if feature.border.is_some() {
             return self.border_refused(&feature);
         }
-        self.averaged(index, node, Window::whole(feature.shape))
+        self.averaged(index, &feature, codes, Window::whole(feature.shape))
     }
 
-    fn averaged(&mut self, index: usize, node: &Node, window: Window) -> Found<Feature> {
-        let (feature, codes) = self.codes(index, node, 0)?;
-        let rank = expect_images(&feature, 3)?;
+    fn averaged(
+        &mut self,
+        index: usize,
+        feature: &Feature,
+        codes: Codes,
+        window: Window,
+    ) -> Found<Feature> {
+        let rank = expect_images(feature, 3)?;
         let Some(grid) = feature.grid.clone() else {
-            return self.border_refused(&feature);
+            return self.border_refused(feature);
         };
         let window = widened(window, feature.border.as_ref());
         let is_padded = window.padding != Padding::default();
