@@ -27,7 +27,9 @@ const NAMES: [&str; 9] = [
 
 /// A command with this environment variable for the seed of all that is random here.
 fn random(name: &str) -> ChaCha8Rng {
-    let seed = std::env::var("XNORFORGE_SEED").ok().and_then(|s| s.parse().ok());
+    let seed = std::env::var("XNORFORGE_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok());
     let seed = seed.unwrap_or(1);
     println!("{name}: XNORFORGE_SEED={seed}");
     ChaCha8Rng::seed_from_u64(seed)
@@ -50,25 +52,42 @@ fn file_names_are_never_obeyed() {
         let (model, test) = (format!("{name}/model.npz"), format!("{name}/test.npz"));
         let (json, out) = (format!("{name}/report.json"), format!("{name}/out"));
         let runs: [&[&str]; 4] = [
-            &["simulate", "--model", &model, "--input", &test, "--labels", &test, "--json", &json],
+            &[
+                "simulate", "--model", &model, "--input", &test, "--labels", &test, "--json", &json,
+            ],
             &["inspect", &model, "--svg", &json],
             &["generate", "--config", "tiny", "--out", &out],
-            &["encode", &test, "--key", "x_codes", "--bits", "2", "--out", &json],
+            &[
+                "encode", &test, "--key", "x_codes", "--bits", "2", "--out", &json,
+            ],
         ];
         let mut listing = folder.listing();
         for arguments in runs {
             let output = in_folder(&folder, arguments).output().unwrap();
-            assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{arguments:?}: {}",
+                text(&output.stderr)
+            );
             let printed = [output.stdout, output.stderr].concat();
-            assert!(!printed.contains(&0x1b) && !printed.contains(&7), "{arguments:?}");
+            assert!(
+                !printed.contains(&0x1b) && !printed.contains(&7),
+                "{arguments:?}"
+            );
         }
         let expected = [&json, &out, &format!("{out}/manifest.json")];
         listing.extend(expected.map(ToOwned::to_owned));
         let found = folder.listing();
-        assert!(expected.iter().all(|name| found.contains(name)), "{found:?}");
+        assert!(
+            expected.iter().all(|name| found.contains(name)),
+            "{found:?}"
+        );
         let inside = |path: &&String| !path.starts_with(&format!("{out}/"));
         let others: Vec<&String> = found.iter().filter(inside).collect();
-        assert!(others.iter().all(|path| listing.contains(path)), "{others:?}");
+        assert!(
+            others.iter().all(|path| listing.contains(path)),
+            "{others:?}"
+        );
     }
 }
 
@@ -114,12 +133,20 @@ fn devices_are_written_and_links_are_followed() {
     folder.succeed("simulate --gemm 2x3x2 --json /dev/null");
     let full = folder.run("simulate --gemm 2x3x2 --json /dev/full");
     assert_eq!(full.status.code(), Some(2));
-    assert!(text(&full.stderr).contains("cannot write `/dev/full`"), "{}", text(&full.stderr));
+    assert!(
+        text(&full.stderr).contains("cannot write `/dev/full`"),
+        "{}",
+        text(&full.stderr)
+    );
 
     folder.write("real.json", "old");
     std::os::unix::fs::symlink("real.json", folder.path("link.json")).unwrap();
     folder.succeed("simulate --gemm 2x3x2 --json link.json");
-    assert!(std::fs::symlink_metadata(folder.path("link.json")).unwrap().is_symlink());
+    assert!(
+        std::fs::symlink_metadata(folder.path("link.json"))
+            .unwrap()
+            .is_symlink()
+    );
     assert!(folder.read("real.json").contains("xnorforge-simulate"));
 }
 
@@ -130,7 +157,15 @@ fn links_in_a_folder_are_not_read() {
     folder.succeed("generate --config tiny --out out");
     let file = folder.path("out/manifest.json");
     let manifest = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, manifest.replacen("\"files\": [", "\"files\": [{\"path\": \"zero\", \"sha256\": \"\"}, ", 1)).unwrap();
+    std::fs::write(
+        &file,
+        manifest.replacen(
+            "\"files\": [",
+            "\"files\": [{\"path\": \"zero\", \"sha256\": \"\"}, ",
+            1,
+        ),
+    )
+    .unwrap();
     std::os::unix::fs::symlink("/dev/zero", folder.path("out/zero")).unwrap();
     let output = folder.run("generate --config tiny --out out");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
@@ -180,7 +215,11 @@ fn a_full_disk_leaves_outputs_as_they_were() {
             }
             failed += 1;
             let stderr = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{blocks}: {arguments}: {stderr}");
+            assert_eq!(
+                output.status.code(),
+                Some(2),
+                "{blocks}: {arguments}: {stderr}"
+            );
             assert!(stderr.contains("cannot write"), "{arguments}: {stderr}");
             assert_eq!(folder.listing(), listing, "{blocks}: {arguments}");
             assert_eq!(folder.read("result"), file, "{arguments}");
@@ -192,7 +231,11 @@ fn a_full_disk_leaves_outputs_as_they_were() {
 
 /// Starts a command, and interrupts it after a while; whether it was still running.
 fn interrupt(mut command: Command, after: Duration, signal: Signal) -> bool {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     std::thread::sleep(after);
     let running = child.try_wait().unwrap().is_none();
     if running {
@@ -216,16 +259,26 @@ fn interrupted_commands_leave_whole_outputs_or_none() {
         let signal = [Signal::INT, Signal::TERM, Signal::KILL][round % 3];
         let (name, arguments) = match round % 2 {
             0 => ("out", "generate --config default --interface axi --out out"),
-            _ => ("out.json", "simulate --gemm 64x256x64 --dump --json out.json"),
+            _ => (
+                "out.json",
+                "simulate --gemm 64x256x64 --dump --json out.json",
+            ),
         };
         interrupted += u32::from(interrupt(folder.command(arguments), after, signal));
         if !folder.path(name).exists() {
             absent += 1;
         } else if round % 2 == 0 {
             for file in folder.listing().iter().filter(|f| f.starts_with("whole/")) {
-                let (whole, out) = (folder.path(file), folder.path(&file.replacen("whole", "out", 1)));
+                let (whole, out) = (
+                    folder.path(file),
+                    folder.path(&file.replacen("whole", "out", 1)),
+                );
                 if whole.is_file() && !file.ends_with("manifest.json") {
-                    assert_eq!(std::fs::read(whole).unwrap(), std::fs::read(out).unwrap(), "{file}");
+                    assert_eq!(
+                        std::fs::read(whole).unwrap(),
+                        std::fs::read(out).unwrap(),
+                        "{file}"
+                    );
                 }
             }
             // What stands there is known as whole, and replaced without force.
@@ -261,8 +314,13 @@ fn cosim(folder: &Folder, cache: &Path) -> Command {
 
 /// Models of the cache, finished and not.
 fn models(cache: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(cache.join("models")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let entries = std::fs::read_dir(cache.join("models"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 #[test]
@@ -277,14 +335,21 @@ fn interrupted_builds_do_not_poison_the_cache() {
         // Its compiler goes on, and writes beside the next build.
         interrupted += u32::from(interrupt(cosim(&folder, &cache), after, signal));
     }
-    let mut other = cosim(&folder, &cache).stdout(Stdio::null()).spawn().unwrap();
+    let mut other = cosim(&folder, &cache)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let output = cosim(&folder, &cache).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(other.wait().unwrap().success());
     println!("{interrupted} of 6 interrupted");
     assert!(interrupted >= 2, "{interrupted}");
     let built = models(&cache);
-    assert_eq!(built.iter().filter(|name| !name.contains('.')).count(), 1, "{built:?}");
+    assert_eq!(
+        built.iter().filter(|name| !name.contains('.')).count(),
+        1,
+        "{built:?}"
+    );
 }
 
 #[test]
@@ -293,9 +358,17 @@ fn a_full_disk_does_not_poison_the_cache() {
     let cache = cache(&folder);
     for blocks in [1, 40, 200] {
         let output = run_full(&folder, blocks, COSIM, Some(&cache));
-        assert_eq!(output.status.code(), Some(3), "{blocks}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(3),
+            "{blocks}: {}",
+            text(&output.stderr)
+        );
         let built = models(&cache);
-        assert!(built.iter().all(|name| name.ends_with(".lock")), "{blocks}: {built:?}");
+        assert!(
+            built.iter().all(|name| name.ends_with(".lock")),
+            "{blocks}: {built:?}"
+        );
     }
     let output = cosim(&folder, &cache).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -311,6 +384,14 @@ fn a_cache_folder_of_any_name_is_only_a_folder() {
     let output = cosim(&folder, &folder.path(name)).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let outside = |path: &&String| !path.starts_with("cache");
-    assert_eq!(folder.listing().iter().filter(outside).count(), before.iter().filter(outside).count());
-    assert!(!folder.listing().iter().any(|path| path.ends_with("pwned") && path != name));
+    assert_eq!(
+        folder.listing().iter().filter(outside).count(),
+        before.iter().filter(outside).count()
+    );
+    assert!(
+        !folder
+            .listing()
+            .iter()
+            .any(|path| path.ends_with("pwned") && path != name)
+    );
 }

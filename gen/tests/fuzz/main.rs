@@ -62,7 +62,9 @@ fn child() {
         writeln!(stdout, "\ncase {number}").expect("the parent listens");
         let input = case(target, &corpus, seed, number);
         let limit = ALLOCATOR.allocated() + target.bytes_max;
-        ALLOCATOR.set_limit(limit).expect("a limit above what is in use");
+        ALLOCATOR
+            .set_limit(limit)
+            .expect("a limit above what is in use");
         let result = (target.read)(&input, folder.path());
         ALLOCATOR.set_limit(usize::MAX).expect("no limit");
         if let Err(error) = result {
@@ -172,14 +174,22 @@ tests! {
 /// What the tests lean on: the allocator's limit, the watch, the seeds that are read.
 #[test]
 fn readers_that_panic_hang_or_take_too_much_are_caught() {
-    let expected = ["broken", "memory allocation of 2097152 bytes failed", "nothing for", "a valid file"];
+    let expected = [
+        "broken",
+        "memory allocation of 2097152 bytes failed",
+        "nothing for",
+        "a valid file",
+    ];
     for (target, expected) in BROKEN.iter().zip(expected) {
         let time_max = match target.name {
             "hangs" => Duration::from_secs(5),
             _ => CASE_TIME_MAX,
         };
         let error = fuzz(target, 1, 10, time_max).unwrap_err();
-        assert!(error.contains(expected) && error.contains("in case 0"), "{error}");
+        assert!(
+            error.contains(expected) && error.contains("in case 0"),
+            "{error}"
+        );
     }
 }
 
@@ -192,7 +202,8 @@ fn soak_every_reader() {
     for seed in number(SEED).unwrap_or(2).. {
         for target in TARGETS {
             println!("{}: seed {seed}", target.name);
-            fuzz(target, seed, QUICK_CASES, CASE_TIME_MAX).unwrap_or_else(|error| panic!("{error}"));
+            fuzz(target, seed, QUICK_CASES, CASE_TIME_MAX)
+                .unwrap_or_else(|error| panic!("{error}"));
             if Instant::now() > end {
                 return;
             }

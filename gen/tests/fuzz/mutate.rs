@@ -55,8 +55,24 @@ const NUMBERS: [&str; 26] = [
 ];
 
 const PIECES: [&str; 18] = [
-    "\0", "\u{1b}[31m", "\u{202e}", "é", "\u{1F600}", "\r\n", "\"\"\"", "'''", "#", "//", "\\", "\\u0000", "..", "../",
-    "=", ",,", "\t", "\u{feff}",
+    "\0",
+    "\u{1b}[31m",
+    "\u{202e}",
+    "é",
+    "\u{1F600}",
+    "\r\n",
+    "\"\"\"",
+    "'''",
+    "#",
+    "//",
+    "\\",
+    "\\u0000",
+    "..",
+    "../",
+    "=",
+    ",,",
+    "\t",
+    "\u{feff}",
 ];
 
 const EDGES: [u64; 12] = [
@@ -180,8 +196,14 @@ impl<'c> Mutator<'c> {
                 self.inserted(&text, piece)
             }
             7 => {
-                let (open, close) = [("[", "]"), ("{", "}"), ("(", ")"), ("{a=", "}"), ("[[", "]]"), ("a.", "")]
-                    [self.below(6)];
+                let (open, close) = [
+                    ("[", "]"),
+                    ("{", "}"),
+                    ("(", ")"),
+                    ("{a=", "}"),
+                    ("[[", "]]"),
+                    ("a.", ""),
+                ][self.below(6)];
                 let depth = [3, 50, 200, 20_000][self.below(4)];
                 let closed = if self.rng.random_bool(0.5) { depth } else { 0 };
                 let nested = open.repeat(depth) + "1" + &close.repeat(closed);
@@ -207,7 +229,8 @@ impl<'c> Mutator<'c> {
     /// Another number or word in the place of one.
     fn words(&mut self, text: &str) -> Vec<u8> {
         let mut words = split(text);
-        let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
+        let is_word =
+            |word: &&str| word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
         let places: Vec<usize> = (0..words.len()).filter(|i| is_word(&words[*i])).collect();
         let Some(&at) = places.choose(&mut self.rng) else {
             return text.as_bytes().to_vec();
@@ -284,8 +307,21 @@ impl<'c> Mutator<'c> {
             match self.below(8) {
                 0 => drop(members.remove(at)),
                 1 => members.push(members[at].clone()),
-                2 => members[at].0 = String::from_utf8_lossy(&self.text(members[at].0.clone().into_bytes())).into(),
-                3 => members[at].0 = ["../../x.npy", "/etc/x.npy", "", "a\0b.npy", "l1.weight_codes.npy"][self.below(5)].into(),
+                2 => {
+                    members[at].0 =
+                        String::from_utf8_lossy(&self.text(members[at].0.clone().into_bytes()))
+                            .into()
+                }
+                3 => {
+                    members[at].0 = [
+                        "../../x.npy",
+                        "/etc/x.npy",
+                        "",
+                        "a\0b.npy",
+                        "l1.weight_codes.npy",
+                    ][self.below(5)]
+                    .into()
+                }
                 4 => members[at].1 = self.bytes(members[at].1.clone()),
                 _ => members[at].1 = self.npy(members[at].1.clone()),
             }
@@ -296,7 +332,10 @@ impl<'c> Mutator<'c> {
     /// Another header, its length put right, or other data.
     fn safetensors(&mut self, bytes: Vec<u8>) -> Vec<u8> {
         let length = bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b)) as usize;
-        let Some((header, data)) = bytes.get(8..).and_then(|rest| rest.split_at_checked(length)) else {
+        let Some((header, data)) = bytes
+            .get(8..)
+            .and_then(|rest| rest.split_at_checked(length))
+        else {
             return self.bytes(bytes);
         };
         let header = self.text(header.to_vec());
@@ -343,7 +382,10 @@ impl<'c> Mutator<'c> {
                 let number = message[at].number;
                 for _ in 0..depth {
                     let inner = std::mem::take(message);
-                    message.push(Field { number, content: Content::Message(inner) });
+                    message.push(Field {
+                        number,
+                        content: Content::Message(inner),
+                    });
                     // Only the field itself goes deeper.
                     if depth > 40 {
                         break;
@@ -361,7 +403,9 @@ impl<'c> Mutator<'c> {
         match &mut message[at].content {
             Content::Varint(value) => *value = edge,
             Content::Fixed(bytes) => {
-                let number = NUMBERS[self.below(NUMBERS.len())].parse::<f64>().unwrap_or(0.0);
+                let number = NUMBERS[self.below(NUMBERS.len())]
+                    .parse::<f64>()
+                    .unwrap_or(0.0);
                 *bytes = match bytes.len() {
                     4 => (number as f32).to_le_bytes().to_vec(),
                     _ => number.to_le_bytes().to_vec(),
@@ -469,7 +513,10 @@ fn fields(bytes: &[u8], depth: u32) -> Option<Vec<Field>> {
             }
             _ => return None,
         };
-        found.push(Field { number: key >> 3, content });
+        found.push(Field {
+            number: key >> 3,
+            content,
+        });
     }
     Some(found).filter(|_| depth < 7)
 }

@@ -35,36 +35,156 @@ pub struct Target {
 }
 
 pub const TARGETS: &[Target] = &[
-    Target { name: "configuration", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: configurations, read: configuration },
-    Target { name: "sweep", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: sweeps, read: sweep },
-    Target { name: "arguments", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: command_lines, read: arguments },
-    Target { name: "npy", form: Form::Npy, bytes_max: TEXT_BYTES_MAX, seeds: npys, read: |bytes, folder| arrays(bytes, folder, "a.npy") },
-    Target { name: "npz", form: Form::Npz, bytes_max: TEXT_BYTES_MAX, seeds: npzs, read: |bytes, folder| arrays(bytes, folder, "a.npz") },
-    Target { name: "labels", form: Form::Npy, bytes_max: TEXT_BYTES_MAX, seeds: label_files, read: labels },
-    Target { name: "safetensors", form: Form::Safetensors, bytes_max: TEXT_BYTES_MAX, seeds: safetensors, read: tensors },
-    Target { name: "description", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: descriptions, read: described },
-    Target { name: "float_options", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: float_options, read: options },
-    Target { name: "network_arrays", form: Form::Npz, bytes_max: TEXT_BYTES_MAX, seeds: || vec![case("a_mlp_odd_w2a2/model.npz"), small_arrays()], read: network_arrays },
-    Target { name: "network_meta", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: || vec![case("a_mlp_odd_w2a2/meta.json")], read: network_meta },
+    Target {
+        name: "configuration",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: configurations,
+        read: configuration,
+    },
+    Target {
+        name: "sweep",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: sweeps,
+        read: sweep,
+    },
+    Target {
+        name: "arguments",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: command_lines,
+        read: arguments,
+    },
+    Target {
+        name: "npy",
+        form: Form::Npy,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: npys,
+        read: |bytes, folder| arrays(bytes, folder, "a.npy"),
+    },
+    Target {
+        name: "npz",
+        form: Form::Npz,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: npzs,
+        read: |bytes, folder| arrays(bytes, folder, "a.npz"),
+    },
+    Target {
+        name: "labels",
+        form: Form::Npy,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: label_files,
+        read: labels,
+    },
+    Target {
+        name: "safetensors",
+        form: Form::Safetensors,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: safetensors,
+        read: tensors,
+    },
+    Target {
+        name: "description",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: descriptions,
+        read: described,
+    },
+    Target {
+        name: "float_options",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: float_options,
+        read: options,
+    },
+    Target {
+        name: "network_arrays",
+        form: Form::Npz,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: || vec![case("a_mlp_odd_w2a2/model.npz"), small_arrays()],
+        read: network_arrays,
+    },
+    Target {
+        name: "network_meta",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: || vec![case("a_mlp_odd_w2a2/meta.json")],
+        read: network_meta,
+    },
     // Constants that are folded: 2^27 numbers of up to eight bytes.
-    Target { name: "onnx", form: Form::Protobuf, bytes_max: 1280 * MIB, seeds: onnx_files, read: onnx_file },
-    Target { name: "topology", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: topologies, read: |bytes, _| topology(bytes, description::parse) },
-    Target { name: "scale_sim", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: scale_sims, read: |bytes, _| topology(bytes, |text, widths| scale_sim::parse("t", text, widths)) },
-    Target { name: "manifest", form: Form::Text, bytes_max: TEXT_BYTES_MAX, seeds: manifests, read: manifest },
-    Target { name: "program", form: Form::Bytes, bytes_max: TEXT_BYTES_MAX, seeds: || vec![program_image(&program())], read: program_words },
+    Target {
+        name: "onnx",
+        form: Form::Protobuf,
+        bytes_max: 1280 * MIB,
+        seeds: onnx_files,
+        read: onnx_file,
+    },
+    Target {
+        name: "topology",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: topologies,
+        read: |bytes, _| topology(bytes, description::parse),
+    },
+    Target {
+        name: "scale_sim",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: scale_sims,
+        read: |bytes, _| topology(bytes, |text, widths| scale_sim::parse("t", text, widths)),
+    },
+    Target {
+        name: "manifest",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: manifests,
+        read: manifest,
+    },
+    Target {
+        name: "program",
+        form: Form::Bytes,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: || vec![program_image(&program())],
+        read: program_words,
+    },
 ];
 
 /// Readers with the faults that are looked for: they must be found.
 pub const BROKEN: &[Target] = &[
-    Target { name: "panics", form: Form::Text, bytes_max: MIB, seeds: configurations, read: |_, _| panic!("broken") },
-    Target { name: "allocates", form: Form::Text, bytes_max: MIB, seeds: configurations, read: |_, _| {
-        let taken = vec![1u8; 2 * MIB];
-        Err(taken.len().to_string())
-    } },
-    Target { name: "hangs", form: Form::Text, bytes_max: MIB, seeds: configurations, read: |_, _| loop {
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    } },
-    Target { name: "refuses", form: Form::Text, bytes_max: MIB, seeds: configurations, read: |_, _| Err("no".to_owned()) },
+    Target {
+        name: "panics",
+        form: Form::Text,
+        bytes_max: MIB,
+        seeds: configurations,
+        read: |_, _| panic!("broken"),
+    },
+    Target {
+        name: "allocates",
+        form: Form::Text,
+        bytes_max: MIB,
+        seeds: configurations,
+        read: |_, _| {
+            let taken = vec![1u8; 2 * MIB];
+            Err(taken.len().to_string())
+        },
+    },
+    Target {
+        name: "hangs",
+        form: Form::Text,
+        bytes_max: MIB,
+        seeds: configurations,
+        read: |_, _| loop {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        },
+    },
+    Target {
+        name: "refuses",
+        form: Form::Text,
+        bytes_max: MIB,
+        seeds: configurations,
+        read: |_, _| Err("no".to_owned()),
+    },
 ];
 
 fn said(error: impl Display) -> String {
@@ -94,7 +214,10 @@ fn put(bytes: &[u8], folder: &Path, name: &str) -> std::path::PathBuf {
 // Configurations, sweeps, arguments.
 
 fn configurations() -> Vec<Vec<u8>> {
-    PRESETS.iter().map(|(_, text)| text.as_bytes().to_vec()).collect()
+    PRESETS
+        .iter()
+        .map(|(_, text)| text.as_bytes().to_vec())
+        .collect()
 }
 
 fn configuration(bytes: &[u8], folder: &Path) -> Result<(), String> {
@@ -151,7 +274,8 @@ fn arguments(bytes: &[u8], _: &Path) -> Result<(), String> {
 
 /// A `.npy` as NumPy writes it.
 fn npy(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
     while !(10 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
     }
@@ -176,15 +300,24 @@ fn zip_of(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in members {
         let options = zip::write::FileOptions::default();
-        archive.start_file(format!("{name}.npy"), options).expect("in memory");
+        archive
+            .start_file(format!("{name}.npy"), options)
+            .expect("in memory");
         archive.write_all(bytes).expect("in memory");
     }
     archive.finish().expect("in memory").into_inner()
 }
 
 fn npzs() -> Vec<Vec<u8>> {
-    let all: Vec<(&str, Vec<u8>)> = ["a", "b", "c", "d", "e", "f"].into_iter().zip(npys()).collect();
-    vec![zip_of(&all), zip_of(&all[..1]), case("a_mlp_odd_w2a2/model.npz")]
+    let all: Vec<(&str, Vec<u8>)> = ["a", "b", "c", "d", "e", "f"]
+        .into_iter()
+        .zip(npys())
+        .collect();
+    vec![
+        zip_of(&all),
+        zip_of(&all[..1]),
+        case("a_mlp_odd_w2a2/model.npz"),
+    ]
 }
 
 fn arrays(bytes: &[u8], folder: &Path, name: &str) -> Result<(), String> {
@@ -198,11 +331,13 @@ fn arrays(bytes: &[u8], folder: &Path, name: &str) -> Result<(), String> {
             Ok(())
         });
         let floats = file.read_floats(name).map(drop).map_err(said);
-        first = first.and(array).and(floats.or_else(|e| match e.contains("float") {
-            // Arrays of integers are no floats.
-            true => Ok(()),
-            false => Err(e),
-        }));
+        first = first
+            .and(array)
+            .and(floats.or_else(|e| match e.contains("float") {
+                // Arrays of integers are no floats.
+                true => Ok(()),
+                false => Err(e),
+            }));
     }
     first
 }
@@ -273,7 +408,9 @@ name = "fc"
 /// Arrays that [`descriptions`] name.
 fn described_arrays() -> Vec<u8> {
     let floats = |shape: &str, count: usize| {
-        let data: Vec<u8> = (0..count).flat_map(|i| (i as f32 - 3.5).to_le_bytes()).collect();
+        let data: Vec<u8> = (0..count)
+            .flat_map(|i| (i as f32 - 3.5).to_le_bytes())
+            .collect();
         npy("<f4", "False", shape, &data)
     };
     zip_of(&[
@@ -314,9 +451,15 @@ fn float_options() -> Vec<Vec<u8>> {
 fn options(bytes: &[u8], _: &Path) -> Result<(), String> {
     let text = text(bytes)?;
     let toml = Quantization::from_toml(text);
-    let options = toml.or_else(|_| Quantization::from_json(text)).map_err(said)?;
+    let options = toml
+        .or_else(|_| Quantization::from_json(text))
+        .map_err(said)?;
     options.validate().map_err(said)?;
-    for name in ["conv1", "fc", "a very long name of a layer, aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+    for name in [
+        "conv1",
+        "fc",
+        "a very long name of a layer, aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    ] {
         // A pattern may match nothing.
         let _ = options.of_weights(name, false, false);
     }
@@ -325,12 +468,21 @@ fn options(bytes: &[u8], _: &Path) -> Result<(), String> {
 
 /// A model of two layers and two bits.
 fn small_arrays() -> Vec<u8> {
-    let thresholds: Vec<u8> = [-4i32, 0, 4, -2, 0, 2].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let thresholds: Vec<u8> = [-4i32, 0, 4, -2, 0, 2]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
     zip_of(&[
-        ("l1.weight_codes", npy("|i1", "False", "(2, 3)", &[1, 255, 3, 253, 1, 1])),
+        (
+            "l1.weight_codes",
+            npy("|i1", "False", "(2, 3)", &[1, 255, 3, 253, 1, 1]),
+        ),
         ("l1.thresholds", npy("<i4", "False", "(2, 3)", &thresholds)),
         ("l1.sign", npy("|i1", "False", "(2,)", &[1, 255])),
-        ("l2.weight_codes", npy("|i1", "False", "(2, 2)", &[1, 253, 3, 255])),
+        (
+            "l2.weight_codes",
+            npy("|i1", "False", "(2, 2)", &[1, 253, 3, 255]),
+        ),
     ])
 }
 
@@ -373,8 +525,7 @@ fn onnx_file(bytes: &[u8], _: &Path) -> Result<(), String> {
 }
 
 fn topologies() -> Vec<Vec<u8>> {
-    texts(&[
-        r#"
+    texts(&[r#"
 network = { name = "n", input = [3, 6, 6], input_bits = 3 }
 layer = [
     { name = "a", kind = "conv", out_channels = 6, kernel = 3, padding = 1 },
@@ -382,8 +533,7 @@ layer = [
     { name = "sum", kind = "add", inputs = ["b", "a"] },
     { kind = "max_pool", kernel = 2 },
     { kind = "linear", out_features = 5 },
-]"#,
-    ])
+]"#])
 }
 
 fn scale_sims() -> Vec<Vec<u8>> {
@@ -415,7 +565,11 @@ fn small_network() -> Network {
 
 fn program() -> Program {
     let mut config = ArrayConfig::preset("tiny").expect("a preset");
-    (config.activation_bits, config.weight_bits, config.reduction_max) = (8, 8, 1024);
+    (
+        config.activation_bits,
+        config.weight_bits,
+        config.reduction_max,
+    ) = (8, 8, 1024);
     config.accelerator = ArrayConfig::default().accelerator;
     config.accelerator.drain_columns = 1;
     config.accelerator.load_ports = 1;

@@ -305,7 +305,8 @@ impl Lowering<'_> {
         )?;
         let (mut scale, mut offset) = (Vec::new(), Vec::new());
         for channel in 0..chain.lattices.len() {
-            let found = line(&chain.steps, channel, &self.work).filter(|(factor, _)| !factor.is_zero());
+            let found =
+                line(&chain.steps, channel, &self.work).filter(|(factor, _)| !factor.is_zero());
             let Some((factor, addend)) = found else {
                 return refuse(
                     "output",
@@ -693,13 +694,7 @@ fn is_rounded_once(steps: &[Step]) -> bool {
 }
 
 /// The grid within what the clamps in front of the quantizer leave, where that is the same in all channels.
-fn clipped(
-    chain: &Chain,
-    mixed: &Mixed,
-    grid: &Grid,
-    channels: usize,
-    work: &Work,
-) -> Grid {
+fn clipped(chain: &Chain, mixed: &Mixed, grid: &Grid, channels: usize, work: &Work) -> Grid {
     let far = super::chain::UNBOUNDED;
     let ends = (0..channels).map(|channel| {
         let mut evaluator = Evaluator::new(&chain.steps[mixed.at..], channel, work);

@@ -356,7 +356,10 @@ impl<'a> Lowering<'a> {
         require(
             !self.work.is_spent(),
             "graph",
-            || "folding the operations up to here takes more work than any known network".to_owned(),
+            || {
+                "folding the operations up to here takes more work than any known network"
+                    .to_owned()
+            },
             "fold constants when the model is exported, and take few channels or levels where many operations follow each other",
         )
     }
@@ -365,7 +368,9 @@ impl<'a> Lowering<'a> {
     fn feature(&mut self, node: &Node, input: usize) -> Found<Feature> {
         let name = node.inputs.get(input).map_or("", String::as_str);
         let is_last = self.uses.get(name) == Some(&1) && self.is_feature(node, input);
-        if is_last && let Some(Value::Input(found) | Value::Feature(found)) = self.values.remove(name) {
+        if is_last
+            && let Some(Value::Input(found) | Value::Feature(found)) = self.values.remove(name)
+        {
             return Ok(*found);
         }
         match self.values.get(name) {
@@ -488,7 +493,8 @@ impl<'a> Lowering<'a> {
     /// The numbers of a constant tensor, exactly.
     fn constant(&self, name: &str) -> Option<(Vec<usize>, Vec<Rational>, Vec<f32>)> {
         if let Some(Value::Weights(weights)) = self.values.get(name) {
-            self.work.take(EXACT_UNITS.saturating_mul(weights.integers.len() as u64));
+            self.work
+                .take(EXACT_UNITS.saturating_mul(weights.integers.len() as u64));
             if self.work.is_spent() {
                 return None;
             }
@@ -502,7 +508,8 @@ impl<'a> Lowering<'a> {
             return Some((weights.integers.shape().to_vec(), exact, float));
         }
         let array = self.graph.constants.get(name)?;
-        self.work.take(EXACT_UNITS.saturating_mul(array.len() as u64));
+        self.work
+            .take(EXACT_UNITS.saturating_mul(array.len() as u64));
         if self.work.is_spent() {
             return None;
         }
@@ -665,8 +672,9 @@ impl<'a> Lowering<'a> {
         let mut outputs = Vec::new();
         let mut ids = Vec::new();
         let nodes = self.graph.nodes.iter().enumerate();
-        let producers: HashMap<&str, usize> =
-            nodes.map(|(index, node)| (node.output.as_str(), index)).collect();
+        let producers: HashMap<&str, usize> = nodes
+            .map(|(index, node)| (node.output.as_str(), index))
+            .collect();
         for name in &self.graph.outputs {
             let Some(node) = producers.get(name.as_str()).copied() else {
                 return Err(ends(

@@ -5,7 +5,7 @@ use super::chain::{Lattice, Step, gcd};
 use super::error::{Found, refuse, require};
 use super::number::{Numbers, exact, whole, zip};
 use super::product::{expect_images, images_layout, swept, widened, window};
-use super::value::{Border, Chain, Feature, Pool, Product, Source, distance};
+use super::value::{Border, Chain, Codes, Feature, Pool, Product, Source, distance};
 use crate::graph::{Node, Sweep};
 use num_traits::{Signed, Zero};
 use xnorforge_sim::network::{

@@ -121,7 +121,8 @@ impl Lowering<'_> {
             return self.border_refused(&main);
         };
         note(chain, index, other);
-        if let Some((residual, constant, lattices)) = whole_accumulators(chain, &table, &self.work) {
+        if let Some((residual, constant, lattices)) = whole_accumulators(chain, &table, &self.work)
+        {
             chain.before = Some(residual);
             chain.lattices = Rc::new(lattices);
             if !constant.is_zero() {

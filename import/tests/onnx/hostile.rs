@@ -44,7 +44,10 @@ fn readers() -> Graph {
     for reader in 0..40_000 {
         model = model.node("Relu", &["m"], &format!("r{reader}"), &[]);
     }
-    model.node("Relu", &["m"], "s", &[]).quant("s", "y", [1.0, 0.0, 2.0], [0, 0]).read()
+    model
+        .node("Relu", &["m"], "s", &[])
+        .quant("s", "y", [1.0, 0.0, 2.0], [0, 0])
+        .read()
 }
 
 /// The most levels of the most channels behind the most operations.
@@ -105,7 +108,9 @@ fn endless_work_is_refused_or_done() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{name}: {text}");
         let line = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix));
-        let peak: u64 = line("peak bytes: ").and_then(|p| p.parse().ok()).expect("a peak");
+        let peak: u64 = line("peak bytes: ")
+            .and_then(|p| p.parse().ok())
+            .expect("a peak");
         println!("{name}: {peak} bytes");
         assert!(peak < PEAK_MAX, "{name}: {peak} bytes");
         found += &format!("{name}: {}\n", line("result: ").expect("a result"));
@@ -126,5 +131,8 @@ fn child_lowers_a_graph() {
         Err(error) => error.to_string(),
     };
     // Where the system does not say, nothing is checked.
-    println!("\nresult: {result}\npeak bytes: {}", peak_bytes().unwrap_or(0));
+    println!(
+        "\nresult: {result}\npeak bytes: {}",
+        peak_bytes().unwrap_or(0)
+    );
 }
