@@ -168,7 +168,7 @@ macro_rules! tests {
 
 tests! {
     configuration sweep arguments npy npz labels safetensors description float_options network_arrays
-    network_meta onnx topology scale_sim manifest program
+    network_meta onnx topology scale_sim manifest
 }
 
 /// What the tests lean on: the allocator's limit, the watch, the seeds that are read.

@@ -21,8 +21,6 @@ pub enum Form {
     Safetensors,
     /// Fields of protocol buffers.
     Protobuf,
-    /// Nothing that is known.
-    Bytes,
 }
 
 const NUMBERS: [&str; 26] = [
@@ -121,7 +119,7 @@ impl<'c> Mutator<'c> {
                 Form::Npy => self.npy(bytes),
                 Form::Npz => self.npz(bytes),
                 Form::Safetensors => self.safetensors(bytes),
-                Form::Protobuf | Form::Bytes => self.bytes(bytes),
+                Form::Protobuf => self.bytes(bytes),
             };
         }
         bytes.truncate(BYTES_MAX);

@@ -8,15 +8,13 @@ use std::path::Path;
 use xnorforge::cli::Cli;
 use xnorforge::commands::explore::sweep::SweepArgs;
 use xnorforge::config::read_text;
-use xnorforge::{accelerate, graph, io::ArrayFile, manifest, output, workload};
+use xnorforge::{graph, io::ArrayFile, manifest, output, workload};
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, PRESETS};
 use xnorforge_import::float::{self, Arrays, Quantization, describe};
 use xnorforge_import::topology::{Topology, TopologyError, Widths, description, scale_sim};
 use xnorforge_import::{Graph, Options, lower, onnx};
 use xnorforge_sim::network::Network;
-use xnorforge_sim::program::Program;
-use xnorforge_sim::program::interpreter::Interpreter;
 
 const MIB: usize = 1 << 20;
 /// Texts and arrays here are at most 1 MiB long. The parser of TOML takes most: some hundred bytes for a byte.
@@ -140,13 +138,6 @@ pub const TARGETS: &[Target] = &[
         bytes_max: TEXT_BYTES_MAX,
         seeds: manifests,
         read: manifest,
-    },
-    Target {
-        name: "program",
-        form: Form::Bytes,
-        bytes_max: TEXT_BYTES_MAX,
-        seeds: || vec![program_image(&program())],
-        read: program_words,
     },
 ];
 
@@ -401,7 +392,7 @@ kernel = 2
 kind = "linear"
 name = "fc"
 "#,
-        "network = { input = [8] }\nlayer = [{ kind = \"linear\", name = \"flat\" }, { kind = \"relu\" }]\n",
+        "network = { name = \"f\", input = [8] }\nlayer = [{ kind = \"linear\", name = \"flat\" }, { kind = \"relu\" }]\n",
     ])
 }
 
@@ -551,59 +542,6 @@ fn topology(
     let topology = parse(text(bytes)?, &Widths::default()).map_err(said)?;
     topology.outlines().map_err(said)?;
     topology.shapes().map_err(said)?;
-    Ok(())
-}
-
-// Programs of the accelerator.
-
-/// The network that [`program`] is of.
-fn small_network() -> Network {
-    let text = String::from_utf8(topologies().remove(0)).expect("a text");
-    let topology = description::parse(&text, &Widths::default()).expect("a topology");
-    topology.network(1).expect("a network")
-}
-
-fn program() -> Program {
-    let mut config = ArrayConfig::preset("tiny").expect("a preset");
-    (
-        config.activation_bits,
-        config.weight_bits,
-        config.reduction_max,
-    ) = (8, 8, 1024);
-    config.accelerator = ArrayConfig::default().accelerator;
-    config.accelerator.drain_columns = 1;
-    config.accelerator.load_ports = 1;
-    config.accelerator.threshold_bits = 4;
-    let design = config.validate().expect("a design");
-    let design = AcceleratorDesign::new(&design).expect("an accelerator");
-    Program::compile(&design, 1, &small_network()).expect("a program")
-}
-
-/// The words of all packets, 16 bytes each.
-fn program_image(program: &Program) -> Vec<u8> {
-    let words = program.packets().iter().flat_map(|packet| &packet.words);
-    words.flat_map(|word| word.to_le_bytes()).collect()
-}
-
-/// Other words in the memories of program, schedule, constants, thresholds and tables.
-fn program_words(bytes: &[u8], _: &Path) -> Result<(), String> {
-    let program = program();
-    let (words, _) = bytes.as_chunks::<16>();
-    let mut words = words.iter().map(|word| u128::from_le_bytes(*word));
-    let mut interpreter = Interpreter::of_program(&program).map_err(said)?;
-    for packet in program.packets() {
-        let mut packet = packet.clone();
-        for word in &mut packet.words {
-            // The stream carries no more bits of a word.
-            *word = words.next().unwrap_or(0) & u128::MAX >> (128 - packet.width);
-        }
-        interpreter.load(&packet).map_err(said)?;
-    }
-    let network = small_network();
-    let input = accelerate::random_inputs(&network, Some(1), 1);
-    for entry in program.entries().iter().filter(|entry| entry.takes_input()) {
-        interpreter.run(entry, &input).map_err(said)?;
-    }
     Ok(())
 }
 
