@@ -11,8 +11,8 @@ use super::{
 };
 use crate::encoder::Encoding;
 use crate::gemm::{BorderClasses, GemmError, Operand, Precision};
+use crate::multiply::{Product, multiply_rows};
 use crate::network::LayerError;
-use crate::run::{Product, multiply_rows};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::HashMap;

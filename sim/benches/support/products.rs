@@ -1,0 +1,253 @@
+//! Packed products beside products of floats and the limits of the machine, in one run.
+
+use super::floats::Floats;
+use super::limit::{COUNTED, Limit};
+use super::{rounded, shortest_times, single_thread, table};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::hint::black_box;
+use std::time::Duration;
+use xnorforge_sim::multiply::{Level, PackedActivations, PackedWeights, multiply_into};
+use xnorforge_sim::{Encoding, Operand, Precision};
+
+/// M and K that are measured.
+pub const BITS: [(u32, u32); 5] = [(1, 1), (1, 2), (2, 2), (4, 4), (8, 8)];
+/// Rows of the naive loop in one turn; the others take as long each.
+const NAIVE_ROWS: usize = 32;
+/// Turns of everything, and of the naive loop.
+const ROUNDS: usize = 20;
+const NAIVE_ROUNDS: usize = 3;
+
+/// A packed square product.
+pub struct Packed {
+    pub bits: (u32, u32),
+    pub activations: Operand,
+    pub weights: Operand,
+    pub x: PackedActivations,
+    pub w: PackedWeights,
+}
+
+impl Packed {
+    /// Of random `bipolar` numbers.
+    pub fn random(size: usize, bits: (u32, u32)) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut operand = |name, bits| {
+            let precision = Precision::new(Encoding::Bipolar, bits);
+            Operand::random(name, precision, size, size, &mut rng).expect("legal")
+        };
+        let (activations, weights) = (operand("activations", bits.0), operand("weights", bits.1));
+        Packed {
+            x: PackedActivations::pack(&activations),
+            w: PackedWeights::pack(&weights),
+            bits,
+            activations,
+            weights,
+        }
+    }
+
+    /// Multiplies.
+    pub fn multiply(&self, level: Level, results: &mut [i32]) {
+        multiply_into(&self.x, &self.w, level, results).expect("legal");
+    }
+
+    /// Bytes of both operands.
+    fn bytes(&self) -> usize {
+        self.x.bytes() + self.w.bytes()
+    }
+}
+
+/// Times of one size.
+struct Times {
+    limit: Duration,
+    naive: Duration,
+    naive_swapped: Duration,
+    matrixmultiply: Duration,
+    gemm: Duration,
+    packed: Vec<PackedTimes>,
+}
+
+struct PackedTimes {
+    one_thread: Duration,
+    all_threads: Duration,
+    with_packing: Duration,
+    levels: Vec<(Level, Duration)>,
+}
+
+/// Measures products of `size` x `size` x `size` numbers and gives the section of the page.
+pub fn section(size: usize) -> String {
+    let packed = BITS.map(|bits| Packed::random(size, bits));
+    let ones = &packed[0];
+    let floats = Floats::of(size, ones.activations.values(), ones.weights.values());
+    check(&floats, ones);
+    let times = measure(&floats, &packed);
+    report(size, &packed, &times)
+}
+
+/// What is compared must compute the same.
+fn check(floats: &Floats, ones: &Packed) {
+    let size = floats.size;
+    let mut expected = vec![0.0; size * size];
+    let mut found = vec![0.0; size * size];
+    let mut results = vec![0; size * size];
+    floats.matrixmultiply(&mut expected);
+    floats.gemm(&mut found);
+    assert!(found == expected, "gemm and matrixmultiply differ");
+    floats.naive(2, &mut found);
+    assert!(found == expected, "the naive loop differs");
+    floats.naive_swapped(2, &mut found);
+    assert!(found == expected, "the naive loop of swapped b differs");
+    for level in Level::ALL.into_iter().filter(|l| l.is_available()) {
+        ones.multiply(level, &mut results);
+        let equal = results.iter().zip(&expected).all(|(r, e)| *r as f32 == *e);
+        assert!(equal, "{level} differs from the floats");
+    }
+}
+
+fn measure(floats: &Floats, packed: &[Packed]) -> Times {
+    let size = floats.size;
+    let rows = NAIVE_ROWS.min(size);
+    let pool = single_thread();
+    let limit = Limit::new();
+    let (mut c1, mut c2) = (vec![0.0; size * size], vec![0.0; size * size]);
+    let (mut c3, mut c4) = (c1.clone(), c1.clone());
+    let naive = shortest_times(
+        NAIVE_ROUNDS,
+        &mut [&mut || floats.naive(rows, black_box(&mut c1)), &mut || {
+            floats.naive_swapped(rows, black_box(&mut c2))
+        }],
+    );
+    let whole = |time: Duration| time * (size / rows) as u32;
+    // One memory of results for each job, so that none finds it warmer than another.
+    let mut results = vec![vec![0i32; size * size]; 3];
+    let [one, all, packing] = results.as_mut_slice() else {
+        unreachable!("three were made");
+    };
+    let mut times = vec![Duration::MAX; 4];
+    let mut of_packed: Vec<PackedTimes> = Vec::new();
+    for product in packed {
+        let found = shortest_times(
+            ROUNDS,
+            &mut [
+                &mut || limit.ports(),
+                &mut || limit.count(),
+                &mut || floats.matrixmultiply(black_box(&mut c3)),
+                &mut || floats.gemm(black_box(&mut c4)),
+                &mut || pool.install(|| product.multiply(Level::best(), black_box(one))),
+                &mut || product.multiply(Level::best(), black_box(all)),
+                &mut || {
+                    pool.install(|| {
+                        let x = PackedActivations::pack(black_box(&product.activations));
+                        multiply_into(&x, &product.w, Level::best(), black_box(packing))
+                            .expect("legal");
+                    });
+                },
+            ],
+        );
+        for (time, found) in times.iter_mut().zip(&found) {
+            *time = *found.min(time);
+        }
+        of_packed.push(PackedTimes {
+            one_thread: found[4],
+            all_threads: found[5],
+            with_packing: found[6],
+            levels: Vec::new(),
+        });
+    }
+    for (times, product) in of_packed.iter_mut().zip(packed).take(1) {
+        for level in Level::ALL.into_iter().filter(|l| l.is_available()) {
+            let mut job = || pool.install(|| product.multiply(level, black_box(one)));
+            let found = shortest_times(ROUNDS / 4, &mut [&mut job]);
+            times.levels.push((level, found[0]));
+        }
+    }
+    Times {
+        limit: times[0].min(times[1]),
+        naive: whole(naive[0]),
+        naive_swapped: whole(naive[1]),
+        matrixmultiply: times[2],
+        gemm: times[3],
+        packed: of_packed,
+    }
+}
+
+fn report(size: usize, packed: &[Packed], times: &Times) -> String {
+    let macs = (size as f64).powi(3);
+    let limit = 64.0 * COUNTED as f64 / times.limit.as_secs_f64();
+    let best = times.gemm.min(times.matrixmultiply);
+    let over = |a: Duration, b: Duration| rounded(a.as_secs_f64() / b.as_secs_f64());
+    let milliseconds = |time: Duration| rounded(1e3 * time.as_secs_f64());
+    let rows: Vec<Vec<String>> = packed
+        .iter()
+        .zip(&times.packed)
+        .map(|(product, t)| {
+            let (m, k) = product.bits;
+            let pairs = macs * f64::from(m * k) / t.one_thread.as_secs_f64();
+            vec![
+                format!("{m} x {k}"),
+                over(times.naive, t.one_thread),
+                over(times.naive_swapped, t.one_thread),
+                over(best, t.one_thread),
+                over(best, t.with_packing),
+                rounded(pairs / limit),
+                rounded((2 * 4 * size * size) as f64 / product.bytes() as f64),
+                milliseconds(t.one_thread),
+                milliseconds(t.with_packing),
+                milliseconds(t.all_threads),
+            ]
+        })
+        .collect();
+    let head = [
+        "bits",
+        "times the naive loop",
+        "times the naive loop, `b` swapped",
+        "times the best float GEMM",
+        "the same, packing of activations timed too",
+        "operation pairs/s by the popcount limit",
+        "memory of floats by packed",
+        "ms",
+        "ms with packing",
+        "ms, all threads",
+    ];
+    let floats: Vec<Vec<String>> = [
+        ("naive loop i, j, k", times.naive),
+        ("naive loop i, j, k, `b` swapped", times.naive_swapped),
+        ("crate `matrixmultiply`", times.matrixmultiply),
+        ("crate `gemm`", times.gemm),
+    ]
+    .into_iter()
+    .map(|(name, time)| {
+        let rate = macs / time.as_secs_f64();
+        vec![
+            name.to_owned(),
+            over(time, best),
+            milliseconds(time),
+            rounded(rate),
+        ]
+    })
+    .collect();
+    let levels: Vec<Vec<String>> = times.packed[0]
+        .levels
+        .iter()
+        .map(|(level, time)| vec![level.to_string(), over(best, *time), milliseconds(*time)])
+        .collect();
+    format!(
+        "### Products of {size} x {size} x {size}, one core\n\n{}\n\
+         The limit is {} bits/s: the popcount's ports, counting registers and nothing else. A pair bit stands for two\n\
+         operation pairs, so it would allow 2.\n\n{}\n{}",
+        table(&head, &rows),
+        rounded(limit),
+        table(
+            &[
+                "floats, one core",
+                "by the best",
+                "ms",
+                "multiply-accumulates/s"
+            ],
+            &floats
+        ),
+        table(
+            &["level, 1 x 1 bits", "times the best float GEMM", "ms"],
+            &levels
+        ),
+    )
+}
