@@ -50,6 +50,12 @@ impl Packed {
         multiply_into(&self.x, &self.w, level, results).expect("legal");
     }
 
+    /// Packs the activations, then multiplies.
+    fn pack_and_multiply(&self, results: &mut [i32]) {
+        let x = PackedActivations::pack(black_box(&self.activations));
+        multiply_into(&x, &self.w, Level::best(), results).expect("legal");
+    }
+
     /// Bytes of both operands.
     fn bytes(&self) -> usize {
         self.x.bytes() + self.w.bytes()
@@ -64,13 +70,14 @@ struct Times {
     matrixmultiply: Duration,
     gemm: Duration,
     packed: Vec<PackedTimes>,
+    /// The first product at each level.
+    levels: Vec<(Level, Duration)>,
 }
 
 struct PackedTimes {
     one_thread: Duration,
     all_threads: Duration,
     with_packing: Duration,
-    levels: Vec<(Level, Duration)>,
 }
 
 /// Measures products of `size` x `size` x `size` numbers and gives the section of the page.
@@ -103,70 +110,70 @@ fn check(floats: &Floats, ones: &Packed) {
     }
 }
 
+/// All of it on one thread that never waits for another, but for the last times.
 fn measure(floats: &Floats, packed: &[Packed]) -> Times {
+    let mut times = single_thread().install(|| measure_one_thread(floats, packed));
+    let mut results = vec![0; floats.size * floats.size];
+    for (times, product) in times.packed.iter_mut().zip(packed) {
+        let mut job = || product.multiply(Level::best(), black_box(&mut results));
+        times.all_threads = shortest_times(ROUNDS, &mut [&mut job])[0];
+    }
+    times
+}
+
+fn measure_one_thread(floats: &Floats, packed: &[Packed]) -> Times {
     let size = floats.size;
     let rows = NAIVE_ROWS.min(size);
-    let pool = single_thread();
     let limit = Limit::new();
-    let (mut c1, mut c2) = (vec![0.0; size * size], vec![0.0; size * size]);
-    let (mut c3, mut c4) = (c1.clone(), c1.clone());
+    // Memory of its own for each job, so that none finds it warmer than another.
+    let memory = || vec![0.0; size * size];
+    let (mut c1, mut c2, mut c3, mut c4) = (memory(), memory(), memory(), memory());
+    let (mut r1, mut r2) = (vec![0; size * size], vec![0; size * size]);
     let naive = shortest_times(
         NAIVE_ROUNDS,
         &mut [&mut || floats.naive(rows, black_box(&mut c1)), &mut || {
             floats.naive_swapped(rows, black_box(&mut c2))
         }],
     );
-    let whole = |time: Duration| time * (size / rows) as u32;
-    // One memory of results for each job, so that none finds it warmer than another.
-    let mut results = vec![vec![0i32; size * size]; 3];
-    let [one, all, packing] = results.as_mut_slice() else {
-        unreachable!("three were made");
-    };
-    let mut times = vec![Duration::MAX; 4];
-    let mut of_packed: Vec<PackedTimes> = Vec::new();
-    for product in packed {
-        let found = shortest_times(
-            ROUNDS,
-            &mut [
+    let of_products: Vec<Vec<Duration>> = packed
+        .iter()
+        .map(|product| {
+            let mut jobs: [&mut dyn FnMut(); 6] = [
                 &mut || limit.ports(),
                 &mut || limit.count(),
                 &mut || floats.matrixmultiply(black_box(&mut c3)),
                 &mut || floats.gemm(black_box(&mut c4)),
-                &mut || pool.install(|| product.multiply(Level::best(), black_box(one))),
-                &mut || product.multiply(Level::best(), black_box(all)),
-                &mut || {
-                    pool.install(|| {
-                        let x = PackedActivations::pack(black_box(&product.activations));
-                        multiply_into(&x, &product.w, Level::best(), black_box(packing))
-                            .expect("legal");
-                    });
-                },
-            ],
-        );
-        for (time, found) in times.iter_mut().zip(&found) {
-            *time = *found.min(time);
-        }
-        of_packed.push(PackedTimes {
-            one_thread: found[4],
-            all_threads: found[5],
-            with_packing: found[6],
-            levels: Vec::new(),
-        });
-    }
-    for (times, product) in of_packed.iter_mut().zip(packed).take(1) {
-        for level in Level::ALL.into_iter().filter(|l| l.is_available()) {
-            let mut job = || pool.install(|| product.multiply(level, black_box(one)));
-            let found = shortest_times(ROUNDS / 4, &mut [&mut job]);
-            times.levels.push((level, found[0]));
-        }
-    }
+                &mut || product.multiply(Level::best(), black_box(&mut r1)),
+                &mut || product.pack_and_multiply(black_box(&mut r2)),
+            ];
+            shortest_times(ROUNDS, &mut jobs)
+        })
+        .collect();
+    let levels = Level::ALL.into_iter().filter(|l| l.is_available());
+    let levels = levels.map(|level| {
+        let mut job = || packed[0].multiply(level, black_box(&mut r1));
+        (level, shortest_times(ROUNDS / 4, &mut [&mut job])[0])
+    });
+    let shortest = |job: usize| {
+        let times = of_products.iter().map(|times| times[job]);
+        times.min().expect("products were measured")
+    };
+    let whole = |time: Duration| time * (size / rows) as u32;
     Times {
-        limit: times[0].min(times[1]),
+        limit: shortest(0).min(shortest(1)),
         naive: whole(naive[0]),
         naive_swapped: whole(naive[1]),
-        matrixmultiply: times[2],
-        gemm: times[3],
-        packed: of_packed,
+        matrixmultiply: shortest(2),
+        gemm: shortest(3),
+        levels: levels.collect(),
+        packed: of_products
+            .iter()
+            .map(|times| PackedTimes {
+                one_thread: times[4],
+                with_packing: times[5],
+                all_threads: Duration::MAX,
+            })
+            .collect(),
     }
 }
 
@@ -225,7 +232,7 @@ fn report(size: usize, packed: &[Packed], times: &Times) -> String {
         ]
     })
     .collect();
-    let levels: Vec<Vec<String>> = times.packed[0]
+    let levels: Vec<Vec<String>> = times
         .levels
         .iter()
         .map(|(level, time)| vec![level.to_string(), over(best, *time), milliseconds(*time)])
