@@ -6,8 +6,8 @@
 use crate::cycles::CycleReport;
 use crate::gemm::Gemm;
 use crate::lower::{LowerError, Plan};
-use crate::multiply::{Product, multiply_rows};
-use std::borrow::Cow;
+use crate::multiply::{PAIRED, Product, multiply_rows};
+use crate::packed::{BitPlanes, Padding, StoredForm};
 use xnorforge_hdl::Design;
 
 /// Results and cycles of a product.
@@ -44,7 +44,9 @@ fn multiply(gemm: &Gemm) -> Vec<i64> {
         bias: gemm.bias(),
         classes: gemm.classes(),
     };
+    let form = StoredForm::native(x.precision());
     multiply_rows(&product, |rows| {
-        Cow::Borrowed(&x.values()[rows.start * x.elements()..rows.end * x.elements()])
+        let values = &x.values()[rows.start * x.elements()..rows.end * x.elements()];
+        BitPlanes::pack_values(values, x.elements(), &form, PAIRED, Padding::Zeros)
     })
 }

@@ -31,6 +31,7 @@ mod tile;
 mod x86;
 
 pub use level::Level;
+pub(crate) use operands::PAIRED;
 pub use operands::{PackedActivations, PackedWeights};
 pub use product::{Integer, multiply, multiply_into};
 pub(crate) use product::{Product, multiply_rows};

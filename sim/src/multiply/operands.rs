@@ -7,7 +7,7 @@ use crate::packed::{BitPlanes, Padding, StoredForm};
 use rayon::prelude::*;
 
 /// Lanes that the kernels pair: each 64-bit word with the next one.
-pub(super) const PAIRED: usize = 128;
+pub(crate) const PAIRED: usize = 128;
 /// Vectors that one thread packs at a time; a multiple of the rows and of the columns of a tile.
 const PACKED_TOGETHER: usize = 64;
 

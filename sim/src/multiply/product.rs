@@ -16,9 +16,8 @@ use super::panel::{PANEL_ROWS, Panel};
 use super::tile::{ROWS, steps};
 use super::{Level, MultiplyError, level::Checked};
 use crate::gemm::{BorderClasses, GemmError, Operand, Precision, VALUES_MAX};
-use crate::packed::{BitPlanes, Padding, StoredForm, TapMask};
+use crate::packed::{BitPlanes, StoredForm, TapMask};
 use rayon::prelude::*;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// Integers that results are written as: `i32` and `i64`.
@@ -160,11 +159,11 @@ pub(crate) struct Product<'a> {
     pub classes: Option<&'a BorderClasses>,
 }
 
-/// `P x Q` results, row by row. `panel` gives the activations of some neighbouring rows, N numbers each, all of which
-/// have a code.
-pub(crate) fn multiply_rows<'x>(
+/// `P x Q` results, row by row. `panel` gives the planes of some neighbouring rows, N elements each in chunks of
+/// [`PAIRED`], padded with zeros.
+pub(crate) fn multiply_rows(
     product: &Product<'_>,
-    panel: impl Fn(Range<usize>) -> Cow<'x, [i32]> + Sync,
+    panel: impl Fn(Range<usize>) -> BitPlanes + Sync,
 ) -> Vec<i64> {
     let (columns, elements) = (product.weights.vectors(), product.weights.elements());
     let form = StoredForm::native(product.activation);
@@ -181,8 +180,7 @@ pub(crate) fn multiply_rows<'x>(
     panels.for_each(|(index, results)| {
         let first = index * panel_rows;
         let count = panel_rows.min(product.rows - first);
-        let values = panel(first..first + count);
-        let mut planes = BitPlanes::pack_values(&values, elements, &form, PAIRED, Padding::Zeros);
+        let mut planes = panel(first..first + count);
         let mut classes = [0; PANEL_ROWS];
         if let (Some(masks), Some(border)) = (&masks, product.classes) {
             classes[..count].copy_from_slice(&border.of_row[first..first + count]);
