@@ -1,6 +1,6 @@
 //! The benchmark page: measures everything in one process and prints it as Markdown.
 //!
-//! `make bench-page`, or `cargo bench -p xnorforge-sim --bench page -- [--out FILE] [--command XNORFORGE] [--size N]`.
+//! `make bench-page`, or `cargo bench -p xnorforge-sim --bench page -- [--out FILE] [--command XNORFORGE] [--only SECTION] [--size N]`.
 //! With `--out`, the text replaces what stands between two marks in the file.
 
 mod support;
@@ -37,13 +37,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut sections = vec![
-        format!("Machine: {}.\n", machine::description()),
-        products::section(size),
-    ];
+    let mut sections = vec![format!("Machine: {}.\n", machine::description())];
+    let mut add = |name: &str, section: &dyn Fn() -> String| {
+        if option("--only").is_none_or(|only| only == name) {
+            eprintln!("measuring: {name}");
+            sections.push(section());
+        }
+    };
+    add("products", &|| products::section(size));
     if !is_test {
-        sections.extend([simulation::section(), network::section()]);
-        sections.extend(option("--command").map(start_up));
+        add("simulation", &simulation::section);
+        add("network", &network::section);
+        if let Some(command) = option("--command") {
+            add("start-up", &|| start_up(command));
+        }
     }
     let text = sections.join("\n");
     match option("--out").map(|path| replace(Path::new(path), &text)) {

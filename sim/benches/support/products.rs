@@ -15,7 +15,7 @@ pub const BITS: [(u32, u32); 5] = [(1, 1), (1, 2), (2, 2), (4, 4), (8, 8)];
 /// Rows of the naive loop in one turn; the others take as long each.
 const NAIVE_ROWS: usize = 32;
 /// Turns of everything, and of the naive loop.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 8;
 const NAIVE_ROUNDS: usize = 3;
 
 /// A packed square product.
@@ -152,7 +152,7 @@ fn measure_one_thread(floats: &Floats, packed: &[Packed]) -> Times {
     let levels = Level::ALL.into_iter().filter(|l| l.is_available());
     let levels = levels.map(|level| {
         let mut job = || packed[0].multiply(level, black_box(&mut r1));
-        (level, shortest_times(ROUNDS / 4, &mut [&mut job])[0])
+        (level, shortest_times(ROUNDS, &mut [&mut job])[0])
     });
     let shortest = |job: usize| {
         let times = of_products.iter().map(|times| times[job]);
