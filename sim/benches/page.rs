@@ -7,7 +7,7 @@ mod support;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::{fs, io, path::Path};
-use support::{machine, network, products, rounded, shortest_times, simulation, table};
+use support::{machine, network, products, rounded, shortest_wall_times, simulation, table};
 
 const BEGIN: &str = "<!-- measured: written by `make bench-page` -->\n";
 const END: &str = "<!-- end of measured -->\n";
@@ -78,7 +78,7 @@ fn start_up(command: &str) -> String {
                 let status = child.status().expect("the command can be started");
                 assert!(status.success(), "{arguments:?} failed");
             };
-            let times = shortest_times(20, &mut [&mut job]);
+            let times = shortest_wall_times(20, &mut [&mut job]);
             let name = format!("`xnorforge {}`", arguments.join(" "));
             vec![name, rounded(1e3 * times[0].as_secs_f64())]
         })
