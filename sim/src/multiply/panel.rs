@@ -45,27 +45,35 @@ impl Panel<'_> {
         let plane = self.x.words;
         let block_words = (BLOCK_WORDS / self.w.form.planes() as usize).max(BLOCK_WORDS_MIN);
         let groups = self.rows.len().div_ceil(ROWS);
+        let blocks = self.w.columns.div_ceil(COLUMNS);
+        // Short vectors: several blocks of columns fit, so that results are written in longer pieces.
+        let together = (block_words / plane).max(1);
         let mut tiles = [[[[0; LANES]; 2]; ROWS]; PANEL_ROWS / ROWS];
-        for block in 0..self.w.columns.div_ceil(COLUMNS) {
-            tiles[..groups].as_flattened_mut().fill([[0; LANES]; 2]);
+        for first in (0..blocks).step_by(together) {
             for from in (0..plane).step_by(block_words) {
                 let to = plane.min(from + block_words);
                 for (group, tile) in tiles[..groups].iter_mut().enumerate() {
-                    let words = Words {
-                        rows: self.x.group(self.rows.start / ROWS + group),
-                        columns: self.w.group(block),
-                        plane,
-                        from,
-                        to,
-                        steps: self.steps,
-                    };
-                    if self.w.columns - block * COLUMNS > LANES {
-                        two(words, tile);
-                    } else {
-                        one(words, tile);
-                    }
-                    if to == plane {
-                        self.finish(group, block, tile, results);
+                    let rows = self.x.group(self.rows.start / ROWS + group);
+                    for block in first..blocks.min(first + together) {
+                        let words = Words {
+                            rows,
+                            columns: self.w.group(block),
+                            plane,
+                            from,
+                            to,
+                            steps: self.steps,
+                        };
+                        if from == 0 {
+                            *tile = [[[0; LANES]; 2]; ROWS];
+                        }
+                        if self.w.columns - block * COLUMNS > LANES {
+                            two(words, tile);
+                        } else {
+                            one(words, tile);
+                        }
+                        if to == plane {
+                            self.finish(group, block, tile, results);
+                        }
                     }
                 }
             }
