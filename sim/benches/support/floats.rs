@@ -53,11 +53,7 @@ impl Floats {
             let a = &self.a[i * n..][..n];
             for j in 0..n {
                 let b = &self.b_swapped[j * n..][..n];
-                let mut sum = 0.0;
-                for k in 0..n {
-                    sum += a[k] * b[k];
-                }
-                c[i * n + j] = sum;
+                c[i * n + j] = a.iter().zip(b).map(|(a, b)| a * b).sum();
             }
         }
     }
