@@ -13,7 +13,7 @@ OPINION_PROGRAM = target/$(subst dev,debug,$(OPINION_PROFILE))/xnorforge
 OPINION_NETWORKS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test lint deny bench area soak examples second-opinion second-opinion-qonnx
+.PHONY: help setup second-tools demo test lint deny bench bench-page area soak examples second-opinion second-opinion-qonnx
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ deny: ## check licences, duplicates and sources of the dependencies
 
 bench: ## run the benchmarks
 	$(CARGO) bench --workspace
+
+bench-page: setup ## measure packed products, simulation and start-up side by side and write docs/benchmarks.md
+	$(CARGO) build --release --quiet -p xnorforge
+	$(CARGO) bench -p xnorforge-sim --bench page -- --out $(CURDIR)/docs/benchmarks.md --command $(CURDIR)/target/release/xnorforge
 
 area: setup ## measure area with Yosys and write docs/area.md
 	$(XNORFORGE) area --out docs/area.md
