@@ -20,6 +20,7 @@
 //! | [`wave`] | waveforms of the model |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
+//! | [`pnr`] | places and routes Verilog with nextpnr: frequency, critical path, cells |
 
 pub mod accelerate;
 pub mod area;
@@ -36,6 +37,7 @@ pub mod manifest;
 pub mod model;
 pub mod network;
 pub mod output;
+pub mod pnr;
 pub mod scripts;
 pub mod terminal;
 pub mod tools;
