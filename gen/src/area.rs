@@ -146,7 +146,7 @@ pub enum AreaError {
         "{what} `{name}` is not a Verilog identifier of letters, digits, `_` and `$`; rename it"
     )]
     Name {
-        /// `top module` or `parameter`.
+        /// `top module`, `parameter` or `clock port`.
         what: &'static str,
         /// The name.
         name: String,
@@ -334,7 +334,7 @@ fn check_names(verilog: &Verilog) -> Result<(), AreaError> {
         .try_for_each(|(name, _)| check_name("parameter", name))
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), AreaError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), AreaError> {
     let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
     let plain = name.starts_with(letter)
         && name

@@ -66,7 +66,7 @@ pub enum Command {
     Area(commands::area::Args),
     /// Synthesize, place and route a design with outside tools: area by module, frequency, critical path
     #[command(after_help = commands::synth::EXAMPLE)]
-    Synth(commands::synth::Args),
+    Synth(Box<commands::synth::Args>),
 }
 
 /// Parses the process's arguments, runs the command, prints its failure.

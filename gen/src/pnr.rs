@@ -21,6 +21,7 @@
 mod harness;
 mod report;
 
+pub(crate) use harness::clock_port;
 pub use report::{Path, Step, StepKind, Usage};
 
 use crate::area::{self, Area, AreaError, Verilog, file_error};
@@ -189,6 +190,8 @@ pub struct Options {
     pub seeds: Vec<u32>,
     /// Time limit of each run of a tool.
     pub time_limit: Duration,
+    /// The Yosys commands of the unit's synthesis; those of [`area::synthesis`] if there are none.
+    pub commands: Option<String>,
 }
 
 impl Options {
@@ -199,6 +202,7 @@ impl Options {
             clock_mhz: part.clock_mhz_default(),
             seeds: vec![1],
             time_limit: TIME_LIMIT,
+            commands: None,
         }
     }
 
@@ -402,7 +406,10 @@ pub fn measure_in(
     step: &(dyn Fn() + Sync),
 ) -> Result<Placed, PnrError> {
     check(options)?;
-    let commands = area::synthesis(&tools.yosys, options.part.target(), &verilog.top)?;
+    let commands = match &options.commands {
+        Some(commands) => commands.clone(),
+        None => area::synthesis(&tools.yosys, options.part.target(), &verilog.top)?,
+    };
     let mut netlist =
         area::synthesize(&tools.yosys, verilog, &commands, folder, options.time_limit)?;
     let unit = netlist.modules.remove(&verilog.top).unwrap_or_default();

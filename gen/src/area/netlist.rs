@@ -16,6 +16,8 @@ pub(crate) struct Module {
     pub(crate) ports: BTreeMap<String, Port>,
     #[serde(default)]
     pub(crate) cells: BTreeMap<String, Cell>,
+    #[serde(default)]
+    attributes: BTreeMap<String, serde_json::Value>,
 }
 
 /// A port of a module.
@@ -81,6 +83,18 @@ impl Cell {
         self.pin(port, 0)?.net()
     }
 
+    /// Every output bit that drives a net: port, index, net.
+    pub(crate) fn output_bits(&self) -> impl Iterator<Item = (&str, usize, u32)> {
+        self.connections
+            .iter()
+            .filter(|(port, _)| self.port_directions.get(*port) == Some(&Direction::Output))
+            .flat_map(|(port, bits)| {
+                bits.iter()
+                    .enumerate()
+                    .filter_map(|(i, bit)| Some((port.as_str(), i, bit.net()?)))
+            })
+    }
+
     /// The distinct nets at inputs, sorted.
     pub(crate) fn input_nets(&self) -> Vec<u32> {
         let mut nets: Vec<u32> = self.nets(Direction::Input).collect();
@@ -111,6 +125,13 @@ impl Module {
             *fanout.entry(net).or_insert(0) += 1;
         }
         fanout
+    }
+
+    /// Whether it only describes a cell of the device, and is no part of the design.
+    pub(crate) fn is_library_cell(&self) -> bool {
+        ["blackbox", "whitebox"]
+            .iter()
+            .any(|name| self.attributes.contains_key(*name))
     }
 
     /// How many cells of each kind.

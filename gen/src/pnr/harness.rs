@@ -30,7 +30,13 @@ pub(super) struct Harness {
 impl Harness {
     /// The harness of a mapped module.
     pub(super) fn around(unit: &str, module: &Module) -> Result<Self, PnrError> {
-        let clock = clock(unit, module)?;
+        if module.cells.values().any(takes_the_falling_edge) {
+            return Err(PnrError::Clock {
+                top: unit.to_owned(),
+                what: "some registers take the falling edge".into(),
+            });
+        }
+        let clock = clock_port(unit, module, &clock_nets)?;
         let mut harness = Self {
             unit: unit.to_owned(),
             clock: clock.map(str::to_owned),
@@ -119,25 +125,27 @@ fn connect(connections: &mut Vec<String>, vector: &str, ports: &[(String, usize)
     }
 }
 
-/// The one input that clocks every register; none of a module without registers.
-fn clock<'m>(unit: &str, module: &'m Module) -> Result<Option<&'m str>, PnrError> {
-    let bits: BTreeSet<Option<u32>> = module.cells.values().flat_map(clock_nets).collect();
+/// The one input that clocks every register; none of a module without registers. `clock_nets` are the nets at a cell's
+/// clock pins, nothing in place of a constant.
+pub(crate) fn clock_port<'m>(
+    unit: &str,
+    module: &'m Module,
+    clock_nets: &dyn Fn(&Cell) -> Vec<Option<u32>>,
+) -> Result<Option<&'m str>, PnrError> {
+    let nets: BTreeSet<Option<u32>> = module.cells.values().flat_map(clock_nets).collect();
     let failure = |what: String| PnrError::Clock {
         top: unit.to_owned(),
         what,
     };
-    if module.cells.values().any(takes_the_falling_edge) {
-        return Err(failure("some registers take the falling edge".into()));
+    if nets.len() > 1 {
+        return Err(failure(format!("its registers have {} clocks", nets.len())));
     }
-    if bits.len() > 1 {
-        return Err(failure(format!("its registers have {} clocks", bits.len())));
-    }
-    let Some(bit) = bits.first() else {
+    let Some(net) = nets.first() else {
         return Ok(None);
     };
     let is_clock = |port: &&Port| {
         port.direction == Direction::Input
-            && matches!(port.bits.as_slice(), [Bit::Net(net)] if Some(*net) == *bit)
+            && matches!(port.bits.as_slice(), [bit] if bit.net().is_some() && bit.net() == *net)
     };
     let mut names = module.ports.iter().filter(|(_, port)| is_clock(port));
     match names.next() {
@@ -148,8 +156,8 @@ fn clock<'m>(unit: &str, module: &'m Module) -> Result<Option<&'m str>, PnrError
     }
 }
 
-/// What is at a cell's clock pins; nothing in place of a constant.
-fn clock_nets(cell: &Cell) -> impl Iterator<Item = Option<u32>> + '_ {
+/// What is at the clock pins of a cell of an ECP5 or an iCE40.
+fn clock_nets(cell: &Cell) -> Vec<Option<u32>> {
     let pins: &[&str] = match cell.kind.as_str() {
         "TRELLIS_FF" => &["CLK"],
         "TRELLIS_DPR16X4" => &["WCK"],
@@ -166,6 +174,7 @@ fn clock_nets(cell: &Cell) -> impl Iterator<Item = Option<u32>> + '_ {
         .filter_map(|pin| cell.pin(pin, 0))
         .filter(|bit| cell.kind.contains("FF") || bit.net().is_some())
         .map(Bit::net)
+        .collect()
 }
 
 fn takes_the_falling_edge(cell: &Cell) -> bool {
