@@ -52,7 +52,8 @@ pub struct Usage {
 /// A path from a register to a register.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Path {
-    /// The cell of the register that it starts from; those of the unit begin with `unit.`.
+    /// The cell of the register that it starts from. Yosys names cells after nets, so that a register of the harness
+    /// may have the name of the port that it feeds.
     pub from: String,
     /// The cell of the register that it ends at.
     pub to: String,

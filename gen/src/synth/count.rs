@@ -73,12 +73,12 @@ impl Count {
     }
 
     fn of_library(module: &Module, library: &Library) -> Self {
+        let cells = module.cell_counts();
         let mut count = Self {
-            cells: module.cell_counts(),
             cell_area: Some(0.0),
             ..Self::default()
         };
-        for (kind, number) in &count.cells {
+        for (kind, number) in &cells {
             // What is not of the library is an instance of a module.
             let Some(cell) = library.cell(kind) else {
                 continue;
@@ -93,15 +93,13 @@ impl Count {
                 .zip(cell.area)
                 .map(|(sum, area)| sum + *number as f64 * area);
         }
-        count
+        Self { cells, ..count }
     }
 
     fn of_kinds(module: &Module, kind_of: fn(&str) -> Kind) -> Self {
-        let mut count = Self {
-            cells: module.cell_counts(),
-            ..Self::default()
-        };
-        for (cell, number) in &count.cells {
+        let cells = module.cell_counts();
+        let mut count = Self::default();
+        for (cell, number) in &cells {
             match kind_of(cell) {
                 Kind::Lut => count.logic += number,
                 Kind::Carry => count.carry += number,
@@ -111,7 +109,7 @@ impl Count {
                 Kind::Other => {}
             }
         }
-        count
+        Self { cells, ..count }
     }
 }
 
@@ -163,7 +161,7 @@ pub(super) fn modules(
             if let Some((below, _)) = netlist.modules.get_key_value(&kind)
                 && !netlist.modules[below].is_library_cell()
             {
-                *instances.entry(below).or_insert(0) += times * number;
+                *instances.entry(below.as_str()).or_insert(0) += times * number;
             }
         }
     }
@@ -205,7 +203,7 @@ fn users_first<'n>(netlist: &'n Netlist, top: &str) -> Vec<&'n str> {
                 }
             }
             None => {
-                order.push(name);
+                order.push(*name);
                 stack.pop();
             }
         }
