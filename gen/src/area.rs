@@ -255,8 +255,8 @@ fn synthesize_with(yosys: &Found, verilog: &Verilog, commands: &str) -> Result<N
     result
 }
 
-/// Runs Yosys in `folder`, where its log `yosys.log` and its `netlist.json` stay. All names that it sees are relative:
-/// the Yosys of PyPI may not see others.
+/// Runs Yosys in `folder`, where what it prints (`yosys.log`: errors and warnings), its full log (`synthesis.log`) and its
+/// `netlist.json` stay. All names that it sees are relative: the Yosys of PyPI may not see others.
 pub(crate) fn synthesize(
     yosys: &Found,
     verilog: &Verilog,
@@ -278,7 +278,7 @@ pub(crate) fn synthesize(
     fs::write(&path, script(verilog, commands)).map_err(|e| file_error(&path, e))?;
     yosys
         .invoke(folder, "yosys.log")
-        .args(["-q", "-s", "area.ys"])
+        .args(["-q", "-l", "synthesis.log", "-s", "area.ys"])
         .time_limit(limit)
         .produces("netlist.json")
         .run()?;

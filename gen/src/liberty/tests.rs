@@ -124,7 +124,8 @@ fn functions_of_every_operator() {
 fn files_that_are_no_libraries() {
     for (text, message) in [
         ("", "line 1 is not Liberty: there is no `library` group"),
-        ("module m(input a);", "no `library` group"),
+        ("module m(input a);", "`module` is followed by neither"),
+        ("cell (a) { area : 1; }", "no `library` group"),
         ("hello world", "`hello` is followed by neither"),
         (
             "\n\nlibrary (a) {",

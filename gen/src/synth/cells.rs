@@ -12,8 +12,7 @@ use std::path::Path;
 
 /// What a run's copy of the Liberty file is called: Yosys' script cannot quote any name that a file may have.
 const LIBERTY: &str = "cells.lib";
-/// Load of an output that sizes gates, in the library's unit: about four inverters of most libraries (in fF or pF, ABC
-/// takes fF).
+/// Load of an output while ABC sizes gates, in fF: a few inverters of most libraries.
 const LOAD: f64 = 20.0;
 
 /// How fast a netlist of standard cells is. Wires and clock trees take no time.
@@ -136,24 +135,29 @@ fn by_sta(
 
 /// OpenSTA's script. Inputs change at the clock's edge, and outputs are taken at it, as between registers.
 fn sta_script(top: &str, clock: Option<&str>, period_ns: f64) -> Result<String, SynthError> {
-    // The name stands in a script.
-    let clock = match clock {
+    let (source, name) = match clock {
         Some(name) => {
+            // It stands in a script.
             area::check_name("clock port", name)?;
-            format!("create_clock -name clock -period {period_ns} [get_ports {name}]")
+            (format!(" [get_ports {name}]"), name)
         }
-        None => format!("create_clock -name clock -period {period_ns}"),
+        None => Default::default(),
     };
     Ok(format!(
-        "read_liberty {LIBERTY}\n\
-         read_verilog netlist.v\n\
-         link_design {top}\n\
-         set_cmd_units -time ns\n\
-         {clock}\n\
-         set_input_delay 0 -clock clock [all_inputs -no_clocks]\n\
-         set_output_delay 0 -clock clock [all_outputs]\n\
-         report_checks -path_delay max -fields {{fanout}} -digits 4\n\
-         puts \"worst slack [worst_slack -max] of {period_ns} ns\"\n"
+        "read_liberty {LIBERTY}
+read_verilog netlist.v
+link_design {top}
+set_cmd_units -time ns
+create_clock -name clock -period {period_ns}{source}
+foreach port [all_inputs] {{
+    if {{[get_property $port full_name] ne \"{name}\"}} {{
+        set_input_delay 0 -clock clock $port
+    }}
+}}
+set_output_delay 0 -clock clock [all_outputs]
+report_checks -path_delay max -fields {{fanout}} -digits 4
+puts \"worst slack [worst_slack -max] of {period_ns} ns\"
+"
     ))
 }
 
