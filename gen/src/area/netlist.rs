@@ -137,7 +137,9 @@ impl Module {
     /// How many cells of each kind.
     pub(crate) fn cell_counts(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for cell in self.cells.values() {
+        // Newer versions of Yosys note where a flattened module was; that is no cell.
+        let cells = self.cells.values().filter(|c| c.kind != "$scopeinfo");
+        for cell in cells {
             *counts.entry(cell.kind.clone()).or_insert(0) += 1;
         }
         counts

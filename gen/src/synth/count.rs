@@ -18,6 +18,8 @@ pub struct Count {
     pub carry: u64,
     /// Flip-flops.
     pub ff: u64,
+    /// Memories in LUTs, of any size.
+    pub lut_memories: u64,
     /// Block memories.
     pub bram: u64,
     /// Multiplier blocks.
@@ -47,6 +49,7 @@ impl Count {
             sites: Some(area.sites),
             carry: area.carry,
             ff: area.ff,
+            lut_memories: lut_memories(&area.cells),
             bram: area.bram,
             dsp: area.dsp,
             cell_area: None,
@@ -109,8 +112,18 @@ impl Count {
                 Kind::Other => {}
             }
         }
+        count.lut_memories = lut_memories(&cells);
         Self { cells, ..count }
     }
+}
+
+fn lut_memories(cells: &BTreeMap<String, u64>) -> u64 {
+    let is = |kind: &str| {
+        (kind.starts_with("RAM") && !kind.starts_with("RAMB"))
+            || matches!(kind, "TRELLIS_DPR16X4" | "MISTRAL_MLAB")
+    };
+    let chosen = cells.iter().filter(|(kind, _)| is(kind));
+    chosen.map(|(_, number)| number).sum()
 }
 
 enum Kind {

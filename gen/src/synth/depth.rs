@@ -79,7 +79,7 @@ pub(super) fn longest(module: &Module) -> Result<Depth, String> {
 fn gates(module: &Module) -> Vec<Gate<'_>> {
     let mut gates = Vec::new();
     for (name, cell) in &module.cells {
-        if !is_combinational(&cell.kind) {
+        if !is_combinational(cell) {
             continue;
         }
         for (port, index, net) in cell.output_bits() {
@@ -116,29 +116,37 @@ fn reads(cell: &Cell, port: &str, index: usize) -> Vec<u32> {
             .concat()
         }
         ("LUT6_2", "O5") => (0..5).filter_map(|i| cell.net(&format!("I{i}"))).collect(),
-        _ => cell.input_nets(),
+        _ => read_addresses(cell).unwrap_or_else(|| cell.input_nets()),
     }
 }
 
-/// Cells through which a path goes on. Memories and multipliers end it, as registers do: what they take is not known
-/// here. What reads of distributed memories take is.
-fn is_combinational(kind: &str) -> bool {
-    kind.starts_with("LUT")
-        || kind.starts_with("MUX")
-        || kind.starts_with("MISTRAL_ALUT")
-        || matches!(
-            kind,
-            "INV"
-                | "CARRY4"
-                | "CARRY8"
-                | "ALU"
-                | "MISTRAL_NOT"
-                | "RAM32M"
-                | "RAM64M"
-                | "RAM32X1D"
-                | "RAM64X1D"
-                | "RAM128X1D"
-        )
+/// Nets at the read addresses of a memory in LUTs, if the cell is one: what is written waits for a clock.
+fn read_addresses(cell: &Cell) -> Option<Vec<u32>> {
+    let ports: &[&str] = match cell.kind.as_str() {
+        "RAM32M" | "RAM64M" => &["ADDRA", "ADDRB", "ADDRC", "ADDRD"],
+        "RAM32X1D" | "RAM64X1D" | "RAM128X1D" => {
+            &["DPRA", "DPRA0", "DPRA1", "DPRA2", "DPRA3", "DPRA4", "DPRA5"]
+        }
+        "RAM16SDP1" | "RAM16SDP2" | "RAM16SDP4" => &["RAD"],
+        "MISTRAL_MLAB" => &["B1ADDR"],
+        _ => return None,
+    };
+    let bits = ports.iter().flat_map(|port| {
+        let bits = cell.connections.get(*port).into_iter().flatten();
+        bits.filter_map(|bit| bit.net())
+    });
+    Some(bits.collect())
+}
+
+/// Cells through which a path goes on. Memories in blocks and multipliers end it, as registers do: what they take is not
+/// known here.
+fn is_combinational(cell: &Cell) -> bool {
+    let kind = cell.kind.as_str();
+    ["LUT", "MUX", "MISTRAL_ALUT"]
+        .iter()
+        .any(|prefix| kind.starts_with(prefix))
+        || matches!(kind, "INV" | "CARRY4" | "CARRY8" | "ALU" | "MISTRAL_NOT")
+        || read_addresses(cell).is_some()
         || (kind.starts_with("$_")
             && !["$_DFF", "$_SDFF", "$_ALDFF", "$_DLATCH", "$_SR", "$_FF"]
                 .iter()

@@ -28,6 +28,7 @@ struct Columns {
     sites: bool,
     area: bool,
     carry: bool,
+    lut_memories: bool,
     bram: bool,
     dsp: bool,
 }
@@ -51,6 +52,7 @@ impl Columns {
             sites: total.sites.is_some(),
             area: total.cell_area.is_some(),
             carry: any(|c| c.carry),
+            lut_memories: any(|c| c.lut_memories),
             bram: any(|c| c.bram),
             dsp: any(|c| c.dsp),
         }
@@ -63,6 +65,7 @@ impl Columns {
             (self.area, ">area"),
             (self.carry, ">carry"),
             (true, ">FF"),
+            (self.lut_memories, ">LUT RAM"),
             (self.bram, ">block RAM"),
             (self.dsp, ">DSP"),
         ] {
@@ -88,6 +91,7 @@ impl Columns {
             ),
             (self.carry, number(count.carry)),
             (true, number(count.ff)),
+            (self.lut_memories, number(count.lut_memories)),
             (self.bram, number(count.bram)),
             (self.dsp, number(count.dsp)),
         ] {
