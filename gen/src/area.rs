@@ -123,7 +123,7 @@ pub struct Area {
     pub sites_max: u64,
     /// False if the netlist was so large that not every pair of small LUTs was considered.
     pub pairing_is_exact: bool,
-    /// Carry cells: CARRY4, CCU2C (two positions) or SB_CARRY (one position).
+    /// Carry cells: CARRY4, CARRY8, CCU2C (two positions) or SB_CARRY (one position).
     pub carry: u64,
     /// Flip-flops.
     pub ff: u64,
@@ -359,7 +359,7 @@ impl Area {
             sites: 0,
             sites_max: 0,
             pairing_is_exact: true,
-            carry: count(|k| matches!(k, "CARRY4" | "CCU2C" | "SB_CARRY")),
+            carry: count(|k| matches!(k, "CARRY4" | "CARRY8" | "CCU2C" | "SB_CARRY")),
             ff: count(is_flip_flop),
             bram: count(is_block_memory),
             dsp: count(|k| matches!(k, "DSP48E1" | "MULT18X18D" | "SB_MAC16")),

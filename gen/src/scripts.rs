@@ -170,6 +170,7 @@ mod tests {
             top: "xnf_top".into(),
             modules: Vec::new(),
             ports: Vec::new(),
+            primitives: Vec::new(),
             files: ["xnf_leaf.v", "xnf_top.v"]
                 .map(|name| VerilogFile {
                     name: name.into(),

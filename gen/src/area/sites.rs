@@ -4,17 +4,18 @@
 //! between them. Which LUTs share a site is a maximum matching. Carry chains restrict it: the LUT that drives
 //! S of a carry position sits in that position's site, and its second output is the position's DI, so it
 //! shares its site with the LUT that drives that DI and nothing else, or with no one. A position whose S is a constant or
-//! a net has its first output free for that, and hosts the LUT of its DI on the second. A real placer may share
+//! a net has its first output free for that, and hosts the LUT of its DI on the second. A LUT6_2 that stands in the
+//! design as such is a site of its own, with its position if its O6 drives an S. A real placer may share
 //! a few more; it also has reasons (control sets, congestion) to share fewer.
 
-use super::netlist::{Bit, Module};
+use super::netlist::{Bit, Cell, Module};
 use petgraph::graph::{NodeIndex, UnGraph};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Inputs that two functions of one site may have between them.
 const SHARED_INPUTS_MAX: usize = 5;
-/// Positions of a CARRY4.
-const CARRY4_POSITIONS: usize = 4;
+/// Carry cells and how many positions they have.
+const CARRIES: [(&str, usize); 2] = [("CARRY4", 4), ("CARRY8", 8)];
 /// Up to this many LUTs the matching is over every pair that fits; above, edges are restricted.
 const EXACT_LUTS_MAX: usize = 3000;
 /// With restricted edges, the most LUTs on one net that are all compared with each other.
@@ -40,8 +41,31 @@ struct Lut {
     output: Option<u32>,
 }
 
+/// The LUT6_2s of a netlist: their functions in use, and what their upper outputs drive.
+struct DualLuts {
+    functions: u64,
+    sites: u64,
+    upper: HashSet<u32>,
+}
+
+impl DualLuts {
+    fn new(module: &Module) -> Self {
+        let fanout = module.fanout();
+        let cells = || module.cells.values().filter(|c| c.kind == "LUT6_2");
+        let used = |cell: &Cell, port| cell.net(port).is_some_and(|net| fanout.contains_key(&net));
+        let functions = |cell| u64::from(used(cell, "O6")) + u64::from(used(cell, "O5"));
+        Self {
+            // One without a function in use still takes its site.
+            functions: cells().map(|cell| functions(cell).max(1)).sum(),
+            sites: cells().count() as u64,
+            upper: cells().filter_map(|cell| cell.net("O6")).collect(),
+        }
+    }
+}
+
 /// Counts LUTs and shared sites of a netlist made by `synth_xilinx -family xc7`.
 pub(super) fn xilinx(module: &Module) -> XilinxSites {
+    let dual = DualLuts::new(module);
     let luts: Vec<Lut> = module
         .cells
         .values()
@@ -54,7 +78,7 @@ pub(super) fn xilinx(module: &Module) -> XilinxSites {
             Some(Lut { inputs, output })
         })
         .collect();
-    let chains = Chains::new(module, &luts);
+    let chains = Chains::new(module, &luts, &dual.upper);
     let free: Vec<&[u32]> = luts
         .iter()
         .enumerate()
@@ -68,8 +92,8 @@ pub(super) fn xilinx(module: &Module) -> XilinxSites {
         match_restricted(&free)
     };
     XilinxSites {
-        luts: luts.len() as u64,
-        shared: (chains.pairs + matched) as u64,
+        luts: luts.len() as u64 + dual.functions,
+        shared: (chains.pairs + matched) as u64 + dual.functions - dual.sites,
         passing: chains.passing,
         exact,
     }
@@ -86,7 +110,8 @@ struct Chains {
 }
 
 impl Chains {
-    fn new(module: &Module, luts: &[Lut]) -> Self {
+    /// `settled`: nets of LUT6_2s, which settle the first position whose S they drive.
+    fn new(module: &Module, luts: &[Lut], settled: &HashSet<u32>) -> Self {
         let fanout = module.fanout();
         let read = |bit: Option<&Bit>| {
             bit.and_then(Bit::net)
@@ -101,9 +126,12 @@ impl Chains {
         let positions: Vec<(Option<&Bit>, Option<&Bit>)> = module
             .cells
             .values()
-            .filter(|cell| cell.kind == "CARRY4")
-            .flat_map(|cell| {
-                let used = (0..CARRY4_POSITIONS)
+            .filter_map(|cell| {
+                let carry = CARRIES.iter().find(|(kind, _)| cell.kind == *kind)?;
+                Some((cell, carry.1))
+            })
+            .flat_map(|(cell, size)| {
+                let used = (0..size)
                     .rev()
                     .find(|&i| read(cell.pin("O", i)) || read(cell.pin("CO", i)))
                     .map_or(0, |last| last + 1);
@@ -112,10 +140,14 @@ impl Chains {
             .collect();
         // All the S first: a LUT that drives an S somewhere is no partner elsewhere.
         let mut taken = HashSet::new();
+        let mut settled = settled.clone();
         let mut passes = Vec::new();
         let mut hosts = Vec::new();
         for &(select, data) in &positions {
             match driver_of(select) {
+                None if select
+                    .and_then(Bit::net)
+                    .is_some_and(|s| settled.remove(&s)) => {}
                 Some(lut) if taken.insert(lut) => hosts.push((lut, data)),
                 _ => passes.push((select, data)),
             }
@@ -375,6 +407,46 @@ mod tests {
             "carry": carry4(json!([1, 2, 3, 4]), json!([1, 2, 3, 4])),
         })));
         assert_eq!(unused.passing, 0);
+    }
+
+    fn lut6_2(inputs: &[u32], o6: u32, o5: u32) -> Value {
+        let mut cell = lut(inputs, o6);
+        cell["type"] = json!("LUT6_2");
+        let connections = cell["connections"].as_object_mut().unwrap();
+        connections.remove("O");
+        connections.insert("O6".into(), json!([o6]));
+        connections.insert("O5".into(), json!([o5]));
+        cell["port_directions"]["O6"] = json!("output");
+        cell["port_directions"]["O5"] = json!("output");
+        cell
+    }
+
+    /// A LUT6_2 with both functions in use, one whose O6 drives the S of a position, and that position's neighbour, whose
+    /// S is a constant.
+    #[test]
+    fn a_lut6_2_is_a_site_with_its_position() {
+        let module = module(json!({
+            "a": lut6_2(&[1, 2, 3, 4, 5], 100, 101),
+            "s": lut6_2(&[1, 2, 3, 4], 102, 103),
+            "carry": carry4(json!([102, "0", "0", "0"]), json!([103, 7, "0", "0"])),
+            "r0": register(100), "r1": register(101), "r2": register(1000), "r3": register(1001),
+        }));
+        let found = xilinx(&module);
+        assert_eq!((found.luts - found.shared, found.passing), (2, 1));
+        assert_eq!(found.luts, 4);
+    }
+
+    #[test]
+    fn a_carry8_has_eight_positions() {
+        let mut carry = carry4(
+            json!([9, 9, 9, 9, 9, 9, 9, 9]),
+            json!([9, 9, 9, 9, 9, 9, 9, 9]),
+        );
+        carry["type"] = json!("CARRY8");
+        carry["connections"]["O"] = json!([1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007]);
+        carry["connections"]["CO"] = json!([1010, 1011, 1012, 1013, 1014, 1015, 1016, 1017]);
+        let found = xilinx(&module(json!({ "carry": carry, "r": register(1006) })));
+        assert_eq!(found.passing, 7);
     }
 
     #[test]

