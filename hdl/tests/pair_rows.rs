@@ -1,0 +1,570 @@
+//! Pair rows: every structure counts what its one-line specification says, for all shapes and sizes.
+
+use rand::{Rng, RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fmt::Write as _;
+use std::process::Command;
+use xnorforge_hdl::fabric::pair_rows::Finish;
+use xnorforge_hdl::fabric::seven_series::{Accumulator, Controls};
+use xnorforge_hdl::fabric::{
+    Bit, Dialect, Heap, Netlist, PAIR_TABLE, Simulation, Source, pair_rows, primitives,
+};
+
+/// Bits of four operand pins: for each (group, plane, pair) where they stand in the input.
+struct Operands {
+    heap: Heap,
+    activation: Vec<Vec<Bit>>,
+    weight: Vec<Vec<Bit>>,
+    lanes: u32,
+}
+
+impl Operands {
+    fn new(netlist: &mut Netlist, heap: Heap, lanes: u32) -> Self {
+        let mut ports = |name: &str, count: u32| -> Vec<Vec<Bit>> {
+            (0..count)
+                .map(|m| netlist.input(&format!("{name}{m}"), lanes as usize))
+                .collect()
+        };
+        Operands {
+            heap,
+            activation: ports("activation", heap.groups),
+            weight: ports("weight", heap.planes),
+            lanes,
+        }
+    }
+
+    fn pins(&self, group: u32, plane: u32, pair: u32) -> [Bit; 4] {
+        let (a, w) = (
+            &self.activation[group as usize],
+            &self.weight[plane as usize],
+        );
+        let second = pair + self.heap.pairs;
+        let (a2, w2) = if second < self.lanes {
+            (a[second as usize], w[second as usize])
+        } else {
+            (Bit::ZERO, Bit::ONE)
+        };
+        [a[pair as usize], w[pair as usize], a2, w2]
+    }
+}
+
+fn heap(groups: u32, planes: u32, lanes: u32) -> Heap {
+    Heap {
+        groups,
+        planes,
+        pairs: lanes.div_ceil(2),
+    }
+}
+
+/// Values of the operands in one beat, 64 stimuli.
+type Beat = Vec<u64>;
+
+/// What a beat counts in each stimulus.
+fn specification(operands: &Operands, ports: &[Bit], beat: &Beat) -> [u64; 64] {
+    let value = |bit: Bit| match bit {
+        Bit::ZERO => 0,
+        Bit::ONE => !0,
+        _ => beat[ports.binary_search(&bit).unwrap()],
+    };
+    let Heap {
+        groups,
+        planes,
+        pairs,
+    } = operands.heap;
+    let mut count = [0u64; 64];
+    for m in 0..groups {
+        for p in 0..planes {
+            for i in 0..pairs {
+                let [a1, w1, a2, w2] = operands.pins(m, p, i).map(value);
+                let (x1, x2, o) = (!(a1 ^ w1), !(a2 ^ w2), a1 ^ a2);
+                let b = (x1 & x2) | (o & (x1 | x2));
+                for (t, count) in count.iter_mut().enumerate() {
+                    *count += (b >> t & 1) << (m + p);
+                }
+            }
+        }
+    }
+    count
+}
+
+/// Beats of random operands, all zeros, all ones, and equal words among them.
+fn beats(rng: &mut ChaCha8Rng, ports: &[Bit], count: usize) -> Vec<Beat> {
+    (0..count)
+        .map(|b| {
+            ports
+                .iter()
+                .map(|_| match b % 4 {
+                    0 => 0,
+                    1 => !0,
+                    _ => rng.next_u64() | if b % 8 == 3 { rng.next_u64() } else { 0 },
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// Runs `netlist` with `advance` at random; each port bit carries the beat that its pair's arrival asks for. Calls `check` with
+/// the number of the beat that is complete.
+struct Runner {
+    simulation: Simulation,
+    ports: Vec<Bit>,
+    arrival: Vec<u32>,
+    beats: Vec<Beat>,
+    cycle: usize,
+}
+
+impl Runner {
+    fn new(netlist: &Netlist, operands: &Operands, arrival: &[u32], beats: Vec<Beat>) -> Self {
+        let ports: Vec<Bit> = operands
+            .activation
+            .iter()
+            .chain(&operands.weight)
+            .flatten()
+            .copied()
+            .collect();
+        let lanes = operands.lanes as usize;
+        let arrival = (0..ports.len())
+            .map(|i| arrival[(i % lanes) % operands.heap.pairs as usize])
+            .collect();
+        Runner {
+            simulation: Simulation::new(netlist).unwrap(),
+            ports,
+            arrival,
+            beats,
+            cycle: 0,
+        }
+    }
+
+    /// Presents the operands of this cycle.
+    fn present(&mut self) {
+        for (i, bit) in self.ports.iter().enumerate() {
+            let beat = self.cycle.checked_sub(self.arrival[i] as usize);
+            let value = beat.and_then(|b| self.beats.get(b)).map_or(0, |b| b[i]);
+            self.simulation.set(*bit, value);
+        }
+    }
+}
+
+fn check_count(groups: u32, planes: u32, lanes: u32) {
+    let shape = heap(groups, planes, lanes);
+    let mut netlist = Netlist::new();
+    let advance = netlist.input("advance", 1)[0];
+    let operands = Operands::new(&mut netlist, shape, lanes);
+    let tables = vec![PAIR_TABLE; planes as usize];
+    let source = Source {
+        pins: &|m, p, i| operands.pins(m, p, i),
+        tables: &tables,
+    };
+    let counted = pair_rows::count(&mut netlist, &source, &shape, advance);
+    netlist.output("count", &counted.count);
+    assert_eq!(counted.count.len(), shape.count_width() as usize);
+    assert_eq!(counted.arrival.len(), shape.pairs as usize);
+    assert!(counted.arrival.iter().all(|a| *a < counted.latency));
+    let seed = u64::from(groups * 100_000 + planes * 10_000 + lanes);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let ports: Vec<Bit> = operands
+        .activation
+        .iter()
+        .chain(&operands.weight)
+        .flatten()
+        .copied()
+        .collect();
+    let all = beats(&mut rng, &ports, 8);
+    let expected: Vec<[u64; 64]> = all
+        .iter()
+        .map(|b| specification(&operands, &ports, b))
+        .collect();
+    let mut runner = Runner::new(&netlist, &operands, &counted.arrival, all);
+    while runner.cycle < 8 + counted.latency as usize {
+        let go = rng.random_bool(0.8);
+        runner.present();
+        runner.simulation.set(advance, if go { !0 } else { 0 });
+        runner.simulation.settle();
+        if let Some(expected) = runner
+            .cycle
+            .checked_sub(counted.latency as usize)
+            .map(|b| expected[b])
+        {
+            for (t, expected) in (0..).zip(expected) {
+                let count = runner.simulation.number(&counted.count, t);
+                assert_eq!(
+                    count, expected,
+                    "({groups},{planes}) lanes {lanes} cycle {}, stimulus {t}",
+                    runner.cycle
+                );
+            }
+        }
+        runner.simulation.clock();
+        runner.cycle += usize::from(go);
+    }
+}
+
+/// The accumulator that follows a count, 64 stimuli.
+fn check_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
+    let shape = heap(groups, planes, lanes);
+    let mut netlist = Netlist::new();
+    let [advance, accumulate, first, clear] =
+        ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
+    let operands = Operands::new(&mut netlist, shape, lanes);
+    let tables = vec![PAIR_TABLE; planes as usize];
+    let source = Source {
+        pins: &|m, p, i| operands.pins(m, p, i),
+        tables: &tables,
+    };
+    let controls = Controls {
+        advance,
+        accumulate,
+        first,
+        clear,
+        shift: Vec::new(),
+    };
+    let width = shape.count_width() + more;
+    let accumulator = Accumulator {
+        high_width: width,
+        low_width: 0,
+        amounts: Vec::new(),
+    };
+    let counted = pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
+    netlist.output("sum", &counted.sum);
+    assert_eq!(counted.sum.len(), width as usize);
+    assert!(counted.arrival.iter().all(|a| *a <= counted.latency));
+    let seed = u64::from(groups * 100_000 + planes * 10_000 + lanes + 7 * more);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let ports: Vec<Bit> = operands
+        .activation
+        .iter()
+        .chain(&operands.weight)
+        .flatten()
+        .copied()
+        .collect();
+    let all = beats(&mut rng, &ports, 12);
+    let expected: Vec<[u64; 64]> = all
+        .iter()
+        .map(|b| specification(&operands, &ports, b))
+        .collect();
+    let mut runner = Runner::new(&netlist, &operands, &counted.arrival, all);
+    let mask = (1u64 << width) - 1;
+    let mut sum: Option<[u64; 64]> = None;
+    while runner.cycle < 12 + counted.latency as usize {
+        let go = rng.random_bool(0.8);
+        let beat = runner.cycle.checked_sub(counted.latency as usize);
+        // A bubble counts nothing, but the first beat must start a tile.
+        let valid = go && beat.is_some_and(|b| b == 0 || rng.random_bool(0.8));
+        let starts = if beat == Some(0) {
+            !0
+        } else {
+            rng.next_u64() & rng.next_u64()
+        };
+        runner.present();
+        let word = |b: bool| if b { !0 } else { 0 };
+        runner.simulation.set(advance, word(go));
+        runner.simulation.set(accumulate, word(valid));
+        runner.simulation.set(first, starts);
+        runner.simulation.set(clear, starts & word(valid));
+        runner.simulation.settle();
+        if let Some(sum) = sum {
+            for (t, sum) in (0..).zip(sum) {
+                assert_eq!(
+                    runner.simulation.number(&counted.sum, t),
+                    sum,
+                    "({groups},{planes}) lanes {lanes}"
+                );
+            }
+        }
+        if let (true, Some(beat)) = (valid, beat) {
+            let mut next = sum.unwrap_or([0; 64]);
+            for (t, next) in next.iter_mut().enumerate() {
+                let kept = if starts >> t & 1 == 1 { 0 } else { *next };
+                *next = (kept + expected[beat][t]) & mask;
+            }
+            sum = Some(next);
+        }
+        runner.simulation.clock();
+        runner.cycle += usize::from(go);
+    }
+}
+
+/// The one-line specification in Verilog: every pair's weighted sum, late by what is left of the latency, added up.
+fn specification_verilog(
+    operands: &Operands,
+    netlist: &Netlist,
+    arrival: &[u32],
+    latency: u32,
+) -> String {
+    let Heap {
+        groups,
+        planes,
+        pairs,
+    } = operands.heap;
+    let name = |bit: Bit| netlist.name(bit);
+    let mut text = String::new();
+    let mut terms = Vec::new();
+    for i in 0..pairs {
+        let mut sum = Vec::new();
+        for (m, p) in (0..groups).flat_map(|m| (0..planes).map(move |p| (m, p))) {
+            let [a1, w1, a2, w2] = operands.pins(m, p, i).map(name);
+            let (x1, x2, o) = (
+                format!("{{{a1} ~^ {w1}}}"),
+                format!("{{{a2} ~^ {w2}}}"),
+                format!("({a1} ^ {a2})"),
+            );
+            sum.push(format!(
+                "((32'd0 + (({x1} & {x2}) | ({o} & ({x1} | {x2})))) << {})",
+                m + p
+            ));
+        }
+        let _ = writeln!(text, "  wire [31:0] pair_{i}_0 = {};", sum.join(" + "));
+        let late = latency - arrival[i as usize];
+        for t in 0..late {
+            let next = t + 1;
+            let _ = writeln!(
+                text,
+                "  reg [31:0] pair_{i}_{next};\n  always @(posedge clock) pair_{i}_{next} <= pair_{i}_{t};"
+            );
+        }
+        terms.push(format!("pair_{i}_{late}"));
+    }
+    let _ = writeln!(text, "  wire [31:0] expected = {};", terms.join(" + "));
+    text
+}
+
+/// Proves a netlist with Yosys: `check` declares `good`, which must be 1 from cycle `skip` on, whatever the operands were.
+fn prove(netlist: &Netlist, check: &str, flags: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    let (mut header, mut pins, mut wires) = (
+        vec!["input clock".to_owned()],
+        vec![".clock(clock)".to_owned()],
+        String::new(),
+    );
+    let mut free = vec!["input clock".to_owned()];
+    for (ports, direction) in [(netlist.inputs(), "input"), (netlist.outputs(), "output")] {
+        for port in ports {
+            let declared = format!("[{}:0] {}", port.bits.len() - 1, port.name);
+            header.push(format!("{direction} {declared}"));
+            pins.push(format!(".{0}({0})", port.name));
+            match direction {
+                "input" if port.name == "advance" => {
+                    wires.push_str("  wire [0:0] advance = 1'b1;\n")
+                }
+                "input" if port.name == "clear" => {
+                    wires.push_str("  wire [0:0] clear = accumulate & first;\n")
+                }
+                "input" => free.push(format!("input {declared}")),
+                _ => {
+                    let _ = writeln!(wires, "  wire {declared};");
+                }
+            }
+        }
+    }
+    let _ = writeln!(
+        text,
+        "module dut ({});\n{}endmodule",
+        header.join(", "),
+        netlist.verilog_body(Dialect::SevenSeries)
+    );
+    let _ = writeln!(
+        text,
+        "module top ({}, output good);\n{wires}  dut dut ({});\n{check}endmodule",
+        free.join(", "),
+        pins.join(", ")
+    );
+    std::fs::write(folder.path().join("proof.v"), text).unwrap();
+    let mut files = vec!["proof.v"];
+    for (name, model) in primitives::XILINX {
+        std::fs::write(folder.path().join(name), model).unwrap();
+        files.push(name);
+    }
+    let script = format!(
+        "read_verilog {}; hierarchy -top top; proc; flatten; opt -full; techmap; opt -fast; sat -verify -prove good 1 {flags} top",
+        files.join(" ")
+    );
+    let output = Command::new("yosys")
+        .args(["-Q", "-T", "-p", &script])
+        .current_dir(folder.path())
+        .output()
+        .expect("Yosys is installed (apt-get install yosys)");
+    let log = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}\n{log}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        log.contains("SUCCESS!") || log.contains("Induction step proven"),
+        "{log}"
+    );
+}
+
+/// From any state: after `latency` cycles the count is that of the specification.
+fn prove_count(groups: u32, planes: u32, lanes: u32) {
+    let shape = heap(groups, planes, lanes);
+    let mut netlist = Netlist::new();
+    let advance = netlist.input("advance", 1)[0];
+    let operands = Operands::new(&mut netlist, shape, lanes);
+    let tables = vec![PAIR_TABLE; planes as usize];
+    let source = Source {
+        pins: &|m, p, i| operands.pins(m, p, i),
+        tables: &tables,
+    };
+    let counted = pair_rows::count(&mut netlist, &source, &shape, advance);
+    netlist.output("count", &counted.count);
+    let mut check = specification_verilog(&operands, &netlist, &counted.arrival, counted.latency);
+    check.push_str("  assign good = count == expected;\n");
+    let flags = format!(
+        "-seq {} -prove-skip {}",
+        counted.latency + 1,
+        counted.latency
+    );
+    prove(&netlist, &check, &flags);
+}
+
+/// By induction: sums that are equal stay equal.
+fn prove_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
+    let shape = heap(groups, planes, lanes);
+    let mut netlist = Netlist::new();
+    let [advance, accumulate, first, clear] =
+        ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
+    let operands = Operands::new(&mut netlist, shape, lanes);
+    let tables = vec![PAIR_TABLE; planes as usize];
+    let source = Source {
+        pins: &|m, p, i| operands.pins(m, p, i),
+        tables: &tables,
+    };
+    let controls = Controls {
+        advance,
+        accumulate,
+        first,
+        clear,
+        shift: Vec::new(),
+    };
+    let width = shape.count_width() + more;
+    let accumulator = Accumulator {
+        high_width: width,
+        low_width: 0,
+        amounts: Vec::new(),
+    };
+    let unit = pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
+    netlist.output("sum", &unit.sum);
+    let mut check = specification_verilog(&operands, &netlist, &unit.arrival, unit.latency);
+    let _ = write!(
+        check,
+        "  reg [{0}:0] model;\n  always @(posedge clock) if (accumulate) model <= (first ? {width}'d0 : model) + expected[{0}:0];\n  assign good = sum == model;\n",
+        width - 1
+    );
+    let flags = format!("-tempinduct -set-init-zero -maxsteps {}", unit.latency + 3);
+    prove(&netlist, &check, &flags);
+}
+
+#[test]
+fn counts_are_proven() {
+    for (groups, planes, lanes) in [
+        (1, 1, 1),
+        (1, 1, 9),
+        (2, 1, 8),
+        (1, 2, 7),
+        (2, 2, 4),
+        (4, 2, 2),
+        (2, 4, 3),
+        (3, 3, 2),
+        (3, 4, 1),
+    ] {
+        prove_count(groups, planes, lanes);
+    }
+}
+
+#[test]
+fn accumulators_are_proven() {
+    for (groups, planes, lanes, more) in [(1, 1, 2, 0), (2, 1, 8, 3), (2, 2, 6, 5), (4, 4, 2, 4)] {
+        prove_accumulator(groups, planes, lanes, more);
+    }
+}
+
+const SHAPES: [(u32, u32); 7] = [(2, 1), (1, 2), (2, 2), (4, 2), (2, 4), (4, 4), (8, 8)];
+
+#[test]
+fn counts_every_shape() {
+    for groups in 1..=8 {
+        for planes in 1..=8 {
+            for lanes in [1, 2, 3, 5, 16, 23] {
+                check_count(groups, planes, lanes);
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_every_small_number_of_lanes() {
+    for lanes in 1..=70 {
+        check_count(2, 1, lanes);
+        check_count(2, 2, lanes);
+        check_count(3, 4, lanes);
+    }
+}
+
+#[test]
+fn counts_many_lanes() {
+    for (groups, planes) in SHAPES {
+        for lanes in [64, 127, 128, 129] {
+            check_count(groups, planes, lanes);
+        }
+    }
+}
+
+#[test]
+fn accumulates_every_shape() {
+    for groups in 1..=8 {
+        for planes in 1..=8 {
+            for lanes in [1, 2, 9, 20] {
+                check_accumulator(groups, planes, lanes, (groups + planes) % 5);
+            }
+        }
+    }
+    for (groups, planes) in SHAPES {
+        check_accumulator(groups, planes, 64, 8);
+    }
+}
+
+#[test]
+#[ignore]
+fn soak_counts_and_accumulates_the_largest() {
+    for (groups, planes) in SHAPES {
+        for lanes in [256, 1024] {
+            check_count(groups, planes, lanes);
+            check_accumulator(groups, planes, lanes, 9);
+        }
+    }
+}
+
+#[test]
+#[ignore]
+fn report() {
+    for (groups, planes) in SHAPES {
+        for lanes in [16, 64, 128, 256] {
+            let shape = heap(groups, planes, lanes);
+            let ops = f64::from(lanes * groups * planes);
+            for finish in [
+                Finish::Count,
+                Finish::Accumulate {
+                    width: shape.count_width() + 12,
+                },
+            ] {
+                let start = std::time::Instant::now();
+                let choice = pair_rows::choice(&shape, finish);
+                println!(
+                    "({groups},{planes}) {lanes} {finish:?} {} {} {:.3} latency {} {:?} | {:?}",
+                    choice.chosen.name,
+                    choice.chosen.sites,
+                    choice.chosen.sites as f64 / ops,
+                    choice.chosen.latency,
+                    choice
+                        .alternatives
+                        .iter()
+                        .map(|a| a.sites)
+                        .collect::<Vec<_>>(),
+                    start.elapsed()
+                );
+            }
+        }
+    }
+}
