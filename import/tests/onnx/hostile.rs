@@ -90,7 +90,9 @@ fn outputs() -> Graph {
     model.quant("c", "y", [1.0, 0.0, 2.0], [0, 0]).read()
 }
 
-const GRAPHS: [(&str, fn() -> Graph); 5] = [
+type Named = (&'static str, fn() -> Graph);
+
+const GRAPHS: [Named; 5] = [
     ("readers", readers),
     ("levels", levels),
     ("digits", digits),

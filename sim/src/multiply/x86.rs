@@ -1,7 +1,7 @@
 //! The tile in vector instructions of x86-64.
 //!
 //! Compilers do not find these by themselves: they vectorize over words, which takes gathers, and spill the sums
-//! (`docs/adr/0010-packed-products.md` has the numbers).
+//! (`docs/adr/0011-packed-products.md` has the numbers).
 
 #![allow(unsafe_code)] // only to load and store vectors through references to arrays of their size
 

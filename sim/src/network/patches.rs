@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn bits_are_put_anywhere() {
-        for count in [1, 3, 63, 64, 65, 100, 128] {
+        for count in [1usize, 3, 63, 64, 65, 100, 128] {
             let bit = |i: usize| (i * i + i / 3) % 5 < 2;
             let mut bits = vec![0u64; count.div_ceil(64)];
             for i in (0..count).filter(|i| bit(*i)) {

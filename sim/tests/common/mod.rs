@@ -31,20 +31,20 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
         let activation_bits = rng.random_range(1..=8);
         let weight_bits = rng.random_range(1..=8);
         let serial = rng.random_bool(0.5);
-        let mut branches = |bits: u32| {
+        let [activation_branches, weight_branches] = [activation_bits, weight_bits].map(|bits| {
             if serial {
                 1
             } else {
                 rng.random_range(1..=bits)
             }
-        };
+        });
         let (target, structure) = random_structure(rng);
         let stages = rng.random_range(1..=4);
         let config = ArrayConfig {
             target,
             structure,
-            activation_branches: branches(activation_bits),
-            weight_branches: branches(weight_bits),
+            activation_branches,
+            weight_branches,
             activation_bits,
             weight_bits,
             rows: *[1, 1, 2, 3, 4, 5, 9].choose(rng).unwrap(),

@@ -84,9 +84,9 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
     let (controls, high) = (state.controls, state.high().to_vec());
     let mut carry = state.spare;
     let mut sums = Vec::with_capacity(high.len());
-    for i in 0..high.len() {
+    for (i, held) in high.iter().enumerate() {
         let base = if state.shape.shifts.is_empty() {
-            netlist.lut("base", &[high[i], controls.first], UNLESS)
+            netlist.lut("base", &[*held, controls.first], UNLESS)
         } else {
             state.base(netlist, i)
         };
