@@ -6,7 +6,8 @@ use std::io::Read;
 use std::path::Path;
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
 use xnorforge_hdl::{
-    AcceleratorConfig, AcceleratorDesign, ArrayConfig, ConfigError, Design, PRESETS, Target,
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, ConfigError, Design, PRESETS, Structure,
+    Target,
 };
 
 /// Flags that choose and change an array configuration.
@@ -43,7 +44,7 @@ pub struct ConfigArgs {
     /// Width of a processing element's sum in bits; derived when left out, checked when given
     #[arg(long, value_name = "BITS")]
     pub accumulator_width: Option<u32>,
-    /// Pipeline registers inside the popcount (at least 1)
+    /// Pipeline registers inside the popcount of structure tree; chosen when left out, fixed by the other structures
     #[arg(long, value_name = "D")]
     pub popcount_stages: Option<u32>,
     /// Entries of the column-constant memory (a power of two in 2..=256)
@@ -52,6 +53,9 @@ pub struct ConfigArgs {
     /// Device family that constraints and scripts are written for
     #[arg(long, value_parser = target_parser())]
     pub target: Option<Target>,
+    /// Structure of the processing elements: auto (the target's smallest), tree (any target), or one of the target's own
+    #[arg(long, value_parser = structure_parser())]
+    pub structure: Option<Structure>,
     /// Memories and ports of the accelerator.
     #[command(flatten)]
     pub accelerator: AcceleratorArgs,
@@ -132,6 +136,11 @@ fn target_parser() -> impl TypedValueParser<Value = Target> {
     PossibleValuesParser::new(Target::ALL.map(Target::name)).try_map(|name| name.parse::<Target>())
 }
 
+fn structure_parser() -> impl TypedValueParser<Value = Structure> {
+    PossibleValuesParser::new(Structure::ALL.map(Structure::name))
+        .try_map(|name| name.parse::<Structure>())
+}
+
 impl ConfigArgs {
     /// The configuration: the `default` preset or what `--config` names, with the flags applied.
     ///
@@ -158,6 +167,7 @@ impl ConfigArgs {
         }
         config.accumulator_width = self.accumulator_width.or(config.accumulator_width);
         config.target = self.target.unwrap_or(config.target);
+        config.structure = self.structure.unwrap_or(config.structure);
         self.accelerator.apply(&mut config.accelerator);
         Ok(config)
     }
@@ -167,7 +177,11 @@ impl ConfigArgs {
     /// # Errors
     /// As [`ConfigArgs::resolve`], and every limit of [`ArrayConfig::validate`].
     pub fn design(&self) -> Result<Design, Failure> {
-        Ok(self.resolve()?.validate()?)
+        let design = self.resolve()?.validate()?;
+        for warning in design.warnings() {
+            tracing::warn!("{warning}");
+        }
+        Ok(design)
     }
 
     /// The validated accelerator.
@@ -258,6 +272,7 @@ mod tests {
             popcount_stages: 1,
             constant_entries: 4,
             target: Target::Asic,
+            structure: Structure::Tree,
             accelerator: AcceleratorConfig {
                 drain_columns: 5,
                 load_ports: 3,

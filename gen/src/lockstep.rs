@@ -127,8 +127,7 @@ impl Rig {
 
 /// Files of a package, as the Verilator bridge takes them.
 pub fn verilog_files(rtl: &Package) -> Vec<(String, String)> {
-    rtl.files
-        .iter()
+    rtl.simulation_files()
         .map(|file| (file.name.clone(), file.text.clone()))
         .collect()
 }

@@ -4,6 +4,7 @@ use crate::commands::generate::Interface;
 use crate::output::{Files, sha256};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use xnorforge_hdl::emit::{ModuleInfo, Port};
 use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, Package, timing};
@@ -46,6 +47,8 @@ pub struct Manifest<'a> {
     pub widths_bits: Widths,
     /// Latencies, in cycles.
     pub latencies_cycles: Latencies,
+    /// The units' structure.
+    pub structure: StructureEntry,
     /// Binary operation pairs (xnor and add: 2 operations each) in one cycle.
     pub binary_operation_pairs_per_cycle: u64,
     /// Every other file of the folder.
@@ -88,6 +91,53 @@ pub struct Latencies {
     rows: u64,
     /// From the first beat to the last result of a tile of one beat, both included.
     shortest_tile: u64,
+}
+
+/// The structure of processing elements and row units.
+#[derive(Debug, Serialize)]
+pub struct StructureEntry {
+    /// Its name.
+    name: &'static str,
+    /// Pipeline registers of the popcount.
+    latency: u32,
+    /// How many pairs of lanes reach the processing elements after so many cycles, from 0 up.
+    arrival_histogram: Vec<u32>,
+    /// What the generator knows of the netlists; absent for `tree`, which is left to the synthesizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netlists: Option<NetlistEntry>,
+}
+
+/// Sites by the structures' own account: LUT sites of an FPGA.
+#[derive(Debug, Serialize)]
+struct NetlistEntry {
+    /// Of one processing element: popcount and accumulator.
+    element_sites: u64,
+    /// Of one row unit's popcount.
+    row_sites: u64,
+    /// Every structure of the target that can take the shape, with the sites of its processing element.
+    alternatives: BTreeMap<String, u64>,
+}
+
+impl StructureEntry {
+    fn new(design: &Design) -> Self {
+        let arrival = design.arrival();
+        let last = arrival.iter().max().copied().unwrap_or_default();
+        let count = |cycle: u32| arrival.iter().filter(|a| **a == cycle).count() as u32;
+        StructureEntry {
+            name: design.structure().name(),
+            latency: design.latency(),
+            arrival_histogram: (0..=last).map(count).collect(),
+            netlists: design.units().map(|units| NetlistEntry {
+                element_sites: units.element.sites,
+                row_sites: units.row.sites,
+                alternatives: units
+                    .alternatives
+                    .iter()
+                    .map(|other| (other.name.clone(), other.sites))
+                    .collect(),
+            }),
+        }
+    }
 }
 
 /// One file.
@@ -153,6 +203,7 @@ impl<'a> Manifest<'a> {
                 rows: config.rows.into(),
                 shortest_tile: timing::total_cycles(design, 1, 1),
             },
+            structure: StructureEntry::new(design),
             binary_operation_pairs_per_cycle: product.iter().map(|v| u64::from(*v)).product(),
             files: file_entries(files),
         }

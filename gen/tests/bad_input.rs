@@ -32,6 +32,9 @@ fn configuration_flags() {
             "generate --out out --constant-entries 3",
             "generate --out out --reduction-max 1048577",
             "generate --out out --target vax",
+            "generate --out out --structure carousel",
+            "generate --out out --structure pair_rows",
+            "generate --out out --target xilinx --structure pair_rows --popcount-stages 2",
             "generate --out out --clock-mhz 0",
             "generate --out out --clock-mhz nan",
             "generate --out out --rows",
@@ -46,6 +49,7 @@ fn configuration_files() {
     folder.write("unknown_key.toml", "rows = 4\nrowz = 4\n");
     folder.write("wrong_type.toml", "rows = 4\nlanes = \"many\"\n");
     folder.write("negative.toml", "rows = -1\n");
+    folder.write("structure.toml", "structure = \"carousel\"\n");
     folder.write("not_toml.toml", "rows == 4\n");
     folder.write("binary.toml", [0xff, 0xfe, 0x00]);
     folder.write("long.toml", "#".repeat(70_000));
@@ -56,6 +60,7 @@ fn configuration_files() {
             "generate --out out --config unknown_key.toml",
             "generate --out out --config wrong_type.toml",
             "generate --out out --config negative.toml",
+            "generate --out out --config structure.toml",
             "generate --out out --config not_toml.toml",
             "generate --out out --config binary.toml",
             "generate --out out --config long.toml",

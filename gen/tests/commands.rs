@@ -676,3 +676,56 @@ fn cosim_agrees_and_finds_a_fault_that_it_can_repeat() {
     let again = folder.run(repeat.unwrap());
     assert_eq!(text(&again.stderr), message);
 }
+
+/// The shipped structure of each FPGA family: the manifest names it, models of its primitives stand beside the RTL and not
+/// in it, and array and folder co-simulate.
+#[test]
+fn each_family_gets_its_own_structure() {
+    let folder = Folder::new();
+    let simulates = has_verilator(&folder);
+    for target in ["xilinx", "ecp5", "ice40"] {
+        let config = format!("--config tiny --lanes 12 --target {target}");
+        let output = folder.succeed(&format!("generate {config} --out {target}"));
+        let manifest = json(&folder, &format!("{target}/manifest.json"));
+        let structure = &manifest["structure"];
+        let name = structure["name"].as_str().unwrap();
+        assert_ne!(name, "tree", "{target}");
+        assert!(output.contains(&format!("structure {name}: ")), "{output}");
+        let sites = structure["netlists"]["element_sites"].as_u64().unwrap();
+        let others = structure["netlists"]["alternatives"].as_object().unwrap();
+        let least = others.values().map(|sites| sites.as_u64().unwrap()).min();
+        assert_eq!(Some(sites), least, "{target}");
+        let arrivals = structure["arrival_histogram"].as_array().unwrap();
+        let pairs: u64 = arrivals.iter().map(|n| n.as_u64().unwrap()).sum();
+        assert_eq!(pairs, 6, "{target}");
+        let models = folder.read(&format!("{target}/sim/files.f"));
+        assert!(models.lines().count() > 0, "{target}");
+        let rtl = folder.read(&format!("{target}/rtl/files.f"));
+        for model in models.lines() {
+            assert!(!rtl.lines().any(|file| file == model), "{target}: {model}");
+            let module = format!("module {} ", model.trim_end_matches(".v"));
+            let text = folder.read(&format!("{target}/sim/{model}"));
+            assert!(text.contains(&module), "{target}: {model}");
+        }
+        let tree =
+            format!("generate {config} --structure tree --popcount-stages 1 --out {target}_tree");
+        assert!(folder.succeed(&tree).contains("structure tree: "));
+        if simulates {
+            let work = format!("{config} --gemm 5x23x7 --bits 2x2 --weight-encoding signed");
+            folder.succeed(&format!("cosim {work} --stall 0.3 --rtl {target}"));
+        }
+    }
+}
+
+/// Pipeline registers that `auto` has no use for are named, not taken.
+#[test]
+fn stages_without_effect_are_named() {
+    let folder = Folder::new();
+    let found = folder.run("generate --config tiny --target ice40 --popcount-stages 1 --out a");
+    let message = text(&found.stderr);
+    assert!(found.status.success(), "{message}");
+    assert!(
+        message.contains("`popcount_stages` = 1 has no effect"),
+        "{message}"
+    );
+}

@@ -13,10 +13,12 @@
 use crate::accelerator::AcceleratorConfig;
 use crate::popcount::PopcountPlan;
 use crate::schedule;
+use crate::structure::{DeviceUnits, Structure, UnitShape};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Largest rows, columns and lanes.
 pub const DIMENSION_MAX: u32 = 1024;
@@ -253,6 +255,43 @@ pub enum ConfigError {
         /// The limit.
         limit: u32,
     },
+    /// A structure that the target does not have.
+    #[error(
+        "`structure` = \"{structure}\" is not made for `target` = \"{target}\"; choose one of {choices}"
+    )]
+    StructureTarget {
+        /// What was given.
+        structure: Structure,
+        /// The target.
+        target: Target,
+        /// What there is for it.
+        choices: String,
+    },
+    /// A shape that the structure cannot take.
+    #[error(
+        "`structure` = \"{structure}\" cannot take this shape: {reason}; choose \"auto\" or \"tree\""
+    )]
+    StructureShape {
+        /// What was given.
+        structure: Structure,
+        /// Why not.
+        reason: String,
+    },
+    /// Pipeline registers where the structure has no choice.
+    #[error(
+        "`popcount_stages` = {value} has no meaning with `structure` = \"{structure}\", whose popcount takes {latency} cycles; leave it out (or 0), or choose \"tree\""
+    )]
+    FixedLatency {
+        /// What was given.
+        value: u32,
+        /// The structure.
+        structure: Structure,
+        /// Its latency.
+        latency: u32,
+    },
+    /// A structure that is not known.
+    #[error("`structure` = \"{0}\" is unknown; choose one of {choices}", choices = structure_names())]
+    UnknownStructure(String),
     /// A target that is not known.
     #[error("`target` = \"{0}\" is unknown; choose one of generic, xilinx, ecp5, ice40, asic")]
     UnknownTarget(String),
@@ -262,6 +301,10 @@ pub enum ConfigError {
     /// The text is not a configuration.
     #[error("the configuration is not valid TOML for an array: {0}")]
     Toml(String),
+}
+
+fn structure_names() -> String {
+    Structure::ALL.map(Structure::name).join(", ")
 }
 
 /// What the user asks for. Every field may be left out of a TOML file; the `default` preset then holds.
@@ -290,12 +333,16 @@ pub struct ArrayConfig {
     /// Width in bits of a processing element's sum; derived when left out, checked when given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accumulator_width: Option<u32>,
-    /// Pipeline registers inside the popcount, the last at its output. At least 1.
+    /// Pipeline registers inside the popcount, the last at its output; 0 or left out: as many as suit the shape. Only for
+    /// the structure `tree`; the others fix their latency.
     pub popcount_stages: u32,
     /// Entries of the column-constant memory: border classes x column tiles of one pass. A power of two in 2..=256.
     pub constant_entries: u32,
     /// Device family.
     pub target: Target,
+    /// Structure of the processing elements and row units.
+    #[serde(skip_serializing_if = "is_auto")]
+    pub structure: Structure,
     /// The accelerator around the array.
     #[serde(skip_serializing_if = "is_default_accelerator")]
     pub accelerator: AcceleratorConfig,
@@ -304,6 +351,10 @@ pub struct ArrayConfig {
 /// The array's identity does not change with sizes that were left alone.
 fn is_default_accelerator(config: &AcceleratorConfig) -> bool {
     *config == AcceleratorConfig::default()
+}
+
+fn is_auto(structure: &Structure) -> bool {
+    *structure == Structure::Auto
 }
 
 impl Default for ArrayConfig {
@@ -318,9 +369,10 @@ impl Default for ArrayConfig {
             weight_branches: 1,
             reduction_max: 4096,
             accumulator_width: None,
-            popcount_stages: 2,
+            popcount_stages: 0,
             constant_entries: 16,
             target: Target::Generic,
+            structure: Structure::Auto,
             accelerator: AcceleratorConfig::default(),
         }
     }
@@ -366,9 +418,42 @@ impl ArrayConfig {
         Self::from_toml(text)
     }
 
-    /// The configuration as canonical TOML: every field, always in the same order.
+    /// The configuration as canonical TOML: every field, always in the same order, and a number of stages that was left
+    /// out as it is chosen.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a flat structure of numbers is always valid TOML")
+        let canonical = ArrayConfig {
+            popcount_stages: self.stages(),
+            ..self.clone()
+        };
+        toml::to_string(&canonical).expect("a flat structure of numbers is always valid TOML")
+    }
+
+    /// Whether the structure is the tree whatever the shape is.
+    fn is_tree(&self) -> bool {
+        match self.structure {
+            Structure::Tree => true,
+            Structure::Auto => Structure::of_target(self.target).is_empty(),
+            _ => false,
+        }
+    }
+
+    /// The tree's pipeline registers as given or chosen; as given where the structure may be another one.
+    fn stages(&self) -> u32 {
+        match (self.is_tree(), self.popcount_stages) {
+            (true, 0) => self.popcount_plan().stages(),
+            (_, given) => given,
+        }
+    }
+
+    fn popcount_plan(&self) -> PopcountPlan {
+        // Within the limits, since an unchecked configuration has an identity too.
+        let pairs = self.lanes.clamp(1, DIMENSION_MAX).div_ceil(2);
+        let branches = |count: u32| count.clamp(1, BITS_MAX);
+        PopcountPlan::new(
+            pairs,
+            branches(self.weight_branches),
+            branches(self.activation_branches),
+        )
     }
 
     /// SHA-256 of the canonical TOML, in hexadecimal: the identity of the accelerator.
@@ -405,9 +490,13 @@ impl ArrayConfig {
 
     /// The flags of the `xnorforge` command that stand for this configuration.
     pub fn command_flags(&self) -> String {
+        let stages = match self.stages() {
+            0 => String::new(),
+            stages => format!(" --popcount-stages {stages}"),
+        };
         let mut flags = format!(
             "--rows {} --columns {} --lanes {} --activation-bits {} --weight-bits {} --activation-branches {} \
-             --weight-branches {} --reduction-max {} --popcount-stages {} --constant-entries {} --target {}",
+             --weight-branches {} --reduction-max {}{stages} --constant-entries {} --target {}",
             self.rows,
             self.columns,
             self.lanes,
@@ -416,10 +505,12 @@ impl ArrayConfig {
             self.activation_branches,
             self.weight_branches,
             self.reduction_max,
-            self.popcount_stages,
             self.constant_entries,
             self.target
         );
+        if self.structure != Structure::Auto {
+            flags.push_str(&format!(" --structure {}", self.structure));
+        }
         if let Some(width) = self.accumulator_width {
             flags.push_str(&format!(" --accumulator-width {width}"));
         }
@@ -465,6 +556,86 @@ fn check_branches(
     Ok(())
 }
 
+/// Whether the target has the structure.
+fn check_structure(config: &ArrayConfig) -> Result<(), ConfigError> {
+    let of_target = Structure::of_target(config.target);
+    let always = [Structure::Auto, Structure::Tree];
+    if always.contains(&config.structure) || of_target.contains(&config.structure) {
+        return Ok(());
+    }
+    let choices: Vec<&str> = always.iter().chain(of_target).map(|s| s.name()).collect();
+    Err(ConfigError::StructureTarget {
+        structure: config.structure,
+        target: config.target,
+        choices: choices.join(", "),
+    })
+}
+
+/// The structure that a configuration gets.
+struct Choice {
+    units: Option<Arc<DeviceUnits>>,
+    latency: u32,
+    warnings: Vec<String>,
+}
+
+impl Choice {
+    fn new(
+        config: &ArrayConfig,
+        shape: &UnitShape,
+        plan: &PopcountPlan,
+    ) -> Result<Self, ConfigError> {
+        let tree = |warnings| Choice {
+            units: None,
+            latency: match config.popcount_stages {
+                0 => plan.stages(),
+                given => given,
+            },
+            warnings,
+        };
+        if config.is_tree() {
+            return Ok(tree(Vec::new()));
+        }
+        let (value, structure) = (config.popcount_stages, config.structure);
+        let auto = structure == Structure::Auto;
+        let units = match DeviceUnits::new(config.target, structure, shape) {
+            Ok(units) => units,
+            Err(error) if auto => {
+                let warning = format!(
+                    "no structure of target {} can take this shape ({error}): the generic structure `tree` stands in",
+                    config.target
+                );
+                return Ok(tree(vec![warning]));
+            }
+            Err(error) => {
+                return Err(ConfigError::StructureShape {
+                    structure,
+                    reason: error.to_string(),
+                });
+            }
+        };
+        let latency = units.latency();
+        let mut warnings = Vec::new();
+        if value != 0 && !auto {
+            return Err(ConfigError::FixedLatency {
+                value,
+                structure,
+                latency,
+            });
+        }
+        if value != 0 {
+            warnings.push(format!(
+                "`popcount_stages` = {value} has no effect: structure `{}` of target {} takes {latency} cycles; leave it out, or choose structure `tree`",
+                units.structure, config.target
+            ));
+        }
+        Ok(Choice {
+            units: Some(units),
+            latency,
+            warnings,
+        })
+    }
+}
+
 /// The number of bits that hold every value in `0..=max`; at least 1.
 pub fn bits_for(max: u128) -> u32 {
     (128 - max.leading_zeros()).max(1)
@@ -502,6 +673,14 @@ pub struct Design {
     pub entry_width: u32,
     /// Width of the counter of rows that wait in the drain.
     pub row_counter_width: u32,
+    /// Whether any schedule makes an accumulator shift.
+    pub shifts: bool,
+    /// Pipeline registers of the popcount.
+    latency: u32,
+    /// The units as netlists; none for the structure `tree`.
+    units: Option<Arc<DeviceUnits>>,
+    /// What the user should know about the choice.
+    warnings: Vec<String>,
 }
 
 impl Design {
@@ -540,14 +719,14 @@ impl Design {
         let pairs = c.lanes.div_ceil(2);
         let activation_groups = c.activation_bits.div_ceil(c.activation_branches);
         let weight_groups = c.weight_bits.div_ceil(c.weight_branches);
-        let plan = PopcountPlan::new(pairs, c.weight_branches, c.activation_branches);
-        check_range("popcount_stages", c.popcount_stages, 1, u32::MAX)?;
+        let plan = c.popcount_plan();
         if c.popcount_stages > plan.ranks() {
             return Err(ConfigError::TooManyStages {
                 value: c.popcount_stages,
                 max: plan.ranks(),
             });
         }
+        check_structure(c)?;
         if !c.constant_entries.is_power_of_two()
             || !(2..=CONSTANT_ENTRIES_MAX).contains(&c.constant_entries)
         {
@@ -603,6 +782,16 @@ impl Design {
                 });
             }
         }
+        let shape = UnitShape {
+            lanes: c.lanes,
+            activation_branches: c.activation_branches,
+            weight_branches: c.weight_branches,
+            high_width: high,
+            low_width: low,
+            shift_amounts: bounds.shift_amounts.clone(),
+            shifts: bounds.shift_max > 0,
+        };
+        let choice = Choice::new(c, &shape, &plan)?;
         let design = Design {
             config: c.clone(),
             pairs,
@@ -619,6 +808,10 @@ impl Design {
             result_width,
             entry_width: c.constant_entries.ilog2(),
             row_counter_width: bits_for(c.rows.into()),
+            shifts: shape.shifts,
+            latency: choice.latency,
+            units: choice.units,
+            warnings: choice.warnings,
         };
         design.check_ports()?;
         Ok(design)
@@ -663,6 +856,35 @@ impl Design {
     /// The configuration that this design was made from.
     pub fn config(&self) -> &ArrayConfig {
         &self.config
+    }
+
+    /// Pipeline registers of the popcount, D: cycles (with `advance`) from a beat's entry to its count.
+    pub fn latency(&self) -> u32 {
+        self.latency
+    }
+
+    /// The structure of the units; never [`Structure::Auto`].
+    pub fn structure(&self) -> Structure {
+        self.units.as_ref().map_or(Structure::Tree, |u| u.structure)
+    }
+
+    /// The units as netlists of device primitives; none for [`Structure::Tree`].
+    pub fn units(&self) -> Option<&Arc<DeviceUnits>> {
+        self.units.as_ref()
+    }
+
+    /// For each pair of lanes, by how many cycles the array's edge delays it for processing elements.
+    pub fn arrival(&self) -> Vec<u32> {
+        match &self.units {
+            Some(units) => units.element_delay(),
+            None => vec![0; self.pairs as usize],
+        }
+    }
+
+    /// What the user should know: a field that has no effect, a structure that was asked for in vain. Each is a sentence
+    /// without its full stop.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Width of a processing element's sum, as it is drained.

@@ -12,6 +12,7 @@
 //! | [`hardware`] | the blocks of the array |
 //! | [`emit`] | the Verilog emitter |
 //! | [`stock`] | RustHDL's own generator, the emitter's oracle |
+//! | [`structure`] | the structure of the units, and their netlists |
 //! | [`timing`] | every latency as a closed formula |
 
 pub mod accelerator;
@@ -24,8 +25,10 @@ pub mod regmap;
 pub mod rtl;
 pub mod schedule;
 pub mod stock;
+pub mod structure;
 pub mod timing;
 
 pub use accelerator::{AcceleratorConfig, AcceleratorDesign};
 pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};
 pub use emit::{EmitError, Package, generate, generate_accelerator, generate_axi};
+pub use structure::Structure;

@@ -138,6 +138,11 @@ impl PopcountPlan {
         (self.ranks.len() as u32).max(1)
     }
 
+    /// Pipeline registers that suit the popcount where nobody asks for a number: one for every three ranks.
+    pub fn stages(&self) -> u32 {
+        self.ranks().div_ceil(3)
+    }
+
     /// Width of the count.
     pub fn count_width(&self) -> u32 {
         self.count_width

@@ -8,12 +8,13 @@ use rust_hdl_core::ast::{
     Verilog, VerilogBlock, VerilogBlockOrConditional, VerilogConditional,
     VerilogExpression as Expression, VerilogStatement as Statement,
 };
-use rust_hdl_core::atom::Atom;
+use rust_hdl_core::atom::{Atom, AtomKind};
 use rust_hdl_core::block::Block;
 use rust_hdl_core::logic::Logic;
 use rust_hdl_core::module_defines::ModuleDefines;
 use rust_hdl_core::probe::Probe;
 use rust_hdl_core::timing::TimingInfo;
+use std::collections::BTreeMap;
 
 /// The Verilog that RustHDL's stock generator makes of a block; its top module is named `top`. Elements of vectors are
 /// ports and signals of their own: `weight$1$0`.
@@ -63,6 +64,9 @@ impl Logic for Expanded<'_> {
     fn hdl(&self) -> Verilog {
         match self.block.hdl() {
             Verilog::Combinatorial(block) => Verilog::Combinatorial(expand(&block)),
+            Verilog::Custom(text) if self.block.timing().is_empty() => {
+                Verilog::Custom(with_packed_ports(self.block, &text))
+            }
             other => other,
         }
     }
@@ -79,6 +83,63 @@ impl Block for Expanded<'_> {
     }
     fn accept(&self, name: &str, probe: &mut dyn Probe) {
         self.block.accept(name, probe);
+    }
+}
+
+/// Text of its own names a vector of ports as one packed port. The stock generator has a port for each element, so the
+/// packed ones are declared as nets between the two.
+fn with_packed_ports(block: &dyn Block, text: &str) -> String {
+    let mut ports = VectorPorts::default();
+    block.accept("block", &mut ports);
+    let mut nets = String::new();
+    for (base, vector) in &ports.vectors {
+        let elements: Vec<&str> = vector.elements.iter().rev().map(String::as_str).collect();
+        let elements = elements.join(", ");
+        let range = format!("[{}:0]", vector.width - 1);
+        let line = if !vector.is_output {
+            format!("wire {range} {base} = {{{elements}}};\n")
+        } else {
+            let continuous = text.contains(&format!("assign {base} ="));
+            let kind = if continuous { "wire" } else { "reg" };
+            format!("{kind} {range} {base};\nalways @* {{{elements}}} = {base};\n")
+        };
+        nets.push_str(&line);
+    }
+    nets + text
+}
+
+/// A vector of ports of one block.
+#[derive(Default)]
+struct VectorPorts {
+    depth: u32,
+    vectors: BTreeMap<String, VectorPort>,
+}
+
+#[derive(Default)]
+struct VectorPort {
+    elements: Vec<String>,
+    width: usize,
+    is_output: bool,
+}
+
+impl Probe for VectorPorts {
+    fn visit_start_scope(&mut self, _name: &str, _node: &dyn Block) {
+        self.depth += 1;
+    }
+
+    fn visit_atom(&mut self, name: &str, signal: &dyn Atom) {
+        let is_output = signal.kind() == AtomKind::OutputParameter;
+        let is_port = is_output || signal.kind() == AtomKind::InputParameter;
+        if let (1, true, Some((base, _))) = (self.depth, is_port, name.split_once('$')) {
+            let vector = self.vectors.entry(base.to_owned()).or_default();
+            vector.elements.push(name.to_owned());
+            vector.width += signal.bits();
+            vector.is_output = is_output;
+        }
+    }
+
+    fn visit_end_scope(&mut self, _name: &str, _node: &dyn Block) {
+        self.depth -= 1;
     }
 }
 

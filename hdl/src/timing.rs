@@ -9,7 +9,7 @@ use crate::config::Design;
 
 /// Cycles between the acceptance of a tile's last beat and the cycle in which its sums stand complete.
 pub fn compute_latency(design: &Design) -> u64 {
-    u64::from(design.config().popcount_stages) + 1
+    u64::from(design.latency()) + 1
 }
 
 /// Cycles from complete sums to the first row's appearance at the result port.

@@ -1,7 +1,8 @@
 //! The emitted Verilog of the presets, word for word. A change here belongs into the CHANGELOG.
 
 use std::time::Instant;
-use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, generate, generate_axi};
+use xnorforge_hdl::emit::VerilogFile;
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, Target, generate, generate_axi};
 
 fn package(name: &str) -> Package {
     let config = ArrayConfig::preset(name).unwrap();
@@ -29,6 +30,41 @@ fn default() {
 #[test]
 fn large() {
     insta::assert_snapshot!(text(&package("large")));
+}
+
+/// The files of a target's shipped structure that the generic array does not have, and the primitives' models.
+fn of_target(target: Target) -> String {
+    let config = ArrayConfig {
+        target,
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    let generic = package("tiny");
+    let package = generate(&config.validate().unwrap()).unwrap();
+    let body = |text: &str| text.split("`default_nettype").nth(1).map(str::to_owned);
+    let is_new = |file: &&VerilogFile| {
+        let mut same = generic.files.iter().filter(|other| other.name == file.name);
+        !same.any(|other| body(&other.text) == body(&file.text))
+    };
+    package
+        .simulation_files()
+        .filter(is_new)
+        .map(|f| format!("==> {} <==\n{}\n", f.name, f.text))
+        .collect()
+}
+
+#[test]
+fn tiny_xilinx() {
+    insta::assert_snapshot!(of_target(Target::Xilinx));
+}
+
+#[test]
+fn tiny_ecp5() {
+    insta::assert_snapshot!(of_target(Target::Ecp5));
+}
+
+#[test]
+fn tiny_ice40() {
+    insta::assert_snapshot!(of_target(Target::Ice40));
 }
 
 /// The core and what is around it for AXI.

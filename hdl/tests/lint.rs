@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use xnorforge_hdl::{ArrayConfig, generate};
+use xnorforge_hdl::{ArrayConfig, Structure, Target, generate};
 
 /// Every edge that changes the text: single rows, columns and lanes, odd lanes, branches in parallel, several shift
 /// distances, groups of unequal width, more lanes than elements.
@@ -36,6 +36,42 @@ fn configs() -> Vec<ArrayConfig> {
         shape(1, 5, 6, (5, 5), (5, 5), 1),
         shape(2, 1, 130, (2, 2), (1, 2), 1),
     ]);
+    all.extend(device_configs());
+    all
+}
+
+/// Every structure of every target: one pair of lanes, an odd number of lanes, shifts and none, branches in parallel.
+fn device_configs() -> Vec<ArrayConfig> {
+    let shape = |lanes, bits, branches| ArrayConfig {
+        rows: 2,
+        columns: 2,
+        lanes,
+        activation_bits: bits,
+        weight_bits: bits,
+        activation_branches: branches,
+        weight_branches: branches,
+        reduction_max: 100,
+        constant_entries: 2,
+        ..ArrayConfig::default()
+    };
+    let shapes = [
+        shape(2, 1, 1),
+        shape(9, 2, 1),
+        shape(64, 1, 1),
+        shape(13, 2, 2),
+    ];
+    let mut all = Vec::new();
+    for target in Target::ALL {
+        for structure in Structure::of_target(target) {
+            all.extend(shapes.iter().map(|shape| ArrayConfig {
+                target,
+                structure: *structure,
+                ..shape.clone()
+            }));
+        }
+    }
+    // A structure may refuse a shape.
+    all.retain(|config| config.validate().is_ok());
     all
 }
 
@@ -43,18 +79,21 @@ struct Emitted {
     folder: tempfile::TempDir,
     top: String,
     files: Vec<String>,
+    /// Models of the device's primitives; synthesizers have their own.
+    models: Vec<String>,
 }
 
 fn emit(config: &ArrayConfig) -> Emitted {
     let package = generate(&config.validate().unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for file in &package.files {
+    for file in package.simulation_files() {
         std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
     }
     Emitted {
         folder,
         top: package.top,
         files: package.files.into_iter().map(|f| f.name).collect(),
+        models: package.primitives.into_iter().map(|f| f.name).collect(),
     }
 }
 
@@ -77,7 +116,8 @@ fn quiet(tool: &Path, args: &[&str], folder: &Path) {
 fn each_design(check: impl Fn(&Emitted, &[&str])) {
     for config in configs() {
         let emitted = emit(&config);
-        let files: Vec<&str> = emitted.files.iter().map(String::as_str).collect();
+        let all = emitted.models.iter().chain(&emitted.files);
+        let files: Vec<&str> = all.map(String::as_str).collect();
         check(&emitted, &files);
     }
 }
@@ -127,7 +167,8 @@ fn yosys(config: &ArrayConfig, script: &str) {
 
 #[test]
 fn yosys_generic() {
-    for config in configs().iter().filter(|c| c.rows * c.columns <= 6) {
+    let small = |c: &&ArrayConfig| c.rows * c.columns <= 6 && c.target == Target::Generic;
+    for config in configs().iter().filter(small) {
         yosys(config, "synth -flatten -top TOP");
     }
 }
@@ -141,5 +182,18 @@ fn yosys_targets() {
         "synth_ice40 -top TOP",
     ] {
         yosys(&tiny, script);
+    }
+}
+
+#[test]
+fn yosys_device_structures() {
+    for config in device_configs() {
+        let script = match config.target {
+            Target::Xilinx => "synth_xilinx -family xc7 -flatten -noiopad -nowidelut -top TOP",
+            Target::Ecp5 => "synth_ecp5 -nowidelut -top TOP",
+            Target::Ice40 => "synth_ice40 -top TOP",
+            Target::Generic | Target::Asic => "synth -flatten -top TOP",
+        };
+        yosys(&config, script);
     }
 }

@@ -9,7 +9,7 @@ use xnorforge_hdl::emit::{self, Package, PortDirection};
 use xnorforge_hdl::hardware::accelerator::*;
 use xnorforge_hdl::hardware::*;
 use xnorforge_hdl::popcount::PopcountPlan;
-use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, stock};
+use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, Structure, Target, stock};
 
 /// Cycles of the bounded proofs.
 const STEPS: u32 = 8;
@@ -78,6 +78,8 @@ fn prove(name: &str, block: &dyn Block) {
     write("gold.v", &format!("{stock}\n{}", wrapper(&ours, &stock)));
     let text: Vec<&str> = ours.files.iter().map(|f| f.text.as_str()).collect();
     write("gate.v", &text.join("\n"));
+    let models: Vec<&str> = ours.primitives.iter().map(|f| f.text.as_str()).collect();
+    write("models.v", &models.join("\n"));
     write("proof.ys", &script(&ours.top));
     yosys(name, folder.path());
 }
@@ -85,8 +87,8 @@ fn prove(name: &str, block: &dyn Block) {
 /// Memories become registers; all registers begin at zero in both; the outputs then never differ.
 fn script(top: &str) -> String {
     format!(
-        "read_verilog gold.v\nprep -flatten -top gold\nmemory_map\nopt -full\ndesign -stash gold\n\
-         read_verilog gate.v\nprep -flatten -top {top}\nmemory_map\nopt -full\ndesign -stash gate\n\
+        "read_verilog gold.v models.v\nprep -flatten -top gold\nmemory_map\nopt -full\ndesign -stash gold\n\
+         read_verilog gate.v models.v\nprep -flatten -top {top}\nmemory_map\nopt -full\ndesign -stash gate\n\
          design -copy-from gold -as gold gold\ndesign -copy-from gate -as gate {top}\n\
          miter -equiv -flatten -make_outputs gold gate miter\nhierarchy -top miter\n\
          sat -verify -set-init-zero -tempinduct-baseonly -maxsteps {} -prove trigger 0 miter\n",
@@ -179,6 +181,24 @@ fn arrays() {
         c.popcount_stages = 2;
     });
     prove("StreamArray", &StreamArray::new(&odd));
+}
+
+/// Structures of netlists: what they and the edge are wired into.
+#[test]
+fn device_units() {
+    for target in Target::ALL {
+        for structure in Structure::of_target(target) {
+            let d = design(|c| {
+                (c.lanes, c.target, c.structure) = (5, target, *structure);
+                c.popcount_stages = 0;
+            });
+            prove("ProcessingElement", &ProcessingElement::new(&d));
+            prove("RowSum", &RowSum::new(&d));
+            let units = d.units().expect("a structure of netlists");
+            prove("ArrayEdge", &ArrayEdge::new(&d, units));
+            prove("PeArray", &PeArray::new(&d));
+        }
+    }
 }
 
 #[test]

@@ -127,8 +127,8 @@ pub fn drive(
 
 /// Cycles without stalls and without progress after which an array can only hang: far more than its latency.
 fn hang_limit(lowered: &Lowered) -> u64 {
-    let c = lowered.design().config();
-    1000 + 4 * u64::from(c.rows + c.popcount_stages)
+    let design = lowered.design();
+    1000 + 4 * u64::from(design.config().rows + design.latency())
 }
 
 struct Driver<'a> {

@@ -49,7 +49,7 @@ impl Model {
         let c = design.config();
         Model {
             cycle: 0,
-            pipe: Pipe::new(c.popcount_stages as usize, g),
+            pipe: Pipe::new(design.latency() as usize, g),
             accumulators: Accumulators::new(g),
             done: Done::new(g),
             drain: Drain::new(g),

@@ -60,9 +60,8 @@ fn verilated(d: &AcceleratorDesign) -> VerilatedModel {
     let package = emit(&BackEnd::new(d), "").unwrap();
     let source = ModelSource {
         files: package
-            .files
-            .into_iter()
-            .map(|f| (f.name, f.text))
+            .simulation_files()
+            .map(|f| (f.name.clone(), f.text.clone()))
             .collect(),
         top: package.top,
         ports: package.ports,
@@ -712,7 +711,7 @@ fn predict(d: &AcceleratorDesign, rng: &mut ChaCha8Rng) {
     };
     let mut timing = BackTiming::new(d, &fields);
     let mut model = BackEndModel::new(d);
-    let stages = u64::from(c.popcount_stages);
+    let stages = u64::from(d.design().latency());
     let idle = BackEndInputs {
         reset: true,
         go_compute: false,

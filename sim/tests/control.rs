@@ -88,9 +88,8 @@ impl Rtl {
         let package = emit::emit(block, "// test\n").unwrap();
         let source = ModelSource {
             files: package
-                .files
-                .into_iter()
-                .map(|f| (f.name, f.text))
+                .simulation_files()
+                .map(|f| (f.name.clone(), f.text.clone()))
                 .collect(),
             top: package.top,
             ports: package.ports,

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 use std::path::PathBuf;
-use xnorforge_hdl::{ArrayConfig, Design};
+use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
 use xnorforge_sim::verilator::{
     ArrayOptions, Toolchain, TraceWindow, VerilatedArray, Verilator, Warnings,
 };
@@ -31,9 +31,8 @@ fn verilator() -> Verilator {
 fn emit(design: &Design) -> Files {
     let package = xnorforge_hdl::generate(design).expect("every valid design can be emitted");
     package
-        .files
-        .into_iter()
-        .map(|f| (f.name, f.text))
+        .simulation_files()
+        .map(|f| (f.name.clone(), f.text.clone()))
         .collect()
 }
 
@@ -116,6 +115,41 @@ fn rtl_equals_the_model_on_random_configurations() {
             });
         }
     });
+}
+
+/// Each structure of each target, bit-serial and with branches in parallel.
+#[test]
+fn rtl_equals_the_model_on_every_structure() {
+    let verilator = verilator();
+    for target in Target::ALL {
+        for structure in Structure::of_target(target) {
+            for (seed, (bits, branches, lanes)) in
+                (500..).zip([(1, 1, 40), (3, 1, 33), (2, 2, 12), (4, 2, 9)])
+            {
+                let config = ArrayConfig {
+                    rows: 3,
+                    columns: 2,
+                    lanes,
+                    activation_bits: bits,
+                    weight_bits: bits,
+                    activation_branches: branches,
+                    weight_branches: branches,
+                    reduction_max: 100,
+                    target,
+                    structure: *structure,
+                    ..ArrayConfig::default()
+                };
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let design = config.validate().unwrap_or_else(|e| panic!("{e}"));
+                let gemm = common::random_gemm(&design, &mut rng);
+                println!(
+                    "seed {seed}: {target} {structure} latency {}",
+                    design.latency()
+                );
+                check(&verilator, &Case { design, gemm }, seed);
+            }
+        }
+    }
 }
 
 /// A product with full tiles, a ragged edge and a chunk's tail at the preset's full precision.

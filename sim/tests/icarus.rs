@@ -11,12 +11,11 @@ mod bench;
 mod common;
 
 use bench::Bench;
+use bench::icarus::{Compiled, texts};
 use common::random_gemm;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use tempfile::TempDir;
+use std::path::Path;
 use xnorforge_hdl::{ArrayConfig, Design, Package};
 use xnorforge_sim::{Gemm, run};
 
@@ -47,57 +46,12 @@ fn first_seed() -> u64 {
     })
 }
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbenches/stream_array_tb.v")
-}
-
-/// Runs a tool in a folder and gives all that it printed. A missing or failing tool fails the test.
-fn tool(folder: &Path, name: &str, arguments: &[&str]) -> String {
-    let output = Command::new(name)
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap_or_else(|e| panic!("{name}: {e}; Icarus Verilog is needed: run scripts/setup"));
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    assert!(output.status.success(), "{name} {arguments:?}: {text}");
-    text
-}
-
-/// A bench with its vectors, compiled together with RTL.
-struct Compiled {
-    folder: TempDir,
-}
-
-impl Compiled {
-    fn new(bench: &Bench, rtl: &Package) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        bench.write(folder.path()).unwrap();
-        let source = source();
-        let mut arguments = vec!["-g2005", "-Wall", "-s", "stream_array_tb", "-I", "."];
-        arguments.extend(["-o", "bench.vvp", source.to_str().unwrap()]);
-        for file in &rtl.files {
-            std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
-            arguments.push(&file.name);
-        }
-        let messages = tool(folder.path(), "iverilog", &arguments);
-        assert_eq!(messages, "", "Icarus Verilog has something to say");
-        Compiled { folder }
-    }
-
-    /// Everything that a run prints.
-    fn run(&self, plusargs: &[&str]) -> String {
-        let arguments = [&["-n", "bench.vvp"], plusargs].concat();
-        tool(self.folder.path(), "vvp", &arguments)
-    }
-}
-
 /// Without stalls, where the cycles are those of the model, and with three seeds of stalls.
 fn check(design: &Design, seed: u64) {
     let products = products(design, seed);
     let rtl = xnorforge_hdl::generate(design).unwrap();
     let bench = Bench::new(design, &rtl.top, &products);
-    let compiled = Compiled::new(&bench, &rtl);
+    let compiled = Compiled::new(&bench, texts(&rtl), &[], true);
     let cycles: u64 = products
         .iter()
         .map(|gemm| run(design, gemm).unwrap().cycles.cycles)
@@ -274,7 +228,7 @@ fn broken_rtl_fails_with_cycle_and_signal() {
     let rtl = xnorforge_hdl::generate(&design).unwrap();
     let bench = Bench::new(&design, &rtl.top, &products(&design, seed));
     for fault in &FAULTS {
-        let compiled = Compiled::new(&bench, &broken(&rtl, fault));
+        let compiled = Compiled::new(&bench, texts(&broken(&rtl, fault)), &[], true);
         let text = compiled.run(&[&format!("+seed={seed}")]);
         print!("{}: {text}", fault.name);
         assert!(text.starts_with("FAIL cycle "), "{}: {text}", fault.name);
@@ -288,7 +242,7 @@ fn missing_vectors_fail() {
     let design = preset("tiny");
     let rtl = xnorforge_hdl::generate(&design).unwrap();
     let bench = Bench::new(&design, &rtl.top, &products(&design, 1));
-    let compiled = Compiled::new(&bench, &rtl);
+    let compiled = Compiled::new(&bench, texts(&rtl), &[], true);
     for file in ["passes.hex", "writes.hex", "beats.hex", "expected.hex"] {
         let path = compiled.folder.path().join(file);
         let text = std::fs::read_to_string(&path).unwrap();

@@ -57,9 +57,8 @@ fn start(design: &AcceleratorDesign) -> VerilatedModel {
     let package = emit(&PatchSystem::new(design), "// Block under test.\n").unwrap();
     let source = ModelSource {
         files: package
-            .files
-            .into_iter()
-            .map(|f| (f.name, f.text))
+            .simulation_files()
+            .map(|f| (f.name.clone(), f.text.clone()))
             .collect(),
         top: package.top,
         ports: package.ports,

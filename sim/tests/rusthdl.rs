@@ -4,7 +4,7 @@ use rust_hdl_core::block::Block;
 use rust_hdl_core::simulate::simulate;
 use xnorforge_hdl::hardware::StreamArray;
 use xnorforge_hdl::rtl::Word;
-use xnorforge_hdl::{ArrayConfig, Design};
+use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
 use xnorforge_sim::encoder::{self, Encoding};
 use xnorforge_sim::{
     Gemm, GemmShape, Inputs, Lockstep, Lowered, Model, Outputs, Precision, Simulator,
@@ -155,6 +155,14 @@ fn kernels_behave_as_the_model() {
             activation_branches: 2,
             weight_branches: 2,
             popcount_stages: 3,
+            ..base.clone()
+        },
+        ArrayConfig {
+            rows: 2,
+            columns: 1,
+            lanes: 9,
+            target: Target::Ice40,
+            structure: Structure::AdderChains,
             ..base.clone()
         },
         ArrayConfig {

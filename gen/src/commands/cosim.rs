@@ -11,6 +11,7 @@ use crate::terminal::{Terminal, thousands};
 use crate::workload::{DataArgs, WorkArgs};
 use std::path::{Path, PathBuf};
 use xnorforge_hdl::Design;
+use xnorforge_hdl::emit::VerilogFile;
 use xnorforge_sim::{Divergence, Driven, Gemm, StallPlan, encoder};
 
 /// Shown below the help.
@@ -71,7 +72,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = args.config.design()?;
     let gemm = args.data.operands(args.work.product(design.config())?)?;
     let files = match &args.rtl {
-        Some(folder) => read_rtl(folder)?,
+        Some(folder) => with_primitives(read_rtl(folder)?),
         None => verilog_files(&super::generate::emit(&design, Interface::Array)?),
     };
     let rig = Rig::new(&design, files)?;
@@ -234,6 +235,21 @@ fn read_rtl(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
             let text = read_text(&rtl.join(name), VERILOG_BYTES_MAX)?;
             Ok((name.to_owned(), text))
         })
+        .collect()
+}
+
+/// The files, after the models of the device primitives in them. The folder may have models of its own; those of this
+/// program are known to be right.
+fn with_primitives(files: Vec<(String, String)>) -> Vec<(String, String)> {
+    let files = files
+        .into_iter()
+        .map(|(name, text)| VerilogFile { name, text });
+    let files: Vec<VerilogFile> = files.collect();
+    let models = xnorforge_hdl::fabric::primitives::models(&files);
+    models
+        .into_iter()
+        .chain(files)
+        .map(|file| (file.name, file.text))
         .collect()
 }
 

@@ -6,7 +6,7 @@
 
 mod network;
 mod report;
-mod sweep;
+pub mod sweep;
 
 use crate::config::ConfigArgs;
 use crate::engine;

@@ -16,8 +16,9 @@ Examples:
   xnorforge generate --rows 16 --columns 16 --lanes 128 --target xilinx --clock-mhz 300 --out build/big
   xnorforge generate --config default --interface axi --out build/accelerator
 
-DIR gets rtl/*.v with rtl/files.f (dependency order), constraints/, scripts/ and manifest.json; behind AXI also
-registers/: the register map as C, Rust, Verilog, SystemRDL and Markdown.";
+DIR gets rtl/*.v with rtl/files.f (dependency order), constraints/, scripts/ and manifest.json; sim/ with models of the
+device's primitives where the Verilog has any, for simulators only; behind AXI also registers/: the register map as C,
+Rust, Verilog, SystemRDL and Markdown.";
 
 /// What is generated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -74,6 +75,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         &["module", ">instances", "what it does"],
         &module_rows(&rtl),
     );
+    terminal.line(structure_line(&design));
     terminal.line(format!(
         "top module {} and {} more files in {}",
         rtl.top,
@@ -81,6 +83,26 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         args.out.display()
     ));
     Ok(())
+}
+
+/// The units' structure, their sites and latency, and what else was considered.
+fn structure_line(design: &Design) -> String {
+    let latency = design.latency();
+    let Some(units) = design.units() else {
+        return format!("structure tree: for any synthesizer, latency {latency}");
+    };
+    let others: Vec<String> = units
+        .alternatives
+        .iter()
+        .map(|other| format!("{} {}", other.name, other.sites))
+        .collect();
+    format!(
+        "structure {}: {} sites for a processing element, {} for a row unit's popcount, latency {latency}; considered: {}",
+        units.structure,
+        units.element.sites,
+        units.row.sites,
+        others.join(", ")
+    )
 }
 
 fn module_rows(rtl: &Package) -> Vec<Vec<String>> {
@@ -134,6 +156,15 @@ pub fn build(
         files.insert(format!("rtl/{}", file.name), file.text.clone().into_bytes());
     }
     files.insert("rtl/files.f".to_owned(), list.into_bytes());
+    if !rtl.primitives.is_empty() {
+        let mut list = String::new();
+        for file in &rtl.primitives {
+            list.push_str(&file.name);
+            list.push('\n');
+            files.insert(format!("sim/{}", file.name), file.text.clone().into_bytes());
+        }
+        files.insert("sim/files.f".to_owned(), list.into_bytes());
+    }
     if interface == Interface::Axi {
         for (name, text) in regmap::files(&AcceleratorDesign::new(design)?) {
             files.insert(format!("registers/{name}"), text.into_bytes());

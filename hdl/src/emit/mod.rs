@@ -119,6 +119,15 @@ pub struct Package {
     pub modules: Vec<ModuleInfo>,
     /// The top module's ports, in their order.
     pub ports: Vec<Port>,
+    /// Simulation models of the device's primitives that the files instantiate. No tool for the device wants them.
+    pub primitives: Vec<VerilogFile>,
+}
+
+impl Package {
+    /// All that a simulator reads: the primitives' models, then the files.
+    pub fn simulation_files(&self) -> impl Iterator<Item = &VerilogFile> {
+        self.primitives.iter().chain(&self.files)
+    }
 }
 
 /// Emits the array of a design.
@@ -170,6 +179,7 @@ pub fn emit(block: &dyn Block, header: &str) -> Result<Package, EmitError> {
     let (top, ports) = emitter.module(&root, 1)?;
     Ok(Package {
         top,
+        primitives: crate::fabric::primitives::models(&emitter.files),
         files: emitter.files,
         modules: emitter.modules,
         ports,

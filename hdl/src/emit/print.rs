@@ -115,14 +115,18 @@ impl Printer<'_, '_> {
     }
 
     fn header(&mut self, name: &str) {
-        let is_reg = matches!(self.module.scope.code, Verilog::Custom(_));
         let module = self.module;
+        // Text of its own assigns an output either in an `always` block or continuously.
+        let is_reg = |name: &str| match &module.scope.code {
+            Verilog::Custom(text) => !text.contains(&format!("assign {name} =")),
+            _ => false,
+        };
         let ports: Vec<(String, &Option<String>)> = module
             .nets
             .iter()
             .zip(&self.names)
             .filter_map(|(net, name)| {
-                let direction = match (net.kind, is_reg) {
+                let direction = match (net.kind, is_reg(name)) {
                     (NetKind::Input, _) => "input  wire",
                     (NetKind::Output, true) => "output reg ",
                     (NetKind::Output, false) => "output wire",

@@ -1,5 +1,6 @@
 //! The netlist: vectors of bits, cells and registers.
 
+use super::adder_cells::AdderCells;
 use std::collections::HashMap;
 
 /// A net of one bit.
@@ -229,6 +230,7 @@ pub struct Netlist {
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,
     pub(super) items: Vec<Item>,
+    pub(super) adder_cells: AdderCells,
     /// Names in use, and for each the last number that was appended to it.
     names: HashMap<String, u32>,
 }
@@ -288,6 +290,11 @@ impl Netlist {
         bits
     }
 
+    /// Keeps a name from the nets: that of something around the netlist.
+    pub fn reserve(&mut self, name: &str) {
+        self.unique(name);
+    }
+
     /// An output port that shows `bits`. Nets of that name get a number.
     pub fn output(&mut self, name: &str, bits: &[Bit]) {
         self.outputs.push(Port {
@@ -338,6 +345,11 @@ impl Netlist {
             enable,
             reset,
         });
+    }
+
+    /// Has full and half adders printed as instances of a library's cells.
+    pub fn use_adder_cells(&mut self, cells: AdderCells) {
+        self.adder_cells = cells;
     }
 
     /// Everything in it, in order.

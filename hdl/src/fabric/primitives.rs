@@ -1,4 +1,8 @@
 //! Simulation models of device primitives, for simulation and proofs only: synthesizers bring their own.
+//!
+//! A LUT's model selects bit by bit, so an unknown input that does not matter leaves a known output, as in the device.
+
+use crate::emit::VerilogFile;
 
 /// Models of Xilinx' primitives: file name and Verilog.
 pub const XILINX: [(&str, &str); 9] = [
@@ -12,3 +16,45 @@ pub const XILINX: [(&str, &str); 9] = [
     ("CARRY4.v", include_str!("primitives/CARRY4.v")),
     ("CARRY8.v", include_str!("primitives/CARRY8.v")),
 ];
+
+/// Models of Lattice ECP5's primitives: file name and Verilog.
+pub const ECP5: [(&str, &str); 2] = [
+    ("LUT4.v", include_str!("primitives/ecp5_LUT4.v")),
+    ("CCU2C.v", include_str!("primitives/CCU2C.v")),
+];
+
+/// Models of Lattice iCE40's primitives: file name and Verilog.
+pub const ICE40: [(&str, &str); 2] = [
+    ("SB_LUT4.v", include_str!("primitives/SB_LUT4.v")),
+    ("SB_CARRY.v", include_str!("primitives/SB_CARRY.v")),
+];
+
+/// The models of the primitives that `files` instantiate.
+pub fn models(files: &[VerilogFile]) -> Vec<VerilogFile> {
+    let families = [XILINX.as_slice(), ECP5.as_slice(), ICE40.as_slice()];
+    let used = |name: &str, text: &str| {
+        let instance = format!("    {} ", name.trim_end_matches(".v"));
+        let pin = format!(".{}(", output(text));
+        let mut lines = files.iter().flat_map(|file| file.text.lines());
+        lines.any(|line| line.starts_with(&instance) && line.contains(&pin))
+    };
+    families
+        .into_iter()
+        .flatten()
+        .filter(|(name, text)| used(name, text))
+        .map(|(name, text)| VerilogFile {
+            name: (*name).to_owned(),
+            text: (*text).to_owned(),
+        })
+        .collect()
+}
+
+/// The first output of a model: families call different cells by one name, and tell them apart by their pins.
+fn output(model: &str) -> &str {
+    let after = model.split("output").nth(1).unwrap_or_default();
+    let words = after.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words
+        .into_iter()
+        .find(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .unwrap_or_default()
+}

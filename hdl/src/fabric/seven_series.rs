@@ -8,9 +8,11 @@
 mod accumulator;
 pub mod chain;
 pub mod legality;
+mod ripple;
 pub mod schedule;
 mod structure;
 
 pub use accumulator::{Accumulator, Controls, Unit, accumulate, unit};
 pub use legality::{Cost, LegalityError, Placement, place};
+pub use ripple::{Matches, count_matches};
 pub use structure::count;

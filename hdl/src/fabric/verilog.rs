@@ -1,5 +1,6 @@
 //! Prints a netlist as the body of a Verilog module.
 
+use super::adder_cells::AdderCell;
 use super::netlist::{Bit, Cell, Item, Netlist, Vector};
 use std::fmt::Write as _;
 
@@ -162,6 +163,10 @@ impl Printer<'_> {
                 );
             }
             Cell::FullAdder { inputs, sum, carry } => {
+                let cell = self.netlist.adder_cells.full.as_ref();
+                if self.adder(number, cell, inputs, *sum, *carry) {
+                    return;
+                }
                 let [a, b, c] = inputs.map(|bit| self.name(bit));
                 let (s, co) = (self.name(*sum), self.name(*carry));
                 let _ = writeln!(self.text, "    assign {s} = {a} ^ {b} ^ {c};");
@@ -171,12 +176,34 @@ impl Printer<'_> {
                 );
             }
             Cell::HalfAdder { inputs, sum, carry } => {
+                let cell = self.netlist.adder_cells.half.as_ref();
+                if self.adder(number, cell, inputs, *sum, *carry) {
+                    return;
+                }
                 let [a, b] = inputs.map(|bit| self.name(bit));
                 let (s, co) = (self.name(*sum), self.name(*carry));
                 let _ = writeln!(self.text, "    assign {s} = {a} ^ {b};");
                 let _ = writeln!(self.text, "    assign {co} = {a} & {b};");
             }
         }
+    }
+
+    /// Prints an adder as the library's cell, if it has one.
+    fn adder(
+        &mut self,
+        number: u32,
+        cell: Option<&AdderCell>,
+        inputs: &[Bit],
+        sum: Bit,
+        carry: Bit,
+    ) -> bool {
+        let Some(cell) = cell else {
+            return false;
+        };
+        let nets: Vec<String> = inputs.iter().map(|bit| self.name(*bit)).collect();
+        let instance = cell.instance(number, &nets, &self.name(sum), &self.name(carry));
+        let _ = writeln!(self.text, "    {instance}");
+        true
     }
 
     fn lut(&mut self, number: u32, inputs: &[Bit], table: u64, output: Bit) {
@@ -186,19 +213,8 @@ impl Printer<'_> {
             Dialect::Ecp5 => ("LUT4".to_owned(), "", 4),
             Dialect::Ice40 => ("SB_LUT4".to_owned(), "I", 4),
             Dialect::Generic => {
-                let bits = 1u32 << size;
-                let index: Vec<String> = inputs.iter().rev().map(|b| self.name(*b)).collect();
-                let (name, out) = (format!("TABLE_{number}"), self.name(output));
-                let _ = writeln!(
-                    self.text,
-                    "    localparam [{}:0] {name} = {bits}'h{table:x};",
-                    bits - 1
-                );
-                let _ = writeln!(
-                    self.text,
-                    "    assign {out} = {name}[{{{}}}];",
-                    index.join(", ")
-                );
+                let (value, out) = (self.selection(table, inputs), self.name(output));
+                let _ = writeln!(self.text, "    assign {out} = {value};");
                 return;
             }
         };
@@ -224,6 +240,28 @@ impl Printer<'_> {
             "    {kind} #(.{parameter}({bits}'h{init:0digits$x})) u_lut_{number} ({});",
             pins.join(", ")
         );
+    }
+
+    /// A truth table as selections by one input after the other, the last one first: an unknown input that does not matter
+    /// leaves a known value.
+    fn selection(&self, table: u64, inputs: &[Bit]) -> String {
+        let Some((last, rest)) = inputs.split_last() else {
+            return format!("1'b{}", table & 1);
+        };
+        let half = 1u32 << rest.len();
+        let mask = u64::MAX >> (64 - half);
+        let (low, high) = (table & mask, table >> half & mask);
+        let name = self.name(*last);
+        match (low, high) {
+            _ if low == high => self.selection(low, rest),
+            _ if low == 0 && high == mask => name,
+            _ if low == mask && high == 0 => format!("~{name}"),
+            _ => format!(
+                "({name} ? {} : {})",
+                self.selection(high, rest),
+                self.selection(low, rest)
+            ),
+        }
     }
 
     /// CARRY4s or CARRY8s of one chain. Positions past the end are tied to 0.
@@ -303,7 +341,15 @@ impl Printer<'_> {
         else {
             return;
         };
-        let mut pins = vec![format!(".CIN({})", self.name(*carry_in))];
+        // Where D is 1 and the upper half of the table is 0, the sum is 0 and no carry passes: what comes in does not matter,
+        // and a constant there would cost the router a position of its own.
+        let ignored = carry_in.is_constant() && inputs[0][3] == Bit::ONE && tables[0] >> 8 == 0;
+        let carry_in = if ignored {
+            "1'bx".to_owned()
+        } else {
+            self.name(*carry_in)
+        };
+        let mut pins = vec![format!(".CIN({carry_in})")];
         for (i, bits) in inputs.iter().enumerate() {
             for (bit, pin) in bits.iter().zip(["A", "B", "C", "D"]) {
                 pins.push(format!(".{pin}{i}({})", self.name(*bit)));
@@ -313,10 +359,14 @@ impl Printer<'_> {
                 sum[i].map_or(String::new(), |b| self.name(b))
             ));
         }
-        pins.push(format!(
-            ".COUT({})",
-            carry_out.map_or(String::new(), |b| self.name(b))
-        ));
+        // nextpnr-ecp5 wants a net at every carry out.
+        let out = carry_out.map_or_else(|| format!("unused_carry_{number}"), |b| self.name(b));
+        if carry_out.is_none() {
+            let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
+            let _ = writeln!(self.text, "    wire {out};");
+            let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
+        }
+        pins.push(format!(".COUT({out})"));
         let _ = writeln!(
             self.text,
             "    CCU2C #(.INIT0(16'h{:04x}), .INIT1(16'h{:04x}), .INJECT1_0(\"NO\"), .INJECT1_1(\"NO\")) u_carry_{number} ({});",

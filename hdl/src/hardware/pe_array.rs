@@ -1,6 +1,6 @@
 //! Rows of processing elements, and the grid.
 
-use super::{ProcessingElement, RowSum, grid};
+use super::{ArrayEdge, ProcessingElement, RowSum, grid};
 use crate::config::Design;
 use crate::rtl::prelude::*;
 
@@ -24,7 +24,9 @@ pub struct PeRow {
     pub shift: Net<In>,
     /// Its row count is doubled.
     pub twice: Net<In>,
-    /// `row_mode` of the beat that enters.
+    /// `accumulate` and `first`; only netlists take it.
+    pub clear: Vec<Net<In>>,
+    /// `row_mode` as the row unit takes it.
     pub mode: Net<In>,
     /// The drain takes the accumulators' sums.
     pub load: Net<In>,
@@ -34,6 +36,8 @@ pub struct PeRow {
     pub move_row: Vec<Net<In>>,
     /// The row's activation words.
     pub activation: Vec<Net<In>>,
+    /// The same with the delays of the row unit, where that is a netlist.
+    pub row_activation: Vec<Net<In>>,
     /// The columns' weight words.
     pub weight: Vec<Vec<Net<In>>>,
     /// What the row above holds at the head of its drain.
@@ -48,6 +52,8 @@ pub struct PeRow {
     row_unit: RowSum,
     drain: Vec<EnabledRegister>,
     row_drain: EnabledRegister,
+    _trees: usize,
+    _units: usize,
     _step: usize,
     _step_end: usize,
     _rest: usize,
@@ -70,6 +76,8 @@ impl PeRow {
         let c = design.config();
         let (sum, row_sum) = (design.sum_width(), design.row_sum_width());
         let stepwise = drain_columns < c.columns;
+        let row_unit = RowSum::new(design);
+        let units = u32::from(design.units().is_some());
         let (step, rest) = (drain_columns as usize, (c.columns - drain_columns) as usize);
         PeRow {
             shape: Shape::new(
@@ -87,11 +95,13 @@ impl PeRow {
             first: Net::new(1),
             shift: Net::new(design.shift_amounts.len() as u32),
             twice: Net::new(1),
-            mode: Net::new(2),
+            clear: Net::vector(units, 1),
+            mode: Net::new(row_unit.mode.next.bits() as u32),
             load: Net::new(1),
             move_drain: Net::new(1),
             move_row: Net::vector(stepwise.into(), 1),
             activation: Net::vector(c.activation_branches, c.lanes),
+            row_activation: Net::vector(units * c.activation_branches, c.lanes),
             weight: grid(c.columns, c.weight_branches, c.lanes),
             above: Net::vector(drain_columns, sum),
             row_above: Net::new(row_sum),
@@ -100,9 +110,11 @@ impl PeRow {
             pe: (0..c.columns)
                 .map(|_| ProcessingElement::new(design))
                 .collect(),
-            row_unit: RowSum::new(design),
+            row_unit,
             drain: EnabledRegister::vector(c.columns, sum),
             row_drain: EnabledRegister::new(row_sum),
+            _trees: 1 - units as usize,
+            _units: units as usize,
             _step: step,
             _step_end: step + 1,
             _rest: rest,
@@ -134,6 +146,9 @@ impl Logic for PeRow {
             self.pe[c].accumulate.next = self.accumulate.val();
             self.pe[c].first.next = self.first.val();
             self.pe[c].shift.next = self.shift.val();
+            for u in 0..self._units {
+                self.pe[c].clear[u].next = self.clear[u].val();
+            }
             for m in 0..self._activation_branches {
                 self.pe[c].activation[m].next = self.activation[m].val();
             }
@@ -171,8 +186,15 @@ impl Logic for PeRow {
         self.row_unit.shift.next = self.shift.val();
         self.row_unit.twice.next = self.twice.val();
         self.row_unit.mode.next = self.mode.val();
-        for m in 0..self._activation_branches {
-            self.row_unit.activation[m].next = self.activation[m].val();
+        for _t in 0..self._trees {
+            for m in 0..self._activation_branches {
+                self.row_unit.activation[m].next = self.activation[m].val();
+            }
+        }
+        for _u in 0..self._units {
+            for m in 0..self._activation_branches {
+                self.row_unit.activation[m].next = self.row_activation[m].val();
+            }
         }
         self.row_drain.clock.next = self.clock.val();
         for i in 0..self._stepwise {
@@ -222,9 +244,15 @@ pub struct PeArray {
     pub drained: Vec<Net<Out>>,
     /// The same, for the row units.
     pub row_drained: Net<Out>,
+    border: Vec<ArrayEdge>,
     row: Vec<PeRow>,
+    clear: Net<Local>,
+    taken_shift: Net<Local>,
+    shift_zero: Constant,
     sum_zero: Constant,
     row_sum_zero: Constant,
+    _trees: usize,
+    _units: usize,
     _rows: usize,
     _last_row: usize,
     _one: usize,
@@ -246,6 +274,12 @@ impl PeArray {
         let c = design.config();
         let (sum, row_sum) = (design.sum_width(), design.row_sum_width());
         let stepwise = drain_columns < c.columns;
+        let border: Vec<ArrayEdge> = design
+            .units()
+            .map(|units| ArrayEdge::new(design, units))
+            .into_iter()
+            .collect();
+        let units = border.len();
         PeArray {
             shape: Shape::new(
                 format!(
@@ -271,11 +305,17 @@ impl PeArray {
             weight: grid(c.columns, c.weight_branches, c.lanes),
             drained: Net::vector(drain_columns, sum),
             row_drained: Net::new(row_sum),
+            border,
+            clear: Net::new(1),
+            taken_shift: Net::new(design.shift_amounts.len() as u32),
+            shift_zero: Constant::new(design.shift_amounts.len() as u32, 0),
             row: (0..c.rows)
                 .map(|_| PeRow::draining(design, drain_columns))
                 .collect(),
             sum_zero: Constant::new(sum, 0),
             row_sum_zero: Constant::new(row_sum, 0),
+            _trees: 1 - units,
+            _units: units,
             _rows: c.rows as usize,
             _last_row: c.rows as usize - 1,
             _one: 1,
@@ -291,25 +331,62 @@ impl PeArray {
 impl Logic for PeArray {
     #[hdl_gen]
     fn update(&mut self) {
+        for u in 0..self._units {
+            self.clear.next = self.accumulate.val() & self.first.val();
+            if self.accumulate.val().any() {
+                self.taken_shift.next = self.shift.val();
+            } else {
+                self.taken_shift.next = self.shift_zero.val();
+            }
+            self.border[u].clock.next = self.clock.val();
+            self.border[u].advance.next = self.advance.val();
+            self.border[u].mode.next = self.mode.val();
+            for r in 0..self._rows {
+                for m in 0..self._activation_branches {
+                    self.border[u].activation[r][m].next = self.activation[r][m].val();
+                }
+            }
+            for c in 0..self._columns {
+                for k in 0..self._weight_branches {
+                    self.border[u].weight[c][k].next = self.weight[c][k].val();
+                }
+            }
+        }
         for r in 0..self._rows {
             self.row[r].clock.next = self.clock.val();
             self.row[r].advance.next = self.advance.val();
             self.row[r].accumulate.next = self.accumulate.val();
             self.row[r].first.next = self.first.val();
-            self.row[r].shift.next = self.shift.val();
             self.row[r].twice.next = self.twice.val();
-            self.row[r].mode.next = self.mode.val();
             self.row[r].load.next = self.load.val();
             self.row[r].move_drain.next = self.move_drain.val();
             for i in 0..self._stepwise {
                 self.row[r].move_row[i].next = self.move_row[i].val();
             }
-            for m in 0..self._activation_branches {
-                self.row[r].activation[m].next = self.activation[r][m].val();
+            for _t in 0..self._trees {
+                self.row[r].shift.next = self.shift.val();
+                self.row[r].mode.next = self.mode.val();
+                for m in 0..self._activation_branches {
+                    self.row[r].activation[m].next = self.activation[r][m].val();
+                }
+                for c in 0..self._columns {
+                    for k in 0..self._weight_branches {
+                        self.row[r].weight[c][k].next = self.weight[c][k].val();
+                    }
+                }
             }
-            for c in 0..self._columns {
-                for k in 0..self._weight_branches {
-                    self.row[r].weight[c][k].next = self.weight[c][k].val();
+            for u in 0..self._units {
+                self.row[r].clear[u].next = self.clear.val();
+                self.row[r].shift.next = self.taken_shift.val();
+                self.row[r].mode.next = self.border[u].pair_mode.val();
+                for m in 0..self._activation_branches {
+                    self.row[r].activation[m].next = self.border[u].element_activation[r][m].val();
+                    self.row[r].row_activation[m].next = self.border[u].row_activation[r][m].val();
+                }
+                for c in 0..self._columns {
+                    for k in 0..self._weight_branches {
+                        self.row[r].weight[c][k].next = self.border[u].element_weight[c][k].val();
+                    }
                 }
             }
         }

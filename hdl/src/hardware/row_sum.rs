@@ -1,6 +1,6 @@
 //! The row unit: what a row's results need to know about the activations alone.
 
-use super::{BranchAccumulator, PopcountTree};
+use super::{BranchAccumulator, PopcountTree, RowPopcount};
 use crate::config::Design;
 use crate::popcount::PopcountPlan;
 use crate::rtl::prelude::*;
@@ -121,7 +121,8 @@ impl Logic for RowPairs {
 }
 
 /// The row unit: the same schedule and accumulator as a processing element, over activations alone. There is one in
-/// each row, so its cost is shared by all columns.
+/// each row, so its cost is shared by all columns. Where the design has netlists, its popcount is one, and the count waits
+/// until those of the processing elements are there.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct RowSum {
     shape: Shape,
@@ -137,15 +138,24 @@ pub struct RowSum {
     pub shift: Net<In>,
     /// Doubles the count: `row_mode` of the beat that leaves the pipeline was not 0, and it has one plane.
     pub twice: Net<In>,
-    /// `row_mode` of the beat that enters.
+    /// `row_mode` of the beat that enters; for a netlist that of each pair of lanes, delayed like the lanes.
     pub mode: Net<In>,
     /// One word of lanes for each activation branch.
     pub activation: Vec<Net<In>>,
     /// The accumulator.
     pub sum: Net<Out>,
     pairs: Vec<RowPairs>,
-    tree: PopcountTree,
+    tree: Vec<PopcountTree>,
+    unit: Vec<RowPopcount>,
+    pad: Vec<EnabledRegister>,
+    count: Net<Local>,
     accumulator: BranchAccumulator,
+    _trees: usize,
+    _units: usize,
+    _at_once: usize,
+    _first_wait: usize,
+    _last_wait: usize,
+    _waits: usize,
     one: Constant,
     _branches: usize,
     _planes: usize,
@@ -158,6 +168,18 @@ impl RowSum {
         let c = design.config();
         let plan = PopcountPlan::new(design.pairs, design.row_planes, c.activation_branches);
         let count_width = design.row_count_width;
+        let tree_width = plan.count_width();
+        let units: Vec<RowPopcount> = design
+            .units()
+            .map(|units| RowPopcount::new(design, units))
+            .into_iter()
+            .collect();
+        let (count, trees) = (units.len(), 1 - units.len());
+        let waits = design.units().map_or(0, |units| units.row_padding());
+        let mode_width = match count {
+            0 => 2,
+            _ => 2 * design.pairs,
+        };
         RowSum {
             shape: Shape::new(
                 format!(
@@ -172,13 +194,24 @@ impl RowSum {
             first: Net::new(1),
             shift: Net::new(design.shift_amounts.len() as u32),
             twice: Net::new(1),
-            mode: Net::new(2),
+            mode: Net::new(mode_width),
             activation: Net::vector(c.activation_branches, c.lanes),
             sum: Net::new(design.row_sum_width()),
-            pairs: (0..c.activation_branches)
+            pairs: (0..c.activation_branches * trees as u32)
                 .map(|_| RowPairs::new(design))
                 .collect(),
-            tree: PopcountTree::new(plan, c.popcount_stages),
+            tree: (0..trees)
+                .map(|_| PopcountTree::new(plan.clone(), design.latency()))
+                .collect(),
+            unit: units,
+            pad: EnabledRegister::vector(waits, tree_width),
+            count: Net::new(tree_width),
+            _trees: trees,
+            _units: count,
+            _at_once: if waits == 0 { count } else { 0 },
+            _first_wait: count.min(waits as usize),
+            _last_wait: waits.saturating_sub(1) as usize,
+            _waits: waits as usize,
             accumulator: BranchAccumulator::new(
                 design.row_high_width,
                 design.accumulator_low_width,
@@ -196,24 +229,51 @@ impl RowSum {
 impl Logic for RowSum {
     #[hdl_gen]
     fn update(&mut self) {
-        for m in 0..self._branches {
-            self.pairs[m].mode.next = self.mode.val();
-            self.pairs[m].activation.next = self.activation[m].val();
-            for p in 0..self._planes {
-                self.tree.plane[m][p].next = self.pairs[m].plane[p].val();
+        for t in 0..self._trees {
+            for m in 0..self._branches {
+                self.pairs[m].mode.next = self.mode.val();
+                self.pairs[m].activation.next = self.activation[m].val();
+                for p in 0..self._planes {
+                    self.tree[t].plane[m][p].next = self.pairs[m].plane[p].val();
+                }
+            }
+            self.tree[t].clock.next = self.clock.val();
+            self.tree[t].advance.next = self.advance.val();
+            self.count.next = self.tree[t].count.val();
+        }
+        for u in 0..self._units {
+            self.unit[u].clock.next = self.clock.val();
+            self.unit[u].advance.next = self.advance.val();
+            self.unit[u].mode.next = self.mode.val();
+            for m in 0..self._branches {
+                self.unit[u].activation[m].next = self.activation[m].val();
             }
         }
-        self.tree.clock.next = self.clock.val();
-        self.tree.advance.next = self.advance.val();
+        for s in 0..self._waits {
+            self.pad[s].clock.next = self.clock.val();
+            self.pad[s].enable.next = self.advance.val();
+        }
+        for s in 0..self._first_wait {
+            self.pad[s].d.next = self.unit[s].count.val();
+        }
+        for s in 0..self._last_wait {
+            self.pad[s + 1].d.next = self.pad[s].q.val();
+        }
+        for s in self._last_wait..self._waits {
+            self.count.next = self.pad[s].q.val();
+        }
+        for u in 0..self._at_once {
+            self.count.next = self.unit[u].count.val();
+        }
         self.accumulator.clock.next = self.clock.val();
         self.accumulator.accumulate.next = self.accumulate.val();
         self.accumulator.first.next = self.first.val();
         self.accumulator.shift.next = self.shift.val();
         if self.twice.val().any() {
             self.accumulator.count.next =
-                bits_resize(self.tree.count.val(), self._count_width) << self.one.val();
+                bits_resize(self.count.val(), self._count_width) << self.one.val();
         } else {
-            self.accumulator.count.next = bits_resize(self.tree.count.val(), self._count_width);
+            self.accumulator.count.next = bits_resize(self.count.val(), self._count_width);
         }
         self.sum.next = self.accumulator.sum.val();
     }

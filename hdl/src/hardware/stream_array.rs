@@ -104,7 +104,7 @@ impl StreamArray {
             result_ready: Net::new(1),
             result_last: Net::new(1),
             result_value: Net::vector(c.columns, width),
-            stage: (0..c.popcount_stages)
+            stage: (0..design.latency())
                 .map(|_| ControlStage::new(design))
                 .collect(),
             array: PeArray::new(design),
@@ -118,8 +118,8 @@ impl StreamArray {
             leaves_twice: Net::new(1),
             zero: Constant::new(1, 0),
             _one: 1,
-            _stages: c.popcount_stages as usize,
-            _last_stage: c.popcount_stages as usize - 1,
+            _stages: design.latency() as usize,
+            _last_stage: design.latency() as usize - 1,
             _rows: c.rows as usize,
             _columns: c.columns as usize,
             _activation_branches: c.activation_branches as usize,

@@ -6,7 +6,7 @@ use crate::popcount::PopcountPlan;
 use crate::rtl::prelude::*;
 
 /// Counts the pair bits of `activation_branches` x `weight_branches` branch pairs in one weighted heap:
-/// `count = sum_mk 2^(m+k) * sum_i B_mk,i`, `popcount_stages` cycles later.
+/// `count = sum_mk 2^(m+k) * sum_i B_mk,i`, `Design::latency` cycles later.
 #[derive(Clone, Debug, LogicBlock)]
 pub struct XnorPopcount {
     shape: Shape,
@@ -45,7 +45,7 @@ impl XnorPopcount {
             pair_bits: (0..pm)
                 .map(|_| (0..pk).map(|_| PairBits::new(design)).collect())
                 .collect(),
-            tree: PopcountTree::new(plan, c.popcount_stages),
+            tree: PopcountTree::new(plan, design.latency()),
             _activation_branches: pm as usize,
             _weight_branches: pk as usize,
         }

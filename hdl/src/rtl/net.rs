@@ -194,16 +194,16 @@ impl Constant {
 #[derive(Clone, Debug)]
 pub struct Shape {
     name: String,
-    summary: &'static str,
+    summary: String,
     id: usize,
 }
 
 impl Shape {
     /// A module name, without the design's prefix, and one sentence that says what the module does.
-    pub fn new(name: impl Into<String>, summary: &'static str) -> Self {
+    pub fn new(name: impl Into<String>, summary: impl Into<String>) -> Self {
         Shape {
             name: name.into(),
-            summary,
+            summary: summary.into(),
             id: get_signal_id(),
         }
     }

@@ -94,7 +94,7 @@ struct Tiles {
     rows: u64,
     last_rows: u64,
     beats: u64,
-    popcount_stages: u64,
+    latency: u64,
     moves: Moves,
     back: BackTiming,
     /// The move in which the last beat's addresses stand at the memories; at first, that before the first entry is there.
@@ -118,7 +118,7 @@ impl Tiles {
             rows: config.rows.into(),
             last_rows: get(Field::LastRows),
             beats: get(Field::ScheduleSteps) * get(Field::Chunks),
-            popcount_stages: config.popcount_stages.into(),
+            latency: design.design().latency().into(),
             moves: Moves::default(),
             back: BackTiming::new(design, &back),
             last: 0,
@@ -149,7 +149,7 @@ impl Tiles {
 
     /// The tile whose last beat the array accepts in move `last_beat`.
     fn drain(&mut self, last_beat: u64, rows: u32) {
-        let summed = last_beat + self.popcount_stages;
+        let summed = last_beat + self.latency;
         let done = self.moves.last_cycle(summed) + 1;
         let stall = self.back.tile(done, rows).load - done;
         self.moves.stall(summed + 1, stall);

@@ -22,6 +22,7 @@
 mod check;
 pub mod execute;
 pub mod outline;
+mod patches;
 pub mod reduced;
 pub mod reference;
 

@@ -101,7 +101,7 @@ impl VerilatedAccelerator {
         package: &Package,
         options: &ArrayOptions,
     ) -> Result<Self, VerilatedArrayError> {
-        let files = package.files.iter();
+        let files = package.simulation_files();
         let source = ModelSource {
             files: files.map(|f| (f.name.clone(), f.text.clone())).collect(),
             top: package.top.clone(),

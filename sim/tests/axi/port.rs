@@ -36,9 +36,8 @@ pub fn designs() -> Vec<AcceleratorDesign> {
 pub fn start(package: Package, seed: u32) -> VerilatedModel {
     let source = ModelSource {
         files: package
-            .files
-            .into_iter()
-            .map(|f| (f.name, f.text))
+            .simulation_files()
+            .map(|f| (f.name.clone(), f.text.clone()))
             .collect(),
         top: package.top,
         ports: package.ports,
@@ -59,9 +58,8 @@ impl Rtl {
         let package = emit::emit(&AxiLite::new(design), "// test\n").unwrap();
         let source = ModelSource {
             files: package
-                .files
-                .into_iter()
-                .map(|f| (f.name, f.text))
+                .simulation_files()
+                .map(|f| (f.name.clone(), f.text.clone()))
                 .collect(),
             top: package.top,
             ports: package.ports,

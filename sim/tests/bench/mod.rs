@@ -1,5 +1,7 @@
 //! The files that `testbenches/stream_array_tb.v` reads: widths, passes, constant writes, beats, expected results.
 
+pub mod icarus;
+
 use std::fmt::Write;
 use std::path::Path;
 use xnorforge_hdl::Design;
@@ -102,7 +104,7 @@ impl Bench {
             ("ENTRY", d.entry_width),
             ("ACTIVATION", c.rows * c.activation_branches * c.lanes),
             ("WEIGHT", c.columns * c.weight_branches * c.lanes),
-            ("HANG", 1000 + 4 * (c.rows + c.popcount_stages)),
+            ("HANG", 1000 + 4 * (c.rows + d.latency())),
             ("PASSES", lines(&self.passes)),
             ("WRITES", lines(&self.writes)),
             ("BEATS", lines(&self.beats)),

@@ -8,7 +8,7 @@ pub mod resnet;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::{ArrayConfig, Design};
+use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
 use xnorforge_sim::{BorderClasses, Encoding, Gemm, GemmShape, Precision};
 
 /// A design and a product that runs on it.
@@ -38,7 +38,11 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
                 rng.random_range(1..=bits)
             }
         };
+        let (target, structure) = random_structure(rng);
+        let stages = rng.random_range(1..=4);
         let config = ArrayConfig {
+            target,
+            structure,
             activation_branches: branches(activation_bits),
             weight_branches: branches(weight_bits),
             activation_bits,
@@ -49,7 +53,11 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
                 .choose(rng)
                 .unwrap(),
             reduction_max: *[1, 2, 7, 64, 300].choose(rng).unwrap(),
-            popcount_stages: rng.random_range(1..=4),
+            popcount_stages: if structure == Structure::Tree {
+                stages
+            } else {
+                0
+            },
             constant_entries: 1 << rng.random_range(1..=4),
             ..ArrayConfig::default()
         };
@@ -58,6 +66,17 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
             return design;
         }
     }
+}
+
+/// A target and one of its structures by name; the tree half of the time.
+pub fn random_structure(rng: &mut ChaCha8Rng) -> (Target, Structure) {
+    let target = *Target::ALL.choose(rng).unwrap();
+    let own = Structure::of_target(target);
+    let structure = match own.choose(rng) {
+        Some(structure) if rng.random_bool(0.5) => *structure,
+        _ => Structure::Tree,
+    };
+    (target, structure)
 }
 
 fn random_precision(rng: &mut ChaCha8Rng, bits_max: u32) -> Precision {

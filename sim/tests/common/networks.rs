@@ -1,10 +1,11 @@
 //! Random small accelerators and networks; everything follows from the generator.
 
+use super::random_structure;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::accelerator::AcceleratorConfig;
-use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure};
 use xnorforge_sim::network::{
     Convolution, Layer, Network, Operation, Output, Pad, Padding, Place, Read, Requantize, Rescale,
     Residual, Rounding, Shape, Tensor, TensorId, Window, number_of_step, reference, steps,
@@ -33,7 +34,11 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
             (branches(activation_bits), branches(weight_bits));
         let rows = *[1, 2, 3, 4, 6].choose(rng).unwrap();
         let columns = *[1, 2, 3, 4, 5, 8].choose(rng).unwrap();
+        // From a copy: which structure it has changes nothing else of a case.
+        let (target, structure) = random_structure(&mut rng.clone());
         let config = ArrayConfig {
+            target,
+            structure,
             rows,
             columns,
             lanes: *[5, 8, 9, 16, 24, 33, 64, 72].choose(rng).unwrap(),
@@ -42,7 +47,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
             activation_branches,
             weight_branches,
             reduction_max: 3000,
-            popcount_stages: 1,
+            popcount_stages: u32::from(structure == Structure::Tree),
             accelerator: AcceleratorConfig {
                 drain_columns: divisor(rng, columns),
                 load_ports: divisor(rng, rows),

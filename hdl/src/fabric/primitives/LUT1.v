@@ -5,5 +5,5 @@ module LUT1 #(
     output O,
     input  I0
 );
-    assign O = INIT[I0];
+    assign O = I0 ? INIT[1] : INIT[0];
 endmodule

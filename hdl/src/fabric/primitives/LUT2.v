@@ -5,5 +5,6 @@ module LUT2 #(
     output O,
     input  I0, I1
 );
-    assign O = INIT[{I1, I0}];
+    wire [1:0] select_1 = I1 ? INIT[3:2] : INIT[1:0];
+    assign O = I0 ? select_1[1] : select_1[0];
 endmodule

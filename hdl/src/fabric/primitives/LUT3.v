@@ -5,5 +5,7 @@ module LUT3 #(
     output O,
     input  I0, I1, I2
 );
-    assign O = INIT[{I2, I1, I0}];
+    wire [3:0] select_2 = I2 ? INIT[7:4] : INIT[3:0];
+    wire [1:0] select_1 = I1 ? select_2[3:2] : select_2[1:0];
+    assign O = I0 ? select_1[1] : select_1[0];
 endmodule

@@ -5,5 +5,8 @@ module LUT4 #(
     output O,
     input  I0, I1, I2, I3
 );
-    assign O = INIT[{I3, I2, I1, I0}];
+    wire [7:0] select_3 = I3 ? INIT[15:8] : INIT[7:0];
+    wire [3:0] select_2 = I2 ? select_3[7:4] : select_3[3:0];
+    wire [1:0] select_1 = I1 ? select_2[3:2] : select_2[1:0];
+    assign O = I0 ? select_1[1] : select_1[0];
 endmodule

@@ -5,5 +5,9 @@ module LUT5 #(
     output O,
     input  I0, I1, I2, I3, I4
 );
-    assign O = INIT[{I4, I3, I2, I1, I0}];
+    wire [15:0] select_4 = I4 ? INIT[31:16] : INIT[15:0];
+    wire [7:0] select_3 = I3 ? select_4[15:8] : select_4[7:0];
+    wire [3:0] select_2 = I2 ? select_3[7:4] : select_3[3:0];
+    wire [1:0] select_1 = I1 ? select_2[3:2] : select_2[1:0];
+    assign O = I0 ? select_1[1] : select_1[0];
 endmodule

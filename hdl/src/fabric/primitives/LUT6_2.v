@@ -5,6 +5,15 @@ module LUT6_2 #(
     output O6, O5,
     input  I0, I1, I2, I3, I4, I5
 );
-    assign O6 = INIT[{I5, I4, I3, I2, I1, I0}];
-    assign O5 = INIT[{1'b0, I4, I3, I2, I1, I0}];
+    wire [31:0] select_5 = I5 ? INIT[63:32] : INIT[31:0];
+    wire [15:0] o6_4 = I4 ? select_5[31:16] : select_5[15:0];
+    wire [7:0] o6_3 = I3 ? o6_4[15:8] : o6_4[7:0];
+    wire [3:0] o6_2 = I2 ? o6_3[7:4] : o6_3[3:0];
+    wire [1:0] o6_1 = I1 ? o6_2[3:2] : o6_2[1:0];
+    assign O6 = I0 ? o6_1[1] : o6_1[0];
+    wire [15:0] o5_4 = I4 ? INIT[31:16] : INIT[15:0];
+    wire [7:0] o5_3 = I3 ? o5_4[15:8] : o5_4[7:0];
+    wire [3:0] o5_2 = I2 ? o5_3[7:4] : o5_3[3:0];
+    wire [1:0] o5_1 = I1 ? o5_2[3:2] : o5_2[1:0];
+    assign O5 = I0 ? o5_1[1] : o5_1[0];
 endmodule

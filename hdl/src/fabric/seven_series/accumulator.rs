@@ -96,9 +96,9 @@ pub fn accumulate(
     let shifting = any(net, &controls.shift);
     let mut chain = Chain::new(Bit::ZERO);
     let mut sums = Vec::with_capacity(high_width);
-    for i in 0..high_width {
+    for (i, held) in high.iter().enumerate() {
         let moved = moved(controls, accumulator, &state, low_width + i);
-        let base = base(net, controls, shifting, high[i], &moved);
+        let base = base(net, controls, shifting, *held, &moved);
         sums.push(position(
             net,
             &mut chain,

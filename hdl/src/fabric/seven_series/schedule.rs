@@ -22,6 +22,9 @@ pub enum Finish {
     },
 }
 
+/// No arrangement needs as many stages; one that does is given up.
+const STAGES_MAX: u32 = 64;
+
 /// A bit of the schedule. The first `guests` of them are the pair bits that are not absorbed.
 pub type Token = u32;
 
@@ -93,9 +96,8 @@ pub struct LastSites {
 }
 
 impl LastSites {
-    fn new(finish: Finish, pairs: u32, last: &[u32]) -> Self {
+    fn new(finish: Finish, last: &[u32]) -> Self {
         let count_width = last.len() as u32;
-        debug_assert_eq!(count_width, crate::config::bits_for(pairs.into()));
         let start_barrier = last[0] > finish.capacity(0, false);
         let (guests_from, width) = match finish {
             Finish::Count => {
@@ -179,12 +181,12 @@ impl Level {
 }
 
 /// The least compressors for `bits` bits of weight `2^level`, and what is above: exact, by dynamic programming over
-/// weights and numbers of bits.
+/// weights and numbers of bits. `more` bits of weight 2 come from elsewhere.
 fn balance(
     finish: Finish,
     width: usize,
-    level: usize,
-    bits: u32,
+    (level, bits): (usize, u32),
+    more: u32,
     known: &mut HashMap<(usize, u32), (u32, Vec<Level>)>,
 ) -> (u32, Vec<Level>) {
     if level == width {
@@ -196,7 +198,8 @@ fn balance(
     }
     let mut best = (u32::MAX, Vec::new());
     for choice in choices(bits, finish.capacity(level, false)) {
-        let (above, levels) = balance(finish, width, level + 1, choice.made(), known);
+        let bits = choice.made() + if level == 0 { more } else { 0 };
+        let (above, levels) = balance(finish, width, (level + 1, bits), more, known);
         // A host costs no site, but none is better than one; fewer bits in the last adder make its chain shorter.
         let cost = above.saturating_add(64 * choice.compressors() + choice.steps[0]);
         if cost < best.0 {
@@ -253,7 +256,8 @@ fn recipes(pairs: u32, finish: Finish) -> Vec<Recipe> {
                 keep,
             };
             let absorbed = rest / 2;
-            let (_, above) = balance(finish, width, 1, absorbed + lowest.made(), &mut known);
+            let bits = absorbed + lowest.made();
+            let (_, above) = balance(finish, width, (1, bits), 0, &mut known);
             let levels = std::iter::once(lowest).chain(above).collect();
             all.push(Recipe { absorbed, levels });
         }
@@ -273,18 +277,19 @@ struct Arrangement<'r> {
     left: Vec<[u32; 4]>,
     absorb_left: u32,
     guests_left: u32,
+    /// Bits from elsewhere: stage, level, token.
+    outside: &'r [(u32, usize, Token)],
 }
 
 impl<'r> Arrangement<'r> {
-    fn new(recipe: &'r Recipe, pairs: u32) -> Self {
+    fn new(recipe: &'r Recipe, guests: u32, outside: &'r [(u32, usize, Token)]) -> Self {
         let width = recipe.levels.len();
-        let guests = pairs - recipe.absorbed;
         Arrangement {
             recipe,
             plan: Plan {
                 absorbed: recipe.absorbed,
                 guests,
-                tokens: guests,
+                tokens: guests + outside.len() as u32,
                 ..Plan::default()
             },
             pool: vec![VecDeque::new(); width],
@@ -292,6 +297,17 @@ impl<'r> Arrangement<'r> {
             left: recipe.levels.iter().map(|l| l.steps).collect(),
             absorb_left: recipe.absorbed,
             guests_left: guests,
+            outside,
+        }
+    }
+
+    /// Takes in what comes from elsewhere in time for a stage.
+    fn arrive(&mut self, number: u32) {
+        for (_, level, token) in self.outside.iter().filter(|(stage, ..)| *stage == number) {
+            // Bits of weights above the largest count are always 0.
+            if let Some(pool) = self.pool.get_mut(*level) {
+                pool.push_back(*token);
+            }
         }
     }
 
@@ -402,7 +418,7 @@ impl<'r> Arrangement<'r> {
     }
 
     /// The last adder's bits.
-    fn finish(mut self, finish: Finish, pairs: u32) -> Plan {
+    fn finish(mut self, finish: Finish) -> Plan {
         let stage = self.plan.stages.len() as u32 + 1;
         self.plan.last = (0..self.pool.len())
             .map(|level| {
@@ -422,29 +438,37 @@ impl<'r> Arrangement<'r> {
                 .zip(&self.recipe.levels)
                 .all(|(have, level)| *have == level.keep)
         );
-        self.plan.last_sites = LastSites::new(finish, pairs, &last);
+        self.plan.last_sites = LastSites::new(finish, &last);
         self.plan.compressors = self.recipe.levels.iter().map(Level::compressors).sum();
         self.plan
     }
 }
 
-/// Puts a recipe into stages; nothing if it cannot be done in a reasonable number of them.
-fn arrange(recipe: &Recipe, pairs: u32, finish: Finish, first_absorb_max: u32) -> Option<Plan> {
-    let mut work = Arrangement::new(recipe, pairs);
+/// Puts a recipe into stages; nothing if it cannot be done in a reasonable number of them. The first two stages absorb
+/// `absorb_less` fewer bits than they could, so that those bits wait less later.
+fn arrange(
+    recipe: &Recipe,
+    (guests, outside): (u32, &[(u32, usize, Token)]),
+    finish: Finish,
+    absorb_less: [u32; 2],
+) -> Option<Plan> {
+    let mut work = Arrangement::new(recipe, guests, outside);
+    let last_arrival = outside.iter().map(|(stage, ..)| *stage).max().unwrap_or(0);
     let mut number = 1;
-    while !work.finished() {
-        if number > 64 {
+    loop {
+        work.arrive(number);
+        if work.finished() && number >= last_arrival {
+            return Some(work.finish(finish));
+        }
+        if number > STAGES_MAX {
             return None;
         }
-        let absorb_max = if number == 1 {
-            first_absorb_max
-        } else {
-            u32::MAX
-        };
+        let most = work.available(0) / 2;
+        let less = absorb_less.get(number as usize - 1).unwrap_or(&0);
+        let absorb_max = most.saturating_sub(*less);
         work.stage(number, absorb_max);
         number += 1;
     }
-    Some(work.finish(finish, pairs))
 }
 
 impl Plan {
@@ -572,9 +596,9 @@ pub fn plan(pairs: u32, finish: Finish) -> Arc<Plan> {
 fn search(pairs: u32, finish: Finish) -> Plan {
     let mut best: Option<Plan> = None;
     for recipe in recipes(pairs, finish) {
-        let largest = (pairs - recipe.absorbed) / 2;
-        for first in (0..8).filter_map(|less| largest.checked_sub(less)) {
-            let Some(plan) = arrange(&recipe, pairs, finish, first) else {
+        let guests = pairs - recipe.absorbed;
+        for less in (0..32).map(|k| [k % 8, k / 8]) {
+            let Some(plan) = arrange(&recipe, (guests, &[]), finish, less) else {
                 continue;
             };
             if best.as_ref().is_none_or(|b| plan.order() < b.order()) {
@@ -582,7 +606,31 @@ fn search(pairs: u32, finish: Finish) -> Plan {
             }
         }
     }
-    best.unwrap_or_default()
+    best.expect("every count has a schedule")
+}
+
+/// The schedule behind ripples of full adders, which count two bits each: tokens `0..bits.len()` are their outputs, with the
+/// stage at which each is registered and its level, 0 (sums) or 1 (carries). `max` is the largest count.
+pub fn plan_ripples(bits: &[(u32, usize)], max: u32) -> Plan {
+    let of_level = |level| bits.iter().filter(|(_, l)| *l == level).count() as u32;
+    let width = crate::config::bits_for(max.into()) as usize;
+    let start = (0, of_level(0));
+    let (_, levels) = balance(
+        Finish::Count,
+        width,
+        start,
+        of_level(1),
+        &mut HashMap::new(),
+    );
+    let recipe = Recipe {
+        absorbed: 0,
+        levels,
+    };
+    let tokens = bits.iter().zip(0..);
+    let outside: Vec<(u32, usize, Token)> = tokens
+        .map(|((stage, level), token)| (*stage, *level, token))
+        .collect();
+    arrange(&recipe, (0, &outside), Finish::Count, [0; 2]).expect("every count has a schedule")
 }
 
 /// A lower bound of the sites of a plan in this library, for any number of stages: each pair bit takes four of the five

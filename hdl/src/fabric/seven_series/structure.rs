@@ -18,15 +18,33 @@ const CHAIN_POSITIONS: usize = 16;
 pub fn count(net: &mut Netlist, source: &Source, heap: &Heap, advance: Bit) -> Counted {
     check(heap);
     let plan = plan(heap.pairs, Finish::Count);
-    let mut builder = Builder::new(net, source, &plan, advance);
-    builder.stages();
-    let sums = builder.last_adder(&[], None);
-    builder.remaining_guests();
+    let fresh = |pair| fresh_from(source, pair);
+    let mut builder = Builder::new(net, &fresh, &plan, advance);
+    builder.guests(0);
+    let sums = builder.all();
     let arrival = builder.arrival();
     Counted {
         count: net.register("count", &sums, advance, Bit::ZERO),
         arrival,
         latency: plan.depth() + 1,
+    }
+}
+
+/// Counts what a plan without pair bits of its own starts with; the count is registered.
+pub(super) fn count_bits(net: &mut Netlist, plan: &Plan, bits: &[Bit], advance: Bit) -> Vec<Bit> {
+    let none = |_| unreachable!("the plan has no pair bits");
+    let mut builder = Builder::new(net, &none, plan, advance);
+    for (known, bit) in builder.bits.iter_mut().zip(bits) {
+        *known = Some(*bit);
+    }
+    let sums = builder.all();
+    net.register("count", &sums, advance, Bit::ZERO)
+}
+
+fn fresh_from(source: &Source, pair: u32) -> Fresh {
+    Fresh {
+        pins: (source.pins)(0, 0, pair),
+        table: source.tables[0],
     }
 }
 
@@ -41,7 +59,13 @@ pub(super) fn count_onto(
 ) -> (Vec<Bit>, Vec<u32>, u32) {
     check(heap);
     let plan = plan(heap.pairs, Finish::Accumulate { width });
-    let mut builder = Builder::new(net, source, &plan, controls.advance);
+    let fresh = |pair| fresh_from(source, pair);
+    let mut builder = Builder::new(net, &fresh, &plan, controls.advance);
+    // A guest of the last adder could only be registered elsewhere: those registers' enable and reset are not its own. So
+    // it goes where it is used in the same cycle, by a way that is no longer than the last adder's own second carries.
+    let early = plan.guest_arrival.iter();
+    let early = early.filter(|a| **a + 1 < plan.depth()).count();
+    builder.guests(early.min(plan.last_sites.open() as usize));
     builder.stages();
     let state = builder.net.wires("high", width as usize);
     let sums = builder.last_adder(&state, Some(controls.first));
@@ -65,7 +89,7 @@ fn check(heap: &Heap) {
 
 struct Builder<'a> {
     net: &'a mut Netlist,
-    source: &'a Source<'a>,
+    fresh: &'a dyn Fn(u32) -> Fresh,
     plan: &'a Plan,
     advance: Bit,
     /// What holds each token: the guests' and the stages' registers.
@@ -76,16 +100,22 @@ struct Builder<'a> {
     made: Vec<Option<Bit>>,
     /// What the guests' LUTs drive.
     guest_nets: Vec<Bit>,
+    /// The first so many guests are the last adder's and not registered; how many of them it has made.
+    direct: usize,
+    direct_done: usize,
+    /// The next of the others.
     guests_done: usize,
     absorbed_at: Vec<u32>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(net: &'a mut Netlist, source: &'a Source<'a>, plan: &'a Plan, advance: Bit) -> Self {
-        let guest_nets = net.wires("guest", plan.guests as usize);
-        let registered = net.register("pair", &guest_nets, advance, Bit::ZERO);
-        let mut bits: Vec<Option<Bit>> = registered.into_iter().map(Some).collect();
-        bits.resize(plan.tokens as usize, None);
+    fn new(
+        net: &'a mut Netlist,
+        fresh: &'a dyn Fn(u32) -> Fresh,
+        plan: &'a Plan,
+        advance: Bit,
+    ) -> Self {
+        let mut bits = vec![None; plan.tokens as usize];
         let used = plan.used();
         let mut stages = Vec::new();
         for (i, stage) in plan.stages.iter().enumerate() {
@@ -99,34 +129,66 @@ impl<'a> Builder<'a> {
         }
         Builder {
             net,
-            source,
+            fresh,
             plan,
             advance,
             made: vec![None; bits.len()],
             bits,
             stages,
-            guest_nets,
+            guest_nets: Vec::new(),
+            direct: 0,
+            direct_done: 0,
             guests_done: 0,
             absorbed_at: Vec::new(),
         }
+    }
+
+    /// The guests' nets, and the registers of all but the first `direct`.
+    fn guests(&mut self, direct: usize) {
+        self.guest_nets = self.net.wires("guest", self.plan.guests as usize);
+        (self.direct, self.guests_done) = (direct, direct);
+        let (now, registered) = self.guest_nets.split_at(direct);
+        let held = self
+            .net
+            .register("pair", registered, self.advance, Bit::ZERO);
+        let all = now.iter().copied().chain(held);
+        for (known, bit) in self.bits.iter_mut().zip(all) {
+            *known = Some(bit);
+        }
+    }
+
+    /// Everything, without an accumulator; gives the last adder's sums.
+    fn all(&mut self) -> Vec<Bit> {
+        self.stages();
+        let sums = self.last_adder(&[], None);
+        self.remaining_guests();
+        sums
     }
 
     fn bit(&self, token: Token) -> Bit {
         self.bits[token as usize].expect("a token is registered before it is taken")
     }
 
-    fn fresh(&self, pair: u32) -> Fresh {
-        Fresh {
-            pins: (self.source.pins)(0, 0, pair),
-            table: self.source.tables[0],
-        }
+    fn guest(&mut self) -> Option<Guest> {
+        let guest = self.guest_at(self.guests_done)?;
+        self.guests_done += 1;
+        Some(guest)
     }
 
-    fn guest(&mut self) -> Option<Guest> {
-        let onto = *self.guest_nets.get(self.guests_done)?;
-        let fresh = self.fresh(self.guests_done as u32);
-        self.guests_done += 1;
-        Some(Guest { fresh, onto })
+    /// One for the last adder.
+    fn last_guest(&mut self) -> Option<Guest> {
+        if self.direct_done == self.direct {
+            return self.guest();
+        }
+        self.direct_done += 1;
+        self.guest_at(self.direct_done - 1)
+    }
+
+    fn guest_at(&self, number: usize) -> Option<Guest> {
+        Some(Guest {
+            onto: *self.guest_nets.get(number)?,
+            fresh: (self.fresh)(number as u32),
+        })
     }
 
     /// All chains but the last adder's, and the registers of all stages. Segments of different stages share chains, since a
@@ -188,7 +250,7 @@ impl<'a> Builder<'a> {
         if let Some((y, sum)) = placed.segment.absorb {
             let pair = self.plan.guests + self.absorbed_at.len() as u32;
             self.absorbed_at.push(placed.stage);
-            let (fresh, y) = (self.fresh(pair), self.bit(y));
+            let (fresh, y) = ((self.fresh)(pair), self.bit(y));
             self.made[sum as usize] = Some(chain.absorb(self.net, &fresh, y));
         }
         for step in &placed.segment.steps {
@@ -220,7 +282,7 @@ impl<'a> Builder<'a> {
             let mut bits: Vec<Bit> = tokens.iter().map(|t| self.bit(*t)).collect();
             if i == 0 && sites.start_barrier {
                 let inject = bits.remove(0);
-                let guest = self.guest();
+                let guest = self.last_guest();
                 chain.start(self.net, inject, guest);
             }
             bits.extend(second);
@@ -248,7 +310,7 @@ impl<'a> Builder<'a> {
         bits: &[Bit],
         open: bool,
     ) -> (Bit, Option<Bit>) {
-        let guest = if open { self.guest() } else { None };
+        let guest = if open { self.last_guest() } else { None };
         match bits {
             [] => (chain.barrier(self.net, Bit::ZERO, guest), None),
             [x] => (chain.host(self.net, *x, guest), None),
@@ -269,8 +331,9 @@ impl<'a> Builder<'a> {
     }
 
     fn arrival(&self) -> Vec<u32> {
-        let guests = self.plan.guest_arrival.iter();
-        guests.chain(&self.absorbed_at).copied().collect()
+        let guests = self.plan.guest_arrival.iter().zip(0..);
+        let guests = guests.map(|(arrival, i)| arrival + u32::from(i < self.direct));
+        guests.chain(self.absorbed_at.iter().copied()).collect()
     }
 }
 

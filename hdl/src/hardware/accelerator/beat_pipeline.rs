@@ -56,7 +56,7 @@ pub struct BeatPipeline {
 impl BeatPipeline {
     /// The pipeline of a design.
     pub fn new(design: &Design) -> Self {
-        let stages = design.config().popcount_stages;
+        let stages = design.latency();
         let shift = design.shift_amounts.len() as u32;
         BeatPipeline {
             shape: Shape::new(

@@ -240,8 +240,8 @@ impl BackEndModel {
                 table_late_stage: d.requantization_stages() as usize + 3,
             },
             fields: BackFields::default(),
-            pipe: Pipe::new(c.popcount_stages as usize, &geometry),
-            pipe_flags: vec![TileFlags::default(); c.popcount_stages as usize].into(),
+            pipe: Pipe::new(d.design().latency() as usize, &geometry),
+            pipe_flags: vec![TileFlags::default(); d.design().latency() as usize].into(),
             accumulators: Accumulators::new(&geometry),
             drain: Drain {
                 done: false,

@@ -1,0 +1,610 @@
+//! Counts and accumulators for fabrics of 4-input LUTs with carry chains: ECP5 and iCE40.
+//!
+//! A pair bit takes all four pins of a LUT, so nothing else is in it; what remains is one full adder for each pair of lanes
+//! but a few.
+//! - *LUTs*: a full adder is two LUTs (parity and majority), and its path is short.
+//! - *Chains*: a full adder is one chain position, after one position that puts a third bit into the carry. The same
+//!   position shows the carry of the chain before it (a *barrier*: its own sum is 0, so no carry passes), and short chains
+//!   stand back to back without waste.
+//! - *Absorbed majorities*, ECP5 only: the LUT of a CCU2C position has four pins, and three of them can be the majority of
+//!   three bits. So the full adder below is one LUT, its parity.
+//!
+//! Which of them, and how many pairs enter at each level, is chosen by computed cost; see `Schedule`.
+
+mod cells;
+mod ecp5;
+mod ice40;
+
+use super::heap::{Counted, Heap, Source};
+use super::netlist::{Bit, Netlist};
+use super::schedule::{Addend, Chain, Node, Operation, Rules, Schedule};
+use super::unit::{AccumulatorShape, Controls, Unit};
+
+/// Truth table of the parity of three bits.
+const PARITY: u64 = 0x96;
+/// Truth table of the majority of three bits.
+const MAJORITY: u64 = 0xe8;
+
+/// A family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Lattice ECP5: LUT4, CCU2C.
+    Ecp5,
+    /// Lattice iCE40: SB_LUT4, SB_CARRY.
+    Ice40,
+    /// Standard cells with full and half adders.
+    Cells,
+}
+
+/// What to save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Objective {
+    /// Sites or logic cells: adders are chains.
+    Area,
+    /// Time: adders are LUTs, and only the accumulator is a chain.
+    Clock,
+}
+
+/// How a structure is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// What to save.
+    pub objective: Objective,
+    /// Registers stand after every so many levels of logic (a pair bit, an adder); at least 1.
+    pub levels: u32,
+    /// Largest `arrival`: for how many cycles the array's edge may have to delay an operand.
+    pub skew: u32,
+    /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them.
+    pub chain_positions: u32,
+    /// What it costs an element to delay the four operands of a pair by one cycle, in thousandths of a site. The registers
+    /// stand at the array's edge, so each of R x C elements pays (2/R + 2/C) flip-flops.
+    pub delay_cost: u32,
+}
+
+impl Options {
+    /// The defaults for an objective.
+    pub fn new(objective: Objective) -> Self {
+        Options {
+            objective,
+            levels: 1,
+            skew: 8,
+            chain_positions: 24,
+            delay_cost: 50,
+        }
+    }
+}
+
+/// Counts `heap`.
+pub fn count(
+    netlist: &mut Netlist,
+    family: Family,
+    heap: &Heap,
+    source: &Source,
+    advance: Bit,
+    options: &Options,
+) -> Counted {
+    let schedule = cheapest(family, heap, false, options);
+    let built = Builder::new(netlist, family, &schedule, options).run(heap, source, advance);
+    Counted {
+        count: built.count,
+        arrival: built.arrival,
+        latency: built.latency,
+    }
+}
+
+/// Counts `heap` and accumulates the counts.
+pub fn unit(
+    netlist: &mut Netlist,
+    family: Family,
+    heap: &Heap,
+    source: &Source,
+    controls: &Controls,
+    shape: &AccumulatorShape,
+    options: &Options,
+) -> Unit {
+    // The carry of an iCE40 position cannot know of `first`, so that a carry into the lowest would be lost there.
+    let spare = family != Family::Ice40 || !shape.shifts.is_empty();
+    let schedule = cheapest(family, heap, spare, options);
+    let built =
+        Builder::new(netlist, family, &schedule, options).run(heap, source, controls.advance);
+    netlist.comment("The accumulator.");
+    let state = State::new(netlist, controls, shape, built.count, built.spare);
+    match family {
+        Family::Ecp5 => ecp5::accumulate(netlist, &state),
+        Family::Ice40 => ice40::accumulate(netlist, &state),
+        Family::Cells => cells::accumulate(netlist, &state),
+    }
+    Unit {
+        sum: state.sum,
+        arrival: built.arrival,
+        latency: built.latency,
+    }
+}
+
+/// The cheapest schedule: sites, the registers in which bits wait, and the delays at the array's edge.
+fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Schedule {
+    let all = heap.pairs.max(1);
+    let mut rates: Vec<u32> = (1..=16)
+        .chain((1..=16).map(|levels| all.div_ceil(levels)))
+        .filter(|rate| *rate <= all)
+        .collect();
+    rates.sort_unstable();
+    rates.dedup();
+    let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels <= options.skew;
+    let chains = options.objective == Objective::Area && family != Family::Cells;
+    let final_chains: &[bool] = match family {
+        Family::Cells => &[false],
+        _ if chains => &[true],
+        _ => &[false, true],
+    };
+    let mut best: Option<(u64, Schedule)> = None;
+    for rate in rates.into_iter().filter(|rate| within(*rate)) {
+        for &final_chain in final_chains {
+            let rules = Rules {
+                chains,
+                absorb: chains && family == Family::Ecp5,
+                final_chain,
+                spare,
+                rate,
+            };
+            let schedule = Schedule::new(heap, rules);
+            let cost = cost(family, heap, &schedule, options);
+            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                best = Some((cost, schedule));
+            }
+        }
+    }
+    // The rate of all pairs at once has no skew, so there is always one.
+    best.map_or_else(
+        || unreachable!("the rate of all pairs is within any skew"),
+        |(_, schedule)| schedule,
+    )
+}
+
+/// Thousandths of a site.
+fn cost(family: Family, heap: &Heap, schedule: &Schedule, options: &Options) -> u64 {
+    let luts = schedule
+        .operations
+        .iter()
+        .filter(|(_, operation)| !matches!(operation, Operation::Chain(_)))
+        .count() as u64;
+    let positions: u64 = groups(schedule, options)
+        .iter()
+        .map(|group| {
+            let slots = slot_count(group) as u64;
+            match family {
+                Family::Ecp5 => slots.next_multiple_of(2),
+                Family::Ice40 | Family::Cells => slots,
+            }
+        })
+        .sum();
+    let timing = Timing::new(schedule, options);
+    let waiting: u64 = schedule
+        .level
+        .iter()
+        .zip(&timing.last_use)
+        .map(|(level, last)| u64::from((last - timing.stage(*level)).saturating_sub(1)))
+        .sum();
+    // A flip-flop behind a LUT costs nothing; one behind a flip-flop takes a logic cell of iCE40, half a slice's spare of ECP5.
+    let wait = match family {
+        Family::Ecp5 => 100,
+        Family::Ice40 | Family::Cells => 1000,
+    };
+    let planes = u64::from(heap.groups + heap.planes) * u64::from(options.delay_cost) / 2;
+    let delays: u64 = schedule
+        .entry
+        .iter()
+        .map(|level| u64::from(timing.stage(*level)) * planes)
+        .sum();
+    (heap.bits() + luts + positions) * 1000 + waiting * wait + delays
+}
+
+/// When things are registered.
+struct Timing {
+    levels: u32,
+    /// Stages that the schedule takes.
+    stages: u32,
+    /// For each node, the last stage that reads it.
+    last_use: Vec<u32>,
+}
+
+impl Timing {
+    fn new(schedule: &Schedule, options: &Options) -> Self {
+        let levels = options.levels.max(1);
+        let stages = schedule.last_level() / levels + 1;
+        let mut last_use: Vec<u32> = schedule.level.iter().map(|level| level / levels).collect();
+        let mut read = |node: &Node, stage: u32| {
+            let last = &mut last_use[node.index()];
+            *last = (*last).max(stage);
+        };
+        for (level, operation) in &schedule.operations {
+            let stage = level / levels;
+            match operation {
+                Operation::Parity { inputs, .. } | Operation::Majority { inputs, .. } => {
+                    inputs.iter().for_each(|node| read(node, stage));
+                }
+                Operation::Chain(chain) => {
+                    chain.inject.iter().for_each(|node| read(node, stage));
+                    for position in &chain.positions {
+                        read(&position.plain, stage);
+                        match &position.other {
+                            Addend::Nothing => {}
+                            Addend::Plain(node) => read(node, stage),
+                            Addend::Majority(nodes) => {
+                                nodes.iter().for_each(|node| read(node, stage));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let results = schedule.result.iter().flatten().chain(&schedule.spare);
+        results.for_each(|node| read(node, stages));
+        Timing {
+            levels,
+            stages,
+            last_use,
+        }
+    }
+
+    fn stage(&self, level: u32) -> u32 {
+        level / self.levels
+    }
+}
+
+/// Chains that stand back to back. They may be of different levels: no carry passes a barrier.
+fn groups<'a>(schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> {
+    let mut groups: Vec<Vec<&Chain>> = Vec::new();
+    for (_, operation) in &schedule.operations {
+        let Operation::Chain(chain) = operation else {
+            continue;
+        };
+        if let Some(group) = groups.last_mut() {
+            group.push(chain);
+            if slot_count(group) as u32 <= options.chain_positions {
+                continue;
+            }
+            group.pop();
+        }
+        groups.push(vec![chain]);
+    }
+    groups
+}
+
+/// Positions that chains take back to back, with the barriers between them.
+fn slot_count(group: &[&Chain]) -> usize {
+    let positions: usize = group.iter().map(|chain| chain.positions.len()).sum();
+    let entry = usize::from(group.first().is_some_and(|chain| chain.inject.is_some()));
+    let exit = usize::from(group.last().is_some_and(|chain| chain.export.is_some()));
+    entry + positions + group.len().saturating_sub(1) + exit
+}
+
+/// The second addend of a position, as nets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Other {
+    Nothing,
+    Plain(Bit),
+    Majority([Bit; 3]),
+}
+
+/// A position of a chain of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// Shows the carry of the chain below, and starts the next one.
+    Barrier {
+        inject: Option<Bit>,
+        export: Option<Bit>,
+    },
+    /// A full adder.
+    Add { plain: Bit, other: Other, sum: Bit },
+}
+
+/// What a builder made.
+struct Built {
+    count: Vec<Bit>,
+    spare: Option<Bit>,
+    arrival: Vec<u32>,
+    latency: u32,
+}
+
+/// Puts a schedule into a netlist.
+struct Builder<'a> {
+    netlist: &'a mut Netlist,
+    family: Family,
+    schedule: &'a Schedule,
+    options: &'a Options,
+    timing: Timing,
+    /// For each node, its net and that net delayed by 1, 2, ... stages.
+    nets: Vec<Vec<Bit>>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        netlist: &'a mut Netlist,
+        family: Family,
+        schedule: &'a Schedule,
+        options: &'a Options,
+    ) -> Self {
+        Builder {
+            timing: Timing::new(schedule, options),
+            nets: vec![Vec::new(); schedule.level.len()],
+            netlist,
+            family,
+            schedule,
+            options,
+        }
+    }
+
+    fn run(mut self, heap: &Heap, source: &Source, advance: Bit) -> Built {
+        for stage in 0..self.timing.stages {
+            self.wires(stage, heap);
+            self.pair_bits(stage, heap, source);
+            self.counters(stage);
+            self.registers(stage, advance);
+        }
+        self.chains();
+        let end = self.timing.stages;
+        let result = self.schedule.result.iter();
+        let mut count: Vec<Bit> = result
+            .map(|node| node.map_or(Bit::ZERO, |node| self.net(node, end)))
+            .collect();
+        let mut spare = self.schedule.spare.map(|node| self.net(node, end));
+        if self.family == Family::Cells {
+            for bit in count.iter_mut().chain(&mut spare) {
+                *bit = cells::inverted(self.netlist, *bit);
+            }
+        }
+        Built {
+            count,
+            spare,
+            arrival: self
+                .schedule
+                .entry
+                .iter()
+                .map(|level| self.timing.stage(*level))
+                .collect(),
+            latency: end,
+        }
+    }
+
+    /// The nets of everything that a stage makes.
+    fn wires(&mut self, stage: u32, heap: &Heap) {
+        let bits = heap.bits() as usize;
+        let made = |range: std::ops::Range<usize>| -> Vec<usize> {
+            range
+                .filter(|node| self.timing.stage(self.schedule.level[*node]) == stage)
+                .collect()
+        };
+        let (pairs, sums) = (made(0..bits), made(bits..self.schedule.level.len()));
+        self.netlist.comment(format!("Stage {stage}."));
+        for (name, nodes) in [("pair", pairs), ("sum", sums)] {
+            let wires = self.netlist.wires(&format!("{name}_{stage}"), nodes.len());
+            for (node, wire) in nodes.into_iter().zip(wires) {
+                self.nets[node].push(wire);
+            }
+        }
+    }
+
+    fn pair_bits(&mut self, stage: u32, heap: &Heap, source: &Source) {
+        for node in 0..heap.bits() as u32 {
+            if self.timing.stage(self.schedule.level[node as usize]) != stage {
+                continue;
+            }
+            let (row, pair) = (node / heap.pairs, node % heap.pairs);
+            let (group, plane) = (row / heap.planes, row % heap.planes);
+            let inputs = (source.pins)(group, plane, pair).to_vec();
+            let table = match self.family {
+                Family::Cells => !source.tables[plane as usize],
+                _ => source.tables[plane as usize],
+            };
+            self.netlist.cell(super::netlist::Cell::Lut {
+                inputs,
+                table: table.into(),
+                output: self.nets[node as usize][0],
+            });
+        }
+    }
+
+    /// Adders of LUTs.
+    fn counters(&mut self, stage: u32) {
+        let schedule = self.schedule;
+        if self.family == Family::Cells {
+            return cells::counters(self, stage);
+        }
+        for (level, operation) in &schedule.operations {
+            if self.timing.stage(*level) != stage {
+                continue;
+            }
+            let (inputs, output, table) = match operation {
+                Operation::Parity { inputs, output } => (inputs, output, PARITY),
+                Operation::Majority { inputs, output } => (inputs, output, MAJORITY),
+                Operation::Chain(_) => continue,
+            };
+            // With two inputs the third reads as 0.
+            let size = 1u64 << inputs.len();
+            let inputs = inputs.iter().map(|node| self.net(*node, stage)).collect();
+            self.netlist.cell(super::netlist::Cell::Lut {
+                inputs,
+                table: table & ((1 << size) - 1),
+                output: self.nets[output.index()][0],
+            });
+        }
+    }
+
+    /// All chains.
+    fn chains(&mut self) {
+        for group in groups(self.schedule, self.options) {
+            let slots = self.slots(&group);
+            match self.family {
+                Family::Ecp5 => ecp5::chain(self.netlist, &slots),
+                Family::Ice40 => ice40::chain(self.netlist, &slots),
+                Family::Cells => {}
+            }
+        }
+    }
+
+    /// Chains back to back as positions of the device.
+    fn slots(&self, group: &[&Chain]) -> Vec<Slot> {
+        let mut slots = Vec::with_capacity(slot_count(group));
+        let mut export = None;
+        for (k, chain) in group.iter().enumerate() {
+            let level = self.schedule.level[chain.positions[0].sum.index()];
+            let net = |node: Node| self.net(node, self.timing.stage(level));
+            let inject = chain.inject.map(net);
+            if k > 0 || inject.is_some() {
+                slots.push(Slot::Barrier { inject, export });
+            }
+            slots.extend(chain.positions.iter().map(|position| Slot::Add {
+                plain: net(position.plain),
+                other: match position.other {
+                    Addend::Nothing => Other::Nothing,
+                    Addend::Plain(node) => Other::Plain(net(node)),
+                    Addend::Majority(nodes) => Other::Majority(nodes.map(net)),
+                },
+                sum: net(position.sum),
+            }));
+            export = chain.export.map(net);
+        }
+        if export.is_some() {
+            slots.push(Slot::Barrier {
+                inject: None,
+                export,
+            });
+        }
+        slots
+    }
+
+    /// Registers between a stage and the next, for all that is read later.
+    fn registers(&mut self, stage: u32, advance: Bit) {
+        let waiting: Vec<usize> = (0..self.nets.len())
+            .filter(|&node| !self.nets[node].is_empty() && self.timing.last_use[node] > stage)
+            .collect();
+        let d: Vec<Bit> = waiting
+            .iter()
+            .map(|&node| *self.nets[node].last().unwrap_or(&Bit::ZERO))
+            .collect();
+        if d.is_empty() {
+            return;
+        }
+        let q = self
+            .netlist
+            .register(&format!("held_{stage}"), &d, advance, Bit::ZERO);
+        for (node, q) in waiting.into_iter().zip(q) {
+            self.nets[node].push(q);
+        }
+    }
+
+    /// A node's net in a stage.
+    fn net(&self, node: Node, stage: u32) -> Bit {
+        let made = self.timing.stage(self.schedule.level[node.index()]);
+        self.nets[node.index()][(stage - made) as usize]
+    }
+}
+
+/// An accumulator under construction: what both families read.
+struct State<'a> {
+    controls: &'a Controls,
+    shape: &'a AccumulatorShape,
+    /// The count, at most as wide as the adding part.
+    count: Vec<Bit>,
+    /// One more bit to add.
+    spare: Option<Bit>,
+    /// The accumulator, the finished bits at the bottom.
+    sum: Vec<Bit>,
+}
+
+impl<'a> State<'a> {
+    fn new(
+        netlist: &mut Netlist,
+        controls: &'a Controls,
+        shape: &'a AccumulatorShape,
+        mut count: Vec<Bit>,
+        spare: Option<Bit>,
+    ) -> Self {
+        count.truncate(shape.high_width as usize);
+        let low = if shape.shifts.is_empty() {
+            vec![Bit::ZERO; shape.low_width as usize]
+        } else {
+            netlist.wires("low", shape.low_width as usize)
+        };
+        let high = netlist.wires("high", shape.high_width as usize);
+        let sum: Vec<Bit> = low.into_iter().chain(high).collect();
+        State {
+            controls,
+            shape,
+            count,
+            spare,
+            sum,
+        }
+    }
+
+    fn high(&self) -> &[Bit] {
+        &self.sum[self.shape.low_width as usize..]
+    }
+
+    fn low(&self) -> &[Bit] {
+        &self.sum[..self.shape.low_width as usize]
+    }
+
+    /// Bit `at` of the sum shifted by a distance.
+    fn shifted(&self, at: usize, distance: u32) -> Bit {
+        let from = at.saturating_add(distance as usize);
+        self.sum.get(from).copied().unwrap_or(Bit::ZERO)
+    }
+
+    /// Bit `at` of the sum after the first `amounts` shifts have chosen.
+    fn chosen(&self, netlist: &mut Netlist, at: usize, amounts: usize) -> Bit {
+        let shifts = self.shape.shifts.iter().zip(&self.controls.shift);
+        shifts
+            .take(amounts)
+            .fold(self.sum[at], |bit, (distance, shift)| {
+                netlist.lut(
+                    "shifted",
+                    &[bit, self.shifted(at, *distance), *shift],
+                    CHOOSE,
+                )
+            })
+    }
+
+    /// Bit `i` of the adding part before the count is added: shifted, and 0 with `first`. One LUT for each distance.
+    fn base(&self, netlist: &mut Netlist, i: usize) -> Bit {
+        let at = i + self.shape.low_width as usize;
+        let amounts = self.shape.shifts.len();
+        let bit = self.chosen(netlist, at, amounts - 1);
+        let other = self.shifted(at, self.shape.shifts[amounts - 1]);
+        let (shift, first) = (self.controls.shift[amounts - 1], self.controls.first);
+        netlist.lut("base", &[bit, other, shift, first], CHOOSE)
+    }
+
+    /// The registers of the finished bits: they take the shifted sum when it shifts.
+    fn finish_low(&self, netlist: &mut Netlist) {
+        if self.shape.shifts.is_empty() || self.low().is_empty() {
+            return;
+        }
+        let amounts = self.shape.shifts.len();
+        let d: Vec<Bit> = (0..self.low().len())
+            .map(|at| match self.shape.shifts.as_slice() {
+                [distance] => self.shifted(at, *distance),
+                _ => self.chosen(netlist, at, amounts),
+            })
+            .collect();
+        let enable = self.shifting(netlist);
+        netlist.register_onto(&d, self.low(), enable, Bit::ZERO);
+    }
+
+    /// Whether any shift is on, in LUTs of four.
+    fn shifting(&self, netlist: &mut Netlist) -> Bit {
+        let mut bits = self.controls.shift.clone();
+        while bits.len() > 1 {
+            let rest = bits.split_off(bits.len().min(4));
+            let table = (1u64 << (1 << bits.len())) - 2;
+            let any = netlist.lut("shifting", &bits, table);
+            bits = rest;
+            bits.push(any);
+        }
+        bits[0]
+    }
+}
+
+/// Truth table over (x, y, s, t): `t ? 0 : s ? y : x`; the lower half over (x, y, s).
+const CHOOSE: u64 = 0xca;

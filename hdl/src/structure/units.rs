@@ -1,0 +1,319 @@
+//! The netlists of a design's units, built once for each shape.
+
+use super::ports::{ElementPorts, RowPorts, element_tables, row_tables};
+use super::{Structure, lattice, xilinx};
+use crate::config::Target;
+use crate::fabric::lattice::{Family, Objective};
+use crate::fabric::{Counted, Dialect, Heap, Netlist, Source};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// Shapes whose units are kept; a search over more begins anew.
+const CACHED_SHAPES: usize = 256;
+
+/// All that the netlists of a design's units depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UnitShape {
+    /// Lanes of a word.
+    pub lanes: u32,
+    /// Activation branches: groups of the heap.
+    pub activation_branches: u32,
+    /// Weight branches: planes of a processing element's heap.
+    pub weight_branches: u32,
+    /// Width of the accumulator's adding part.
+    pub high_width: u32,
+    /// Width of the accumulator's finished part.
+    pub low_width: u32,
+    /// Distances by which the accumulator may shift.
+    pub shift_amounts: Vec<u32>,
+    /// Whether any schedule shifts; without, the finished part stays 0.
+    pub shifts: bool,
+}
+
+impl UnitShape {
+    /// Pairs of lanes.
+    pub fn pairs(&self) -> u32 {
+        self.lanes.div_ceil(2)
+    }
+
+    /// Bit-planes of a row unit.
+    pub fn row_planes(&self) -> u32 {
+        match self.weight_branches {
+            1 => 1,
+            more => more + 1,
+        }
+    }
+
+    /// What a processing element counts.
+    pub fn element_heap(&self) -> Heap {
+        Heap {
+            groups: self.activation_branches,
+            planes: self.weight_branches,
+            pairs: self.pairs(),
+        }
+    }
+
+    /// What a row unit counts.
+    pub fn row_heap(&self) -> Heap {
+        Heap {
+            planes: self.row_planes(),
+            ..self.element_heap()
+        }
+    }
+}
+
+/// A shape that a structure cannot take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StructureError(pub String);
+
+/// The netlist of a processing element: popcount and accumulator.
+///
+/// Inputs `advance`, `accumulate`, `first`, `clear`, `shift`, `activation`, `weight`; output `sum`. The words are packed
+/// branch by branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The netlist.
+    pub netlist: Netlist,
+    /// For each pair of lanes, how many cycles after the beat its operands must arrive.
+    pub arrival: Vec<u32>,
+    /// Cycles from a beat's entry to its count.
+    pub latency: u32,
+    /// Sites of the device that it takes, by the structure's own account.
+    pub sites: u64,
+}
+
+/// The netlist of a row unit's popcount.
+///
+/// Inputs `advance`, `mode` (the mode's two bits for each pair, delayed like its operands) and `activation`; output
+/// `count`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowUnit {
+    /// The netlist.
+    pub netlist: Netlist,
+    /// As in [`Unit`].
+    pub arrival: Vec<u32>,
+    /// As in [`Unit`].
+    pub latency: u32,
+    /// As in [`Unit`], without the accumulator.
+    pub sites: u64,
+}
+
+/// A structure that was considered, and the sites that its processing element takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alternative {
+    /// Its name, with a variant after a slash where there are some.
+    pub name: String,
+    /// Sites of its processing element.
+    pub sites: u64,
+}
+
+/// The units of a design as netlists of device primitives.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeviceUnits {
+    /// The structure; never `auto` or `tree`.
+    pub structure: Structure,
+    /// Whose primitives they are.
+    pub dialect: Dialect,
+    /// The processing element.
+    pub element: Unit,
+    /// The row unit's popcount.
+    pub row: RowUnit,
+    /// Every structure of the target that can take the shape, the chosen one among them.
+    pub alternatives: Vec<Alternative>,
+}
+
+impl fmt::Debug for DeviceUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceUnits")
+            .field("structure", &self.structure)
+            .field("dialect", &self.dialect)
+            .field("latency", &self.latency())
+            .finish_non_exhaustive()
+    }
+}
+
+impl DeviceUnits {
+    /// The units of a shape: those of `structure`, or with [`Structure::Auto`] those of the target's structure whose
+    /// processing element takes the fewest sites.
+    ///
+    /// # Errors
+    /// A shape that the structure cannot take; with `auto`, that none of the target can take.
+    pub fn new(
+        target: Target,
+        structure: Structure,
+        shape: &UnitShape,
+    ) -> Result<Arc<Self>, StructureError> {
+        type Cache = HashMap<(Target, Structure, UnitShape), Arc<DeviceUnits>>;
+        static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+        let key = (target, structure, shape.clone());
+        let lock = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(units) = lock().get(&key) {
+            return Ok(units.clone());
+        }
+        let units = Arc::new(choose(target, structure, shape)?);
+        let mut cache = lock();
+        if cache.len() >= CACHED_SHAPES {
+            cache.clear();
+        }
+        cache.insert(key, units.clone());
+        Ok(units)
+    }
+
+    /// Cycles from a beat's entry to its count.
+    pub fn latency(&self) -> u32 {
+        self.element.latency.max(self.row.latency)
+    }
+
+    /// For each pair of lanes, by how many cycles the array's edge delays the operands of processing elements. One that is
+    /// faster than the row unit gets its operands later: that costs registers at the edge alone.
+    pub fn element_delay(&self) -> Vec<u32> {
+        let late = self.latency() - self.element.latency;
+        self.element.arrival.iter().map(|a| a + late).collect()
+    }
+
+    /// The same for the operands of row units.
+    pub fn row_delay(&self) -> Vec<u32> {
+        self.row.arrival.clone()
+    }
+
+    /// Cycles by which a row unit's count waits for those of the processing elements.
+    pub fn row_padding(&self) -> u32 {
+        self.latency() - self.row.latency
+    }
+}
+
+fn choose(
+    target: Target,
+    structure: Structure,
+    shape: &UnitShape,
+) -> Result<DeviceUnits, StructureError> {
+    let candidates = match structure {
+        Structure::Auto => Structure::of_target(target),
+        _ => &[structure],
+    };
+    let mut built = Vec::new();
+    let mut refused = StructureError(format!("target {target} has no structure of its own"));
+    for candidate in candidates {
+        match build(target, *candidate, shape) {
+            Ok(units) => built.push(units),
+            Err(error) => refused = error,
+        }
+    }
+    let alternatives: Vec<Alternative> =
+        built.iter().flat_map(|u| u.alternatives.clone()).collect();
+    let smallest = built.into_iter().min_by_key(|units| units.element.sites);
+    smallest
+        .map(|units| DeviceUnits {
+            alternatives,
+            ..units
+        })
+        .ok_or(refused)
+}
+
+fn build(
+    target: Target,
+    structure: Structure,
+    shape: &UnitShape,
+) -> Result<DeviceUnits, StructureError> {
+    let (dialect, (element, mut alternatives), row) = match structure {
+        Structure::PairChain => (
+            Dialect::SevenSeries,
+            (xilinx::pair_chain_element(shape)?, Vec::new()),
+            xilinx::pair_chain_row(shape),
+        ),
+        Structure::PairRows => (
+            Dialect::SevenSeries,
+            xilinx::pair_rows_element(shape),
+            xilinx::pair_rows_row(shape),
+        ),
+        Structure::AdderChains | Structure::AdderLuts | Structure::AdderCells => {
+            let (dialect, family) = match target {
+                Target::Ecp5 => (Dialect::Ecp5, Family::Ecp5),
+                Target::Ice40 => (Dialect::Ice40, Family::Ice40),
+                _ => (Dialect::Generic, Family::Cells),
+            };
+            let objective = match structure {
+                Structure::AdderLuts => Objective::Clock,
+                _ => Objective::Area,
+            };
+            let element = lattice::element(family, objective, shape);
+            (
+                dialect,
+                (element, Vec::new()),
+                lattice::row(family, objective, shape),
+            )
+        }
+        Structure::Auto | Structure::Tree => {
+            return Err(StructureError(format!(
+                "structure {structure} is no netlist of target {target}"
+            )));
+        }
+    };
+    if alternatives.is_empty() {
+        alternatives.push(Alternative {
+            name: structure.name().to_owned(),
+            sites: element.sites,
+        });
+    }
+    Ok(DeviceUnits {
+        structure,
+        dialect,
+        element,
+        row,
+        alternatives,
+    })
+}
+
+/// A netlist whose nets leave the names of the module around it alone.
+fn named(output: &str) -> Netlist {
+    let mut netlist = Netlist::new();
+    for name in [output, "clock", "unused"] {
+        netlist.reserve(name);
+    }
+    netlist
+}
+
+/// Builds a processing element: `build` adds popcount and accumulator, and gives the sum, the arrivals, the latency and
+/// the sites.
+pub(super) fn element_unit(
+    shape: &UnitShape,
+    build: impl FnOnce(&mut Netlist, &ElementPorts, &Source<'_>) -> (Counted, u64),
+) -> Unit {
+    let mut netlist = named("sum");
+    let ports = ElementPorts::new(&mut netlist, shape);
+    let source = Source {
+        pins: &|group, plane, pair| ports.pins(shape, group, plane, pair),
+        tables: &element_tables(shape),
+    };
+    let (summed, sites) = build(&mut netlist, &ports, &source);
+    netlist.output("sum", &summed.count);
+    Unit {
+        netlist,
+        arrival: summed.arrival,
+        latency: summed.latency,
+        sites,
+    }
+}
+
+/// Builds a row unit's popcount: `build` adds it, and gives the sites.
+pub(super) fn row_unit(
+    shape: &UnitShape,
+    build: impl FnOnce(&mut Netlist, &RowPorts, &Source<'_>) -> (Counted, u64),
+) -> RowUnit {
+    let mut netlist = named("count");
+    let ports = RowPorts::new(&mut netlist, shape);
+    let source = Source {
+        pins: &|group, _plane, pair| ports.pins(shape, group, pair),
+        tables: &row_tables(shape),
+    };
+    let (counted, sites) = build(&mut netlist, &ports, &source);
+    netlist.output("count", &counted.count);
+    RowUnit {
+        netlist,
+        arrival: counted.arrival,
+        latency: counted.latency,
+        sites,
+    }
+}
