@@ -5,9 +5,9 @@ use rand_chacha::ChaCha8Rng;
 use std::fmt::Write as _;
 use std::process::Command;
 use xnorforge_hdl::fabric::pair_rows::Finish;
-use xnorforge_hdl::fabric::seven_series::{Accumulator, Controls};
+use xnorforge_hdl::fabric::seven_series::{self, Accumulator, Controls};
 use xnorforge_hdl::fabric::{
-    Bit, Dialect, Heap, Netlist, PAIR_TABLE, Simulation, Source, pair_rows, primitives,
+    Bit, Dialect, Heap, Item, Netlist, PAIR_TABLE, Simulation, Source, pair_rows, primitives,
 };
 
 /// Bits of four operand pins: for each (group, plane, pair) where they stand in the input.
@@ -284,6 +284,157 @@ fn check_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
     }
 }
 
+/// A row unit's bits: pins (a1, a2, mode0, mode1), another table for each plane.
+fn check_tables(groups: u32, lanes: u32, tables: &[u16]) {
+    let shape = heap(groups, tables.len() as u32, lanes);
+    let mut netlist = Netlist::new();
+    let advance = netlist.input("advance", 1)[0];
+    let pins: Vec<Vec<Bit>> = (0..shape.groups * shape.pairs)
+        .map(|i| netlist.input(&format!("pair{i}"), 4))
+        .collect();
+    let at = |m: u32, i: u32| {
+        let mut bits: [Bit; 4] = pins[(m * shape.pairs + i) as usize][..].try_into().unwrap();
+        if lanes % 2 == 1 && i + 1 == shape.pairs {
+            bits[1] = Bit::ZERO;
+        }
+        bits
+    };
+    let source = Source {
+        pins: &|m, _, i| at(m, i),
+        tables,
+    };
+    let counted = pair_rows::count(&mut netlist, &source, &shape, advance);
+    netlist.output("count", &counted.count);
+    let mut simulation = Simulation::new(&netlist).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(u64::from(groups * 1000 + lanes));
+    simulation.set(advance, !0);
+    // Operands that stay as long as the latency need no skew.
+    for _ in 0..4 {
+        let mut expected = [0u64; 64];
+        for bit in pins.iter().flatten() {
+            simulation.set(*bit, rng.next_u64());
+        }
+        for (t, expected) in (0..64u32).zip(&mut expected) {
+            for (m, i) in (0..groups).flat_map(|m| (0..shape.pairs).map(move |i| (m, i))) {
+                let index = simulation.number(&at(m, i), t);
+                for (p, table) in tables.iter().enumerate() {
+                    *expected += u64::from(table >> index & 1) << (m as usize + p);
+                }
+            }
+        }
+        simulation.settle();
+        (0..counted.latency).for_each(|_| simulation.clock());
+        for (t, expected) in (0..).zip(expected) {
+            let count = simulation.number(&counted.count, t);
+            assert_eq!(
+                count, expected,
+                "{groups} groups, lanes {lanes}, {tables:04x?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn counts_any_tables() {
+    // Planes of a row unit for two weight branches: 3 * (a1 ^ a2), plus a1 + a2, or 6 * not (a1 & a2).
+    let planes: Vec<u16> = (0..3)
+        .map(|p| {
+            (0..16u16)
+                .filter(|at| {
+                    let (a, b, mode) = (at & 1, at >> 1 & 1, at >> 2);
+                    let value = match mode {
+                        0 => 3 * (a ^ b),
+                        1 => 3 * (a ^ b) + a + b,
+                        _ => 6 * (1 ^ (a & b)),
+                    };
+                    value >> p & 1 == 1
+                })
+                .fold(0, |table, at| table | 1 << at)
+        })
+        .collect();
+    for lanes in [1, 2, 3, 16, 31, 64] {
+        for groups in [1, 2, 4] {
+            check_tables(groups, lanes, &planes);
+            check_tables(groups, lanes, &[0x8000, 0x7fff, 0, 0xffff, 0x1234]);
+        }
+    }
+}
+
+/// Every structure fits the device's slices, takes the sites that its choice says, and has no register whose enable is not
+/// `advance` but the accumulator's.
+#[test]
+fn structures_fit_slices_and_take_the_sites_that_they_say() {
+    for (groups, planes, lanes) in [
+        (1, 1, 1),
+        (1, 1, 33),
+        (2, 1, 64),
+        (2, 2, 15),
+        (3, 5, 8),
+        (4, 4, 32),
+        (8, 8, 10),
+    ] {
+        let shape = heap(groups, planes, lanes);
+        let width = shape.count_width() + 9;
+        for finish in [Finish::Count, Finish::Accumulate { width }] {
+            let mut netlist = Netlist::new();
+            let controls = Controls {
+                advance: netlist.input("advance", 1)[0],
+                accumulate: netlist.input("accumulate", 1)[0],
+                first: netlist.input("first", 1)[0],
+                clear: netlist.input("clear", 1)[0],
+                shift: Vec::new(),
+            };
+            let operands = Operands::new(&mut netlist, shape, lanes);
+            let tables = vec![PAIR_TABLE; planes as usize];
+            let source = Source {
+                pins: &|m, p, i| operands.pins(m, p, i),
+                tables: &tables,
+            };
+            let accumulated = match finish {
+                Finish::Count => {
+                    let counted = pair_rows::count(&mut netlist, &source, &shape, controls.advance);
+                    netlist.output("count", &counted.count);
+                    0
+                }
+                Finish::Accumulate { .. } => {
+                    let accumulator = Accumulator {
+                        high_width: width,
+                        low_width: 0,
+                        amounts: Vec::new(),
+                    };
+                    let unit =
+                        pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
+                    netlist.output("sum", &unit.sum);
+                    width as usize
+                }
+            };
+            let cost = seven_series::place(&netlist).unwrap().cost();
+            let choice = pair_rows::choice(&shape, finish);
+            // A pair bit without a host may still share a site with another one: only with few pins.
+            assert!(
+                u64::from(cost.sites) <= choice.chosen.sites,
+                "{shape:?} {finish:?}: {cost:?}, {choice:?}"
+            );
+            assert!(
+                choice
+                    .alternatives
+                    .iter()
+                    .all(|a| a.sites + a.register_sites
+                        >= choice.chosen.sites + choice.chosen.register_sites)
+            );
+            let others: usize = netlist
+                .items()
+                .iter()
+                .map(|item| match item {
+                    Item::Register { q, enable, .. } if *enable != controls.advance => q.len(),
+                    _ => 0,
+                })
+                .sum();
+            assert_eq!(others, accumulated, "{shape:?} {finish:?}");
+        }
+    }
+}
+
 /// The one-line specification in Verilog: every pair's weighted sum, late by what is left of the latency, added up.
 fn specification_verilog(
     operands: &Operands,
@@ -486,7 +637,7 @@ const SHAPES: [(u32, u32); 7] = [(2, 1), (1, 2), (2, 2), (4, 2), (2, 4), (4, 4),
 fn counts_every_shape() {
     for groups in 1..=8 {
         for planes in 1..=8 {
-            for lanes in [1, 2, 3, 5, 16, 23] {
+            for lanes in [1, 4, 11] {
                 check_count(groups, planes, lanes);
             }
         }
@@ -497,8 +648,7 @@ fn counts_every_shape() {
 fn counts_every_small_number_of_lanes() {
     for lanes in 1..=70 {
         check_count(2, 1, lanes);
-        check_count(2, 2, lanes);
-        check_count(3, 4, lanes);
+        check_count(3, 2, lanes);
     }
 }
 
@@ -515,7 +665,7 @@ fn counts_many_lanes() {
 fn accumulates_every_shape() {
     for groups in 1..=8 {
         for planes in 1..=8 {
-            for lanes in [1, 2, 9, 20] {
+            for lanes in [2, 9] {
                 check_accumulator(groups, planes, lanes, (groups + planes) % 5);
             }
         }
@@ -532,39 +682,6 @@ fn soak_counts_and_accumulates_the_largest() {
         for lanes in [256, 1024] {
             check_count(groups, planes, lanes);
             check_accumulator(groups, planes, lanes, 9);
-        }
-    }
-}
-
-#[test]
-#[ignore]
-fn report() {
-    for (groups, planes) in SHAPES {
-        for lanes in [16, 64, 128, 256] {
-            let shape = heap(groups, planes, lanes);
-            let ops = f64::from(lanes * groups * planes);
-            for finish in [
-                Finish::Count,
-                Finish::Accumulate {
-                    width: shape.count_width() + 12,
-                },
-            ] {
-                let start = std::time::Instant::now();
-                let choice = pair_rows::choice(&shape, finish);
-                println!(
-                    "({groups},{planes}) {lanes} {finish:?} {} {} {:.3} latency {} {:?} | {:?}",
-                    choice.chosen.name,
-                    choice.chosen.sites,
-                    choice.chosen.sites as f64 / ops,
-                    choice.chosen.latency,
-                    choice
-                        .alternatives
-                        .iter()
-                        .map(|a| a.sites)
-                        .collect::<Vec<_>>(),
-                    start.elapsed()
-                );
-            }
         }
     }
 }

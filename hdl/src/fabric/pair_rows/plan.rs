@@ -193,6 +193,38 @@ impl Plan {
         working as u64 + self.hosted().max(passing as u64)
     }
 
+    /// Sites that hold flip-flops only, at most: registers that find no place beside the logic.
+    ///
+    /// A site has two flip-flops. The second one of a ternary position is lost, because the majority takes its output;
+    /// those of the accumulator's sites have other controls.
+    pub(super) fn register_sites(&self) -> u64 {
+        let mut last: Vec<u32> = self.bits.iter().map(|bit| bit.time).collect();
+        let mut ternary = 0;
+        for adder in &self.adders {
+            ternary += adder.roles().iter().filter(|r| **r == Role::Three).count() as u64;
+            let ends = adder.carry_in.iter().chain(&adder.extra);
+            for id in ends.chain(adder.columns.iter().flat_map(|c| &c.addends)) {
+                last[*id] = last[*id].max(adder.time);
+            }
+        }
+        for id in self.result.iter().flatten() {
+            last[*id] = last[*id].max(self.latency);
+        }
+        let kept = self.bits.iter().zip(last);
+        let mut registers: u64 = kept.map(|(bit, last)| u64::from(last - bit.time + 1)).sum();
+        let mut others = 0;
+        if let Some(Accumulator { adder, .. }) = &self.accumulator {
+            others = adder.columns.len() as u64;
+            registers -= others;
+            let addends = adder.columns.iter().flat_map(|c| &c.addends);
+            registers += addends
+                .map(|id| u64::from(adder.time - self.bits[*id].time))
+                .sum::<u64>();
+        }
+        let room = 2 * self.sites().saturating_sub(others) - ternary;
+        registers.saturating_sub(room).div_ceil(2)
+    }
+
     /// Which adders (without the accumulator's) follow each other in one row of carry cells.
     ///
     /// Nothing leaves an adder at its top, so any other may follow it. One with a carry in follows a position that only
