@@ -128,6 +128,10 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
         .chain((1..=16).map(|levels| all.div_ceil(levels)))
         .filter(|rate| *rate <= all)
         .collect();
+    if family == Family::Cells {
+        // Late bits save nothing there, and what is not registered would ripple.
+        rates = vec![all];
+    }
     rates.sort_unstable();
     rates.dedup();
     let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels <= options.skew;
