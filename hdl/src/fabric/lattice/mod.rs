@@ -1,4 +1,4 @@
-//! Counts and accumulators for fabrics of 4-input LUTs with carry chains: ECP5 and iCE40.
+//! Counts and accumulators for fabrics of 4-input LUTs with carry chains, ECP5 and iCE40, and for standard cells.
 //!
 //! A pair bit takes all four pins of a LUT, so nothing else is in it; what remains is one full adder for each pair of lanes
 //! but a few.
@@ -68,7 +68,7 @@ impl Options {
             objective,
             levels: 1,
             skew: 8,
-            chain_positions: 24,
+            chain_positions: 10,
             delay_cost: 50,
         }
     }
@@ -93,6 +93,9 @@ pub fn count(
 }
 
 /// Counts `heap` and accumulates the counts.
+///
+/// # Panics
+/// If `controls.shift` has not one bit for each of `shape.shifts`.
 pub fn unit(
     netlist: &mut Netlist,
     family: Family,
@@ -102,6 +105,11 @@ pub fn unit(
     shape: &AccumulatorShape,
     options: &Options,
 ) -> Unit {
+    assert_eq!(
+        controls.shift.len(),
+        shape.shifts.len(),
+        "one shift control for each distance"
+    );
     // The carry of an iCE40 position cannot know of `first`, so that a carry into the lowest would be lost there.
     let spare = family != Family::Ice40 || !shape.shifts.is_empty();
     let schedule = cheapest(family, heap, spare, options);
@@ -134,35 +142,35 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
     }
     rates.sort_unstable();
     rates.dedup();
-    let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels <= options.skew;
+    let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels.max(1) <= options.skew;
     let chains = options.objective == Objective::Area && family != Family::Cells;
     let final_chains: &[bool] = match family {
         Family::Cells => &[false],
         _ if chains => &[true],
         _ => &[false, true],
     };
-    let mut best: Option<(u64, Schedule)> = None;
+    let plan = |rate, final_chain| {
+        let rules = Rules {
+            chains,
+            absorb: chains && family == Family::Ecp5,
+            final_chain,
+            spare,
+            rate,
+        };
+        let schedule = Schedule::new(heap, rules);
+        (cost(family, heap, &schedule, options), schedule)
+    };
+    // The rate of all pairs at once has no skew.
+    let mut best = plan(all, final_chains[0]);
     for rate in rates.into_iter().filter(|rate| within(*rate)) {
         for &final_chain in final_chains {
-            let rules = Rules {
-                chains,
-                absorb: chains && family == Family::Ecp5,
-                final_chain,
-                spare,
-                rate,
-            };
-            let schedule = Schedule::new(heap, rules);
-            let cost = cost(family, heap, &schedule, options);
-            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                best = Some((cost, schedule));
+            let other = plan(rate, final_chain);
+            if other.0 < best.0 {
+                best = other;
             }
         }
     }
-    // The rate of all pairs at once has no skew, so there is always one.
-    best.map_or_else(
-        || unreachable!("the rate of all pairs is within any skew"),
-        |(_, schedule)| schedule,
-    )
+    best.1
 }
 
 /// Thousandths of a site.
