@@ -54,8 +54,9 @@ pub struct Options {
     pub levels: u32,
     /// Largest `arrival`: for how many cycles the array's edge may have to delay an operand.
     pub skew: u32,
-    /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them.
-    pub chain_positions: u32,
+    /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them. None: 10 on
+    /// ECP5, 32 on iCE40.
+    pub chain_positions: Option<u32>,
     /// What it costs an element to delay the four operands of a pair by one cycle, in thousandths of a site. The registers
     /// stand at the array's edge, so each of R x C elements pays (2/R + 2/C) flip-flops.
     pub delay_cost: u32,
@@ -68,7 +69,7 @@ impl Options {
             objective,
             levels: 1,
             skew: 8,
-            chain_positions: 10,
+            chain_positions: None,
             delay_cost: 50,
         }
     }
@@ -157,7 +158,10 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
             spare,
             rate,
         };
-        let schedule = Schedule::new(heap, rules);
+        let mut schedule = Schedule::new(heap, rules);
+        if family != Family::Cells {
+            schedule.defer(heap, options.skew.saturating_mul(options.levels.max(1)));
+        }
         (cost(family, heap, &schedule, options), schedule)
     };
     // The rate of all pairs at once has no skew.
@@ -180,7 +184,7 @@ fn cost(family: Family, heap: &Heap, schedule: &Schedule, options: &Options) -> 
         .iter()
         .filter(|(_, operation)| !matches!(operation, Operation::Chain(_)))
         .count() as u64;
-    let positions: u64 = groups(schedule, options)
+    let positions: u64 = groups(family, schedule, options)
         .iter()
         .map(|group| {
             let slots = slot_count(group) as u64;
@@ -225,33 +229,14 @@ impl Timing {
         let levels = options.levels.max(1);
         let stages = schedule.last_level() / levels + 1;
         let mut last_use: Vec<u32> = schedule.level.iter().map(|level| level / levels).collect();
-        let mut read = |node: &Node, stage: u32| {
-            let last = &mut last_use[node.index()];
-            *last = (*last).max(stage);
-        };
         for (level, operation) in &schedule.operations {
-            let stage = level / levels;
-            match operation {
-                Operation::Parity { inputs, .. } | Operation::Majority { inputs, .. } => {
-                    inputs.iter().for_each(|node| read(node, stage));
-                }
-                Operation::Chain(chain) => {
-                    chain.inject.iter().for_each(|node| read(node, stage));
-                    for position in &chain.positions {
-                        read(&position.plain, stage);
-                        match &position.other {
-                            Addend::Nothing => {}
-                            Addend::Plain(node) => read(node, stage),
-                            Addend::Majority(nodes) => {
-                                nodes.iter().for_each(|node| read(node, stage));
-                            }
-                        }
-                    }
-                }
-            }
+            operation.read(&mut |node| {
+                let last = &mut last_use[node.index()];
+                *last = (*last).max(level / levels);
+            });
         }
         let results = schedule.result.iter().flatten().chain(&schedule.spare);
-        results.for_each(|node| read(node, stages));
+        results.for_each(|node| last_use[node.index()] = stages);
         Timing {
             levels,
             stages,
@@ -265,7 +250,11 @@ impl Timing {
 }
 
 /// Chains that stand back to back. They may be of different levels: no carry passes a barrier.
-fn groups<'a>(schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> {
+fn groups<'a>(family: Family, schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> {
+    let limit = options.chain_positions.unwrap_or(match family {
+        Family::Ice40 => 32,
+        Family::Ecp5 | Family::Cells => 10,
+    });
     let mut groups: Vec<Vec<&Chain>> = Vec::new();
     for (_, operation) in &schedule.operations {
         let Operation::Chain(chain) = operation else {
@@ -273,7 +262,7 @@ fn groups<'a>(schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> 
         };
         if let Some(group) = groups.last_mut() {
             group.push(chain);
-            if slot_count(group) as u32 <= options.chain_positions {
+            if slot_count(group) as u32 <= limit {
                 continue;
             }
             group.pop();
@@ -445,7 +434,7 @@ impl<'a> Builder<'a> {
 
     /// All chains.
     fn chains(&mut self) {
-        for group in groups(self.schedule, self.options) {
+        for group in groups(self.family, self.schedule, self.options) {
             let slots = self.slots(&group);
             match self.family {
                 Family::Ecp5 => ecp5::chain(self.netlist, &slots),
