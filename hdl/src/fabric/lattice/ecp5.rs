@@ -1,6 +1,7 @@
 //! CCU2C chains and the accumulator of ECP5.
 
-use super::{Other, Slot, State};
+use super::accumulator::State;
+use super::{Other, Slot};
 use crate::fabric::netlist::{Bit, Cell, Netlist};
 
 /// One position of a CCU2C. The carry that it generates is the table's lowest four entries, over A and B: where that

@@ -11,6 +11,7 @@
 //!
 //! Which of them, and how many pairs enter at each level, is chosen by computed cost; see `Schedule`.
 
+mod accumulator;
 mod cells;
 mod ecp5;
 mod ice40;
@@ -19,6 +20,7 @@ use super::heap::{Counted, Heap, Source};
 use super::netlist::{Bit, Netlist};
 use super::schedule::{Addend, Chain, Node, Operation, Rules, Schedule};
 use super::unit::{AccumulatorShape, Controls, Unit};
+use accumulator::State;
 
 /// Truth table of the parity of three bits.
 const PARITY: u64 = 0x96;
@@ -501,111 +503,3 @@ impl<'a> Builder<'a> {
         self.nets[node.index()][(stage - made) as usize]
     }
 }
-
-/// An accumulator under construction: what both families read.
-struct State<'a> {
-    controls: &'a Controls,
-    shape: &'a AccumulatorShape,
-    /// The count, at most as wide as the adding part.
-    count: Vec<Bit>,
-    /// One more bit to add.
-    spare: Option<Bit>,
-    /// The accumulator, the finished bits at the bottom.
-    sum: Vec<Bit>,
-}
-
-impl<'a> State<'a> {
-    fn new(
-        netlist: &mut Netlist,
-        controls: &'a Controls,
-        shape: &'a AccumulatorShape,
-        mut count: Vec<Bit>,
-        spare: Option<Bit>,
-    ) -> Self {
-        count.truncate(shape.high_width as usize);
-        let low = if shape.shifts.is_empty() {
-            vec![Bit::ZERO; shape.low_width as usize]
-        } else {
-            netlist.wires("low", shape.low_width as usize)
-        };
-        let high = netlist.wires("high", shape.high_width as usize);
-        let sum: Vec<Bit> = low.into_iter().chain(high).collect();
-        State {
-            controls,
-            shape,
-            count,
-            spare,
-            sum,
-        }
-    }
-
-    fn high(&self) -> &[Bit] {
-        &self.sum[self.shape.low_width as usize..]
-    }
-
-    fn low(&self) -> &[Bit] {
-        &self.sum[..self.shape.low_width as usize]
-    }
-
-    /// Bit `at` of the sum shifted by a distance.
-    fn shifted(&self, at: usize, distance: u32) -> Bit {
-        let from = at.saturating_add(distance as usize);
-        self.sum.get(from).copied().unwrap_or(Bit::ZERO)
-    }
-
-    /// Bit `at` of the sum after the first `amounts` shifts have chosen.
-    fn chosen(&self, netlist: &mut Netlist, at: usize, amounts: usize) -> Bit {
-        let shifts = self.shape.shifts.iter().zip(&self.controls.shift);
-        shifts
-            .take(amounts)
-            .fold(self.sum[at], |bit, (distance, shift)| {
-                netlist.lut(
-                    "shifted",
-                    &[bit, self.shifted(at, *distance), *shift],
-                    CHOOSE,
-                )
-            })
-    }
-
-    /// Bit `i` of the adding part before the count is added: shifted, and 0 with `first`. One LUT for each distance.
-    fn base(&self, netlist: &mut Netlist, i: usize) -> Bit {
-        let at = i + self.shape.low_width as usize;
-        let amounts = self.shape.shifts.len();
-        let bit = self.chosen(netlist, at, amounts - 1);
-        let other = self.shifted(at, self.shape.shifts[amounts - 1]);
-        let (shift, first) = (self.controls.shift[amounts - 1], self.controls.first);
-        netlist.lut("base", &[bit, other, shift, first], CHOOSE)
-    }
-
-    /// The registers of the finished bits: they take the shifted sum when it shifts.
-    fn finish_low(&self, netlist: &mut Netlist) {
-        if self.shape.shifts.is_empty() || self.low().is_empty() {
-            return;
-        }
-        let amounts = self.shape.shifts.len();
-        let d: Vec<Bit> = (0..self.low().len())
-            .map(|at| match self.shape.shifts.as_slice() {
-                [distance] => self.shifted(at, *distance),
-                _ => self.chosen(netlist, at, amounts),
-            })
-            .collect();
-        let enable = self.shifting(netlist);
-        netlist.register_onto(&d, self.low(), enable, Bit::ZERO);
-    }
-
-    /// Whether any shift is on, in LUTs of four.
-    fn shifting(&self, netlist: &mut Netlist) -> Bit {
-        let mut bits = self.controls.shift.clone();
-        while bits.len() > 1 {
-            let rest = bits.split_off(bits.len().min(4));
-            let table = (1u64 << (1 << bits.len())) - 2;
-            let any = netlist.lut("shifting", &bits, table);
-            bits = rest;
-            bits.push(any);
-        }
-        bits[0]
-    }
-}
-
-/// Truth table over (x, y, s, t): `t ? 0 : s ? y : x`; the lower half over (x, y, s).
-const CHOOSE: u64 = 0xca;
