@@ -57,7 +57,7 @@ pub struct Options {
     /// Largest `arrival`: for how many cycles the array's edge may have to delay an operand.
     pub skew: u32,
     /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them. None: 10 on
-    /// ECP5, 32 on iCE40.
+    /// ECP5, 12 on iCE40.
     pub chain_positions: Option<u32>,
     /// What it costs an element to delay the four operands of a pair by one cycle, in thousandths of a site. The registers
     /// stand at the array's edge, so each of R x C elements pays (2/R + 2/C) flip-flops.
@@ -254,7 +254,7 @@ impl Timing {
 /// Chains that stand back to back. They may be of different levels: no carry passes a barrier.
 fn groups<'a>(family: Family, schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> {
     let limit = options.chain_positions.unwrap_or(match family {
-        Family::Ice40 => 32,
+        Family::Ice40 => 12,
         Family::Ecp5 | Family::Cells => 10,
     });
     let mut groups: Vec<Vec<&Chain>> = Vec::new();
