@@ -61,6 +61,11 @@ impl Printer<'_> {
             .flatten()
             .copied()
             .collect();
+        // The bits of a vector may depend on each other, without a loop; only an expression lets Verilator see that.
+        let generic = self.dialect == Dialect::Generic;
+        if generic {
+            self.text.push_str("    // verilator lint_off UNOPTFLAT\n");
+        }
         for Vector { name, first, width } in &self.netlist.vectors {
             if self.netlist.inputs.iter().any(|port| port.name == *name) {
                 continue;
@@ -71,6 +76,9 @@ impl Printer<'_> {
                 "wire"
             };
             let _ = writeln!(self.text, "    {kind} [{}:0] {name};", width - 1);
+        }
+        if generic {
+            self.text.push_str("    // verilator lint_on UNOPTFLAT\n");
         }
     }
 
