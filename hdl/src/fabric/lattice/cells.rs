@@ -92,6 +92,13 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
         let count = state.count.get(i).copied().filter(|bit| *bit != Bit::ZERO);
         let (sum, out) = match (count, carry) {
             (None, None) => (base, None),
+            // Nothing takes the highest carry.
+            (Some(one), None) | (None, Some(one)) if i + 1 == high.len() => {
+                (netlist.lut("top", &[base, one], PARITY & 0xf), None)
+            }
+            (Some(one), Some(two)) if i + 1 == high.len() => {
+                (netlist.lut("top", &[base, one, two], PARITY), None)
+            }
             (Some(other), None) | (None, Some(other)) => {
                 let two = netlist.wires("half", 2);
                 netlist.cell(Cell::HalfAdder {
