@@ -12,6 +12,7 @@
 //! assert!(library.check().unwrap_err().to_string().contains("a D flip-flop"));
 //! ```
 
+mod adders;
 mod function;
 mod parse;
 

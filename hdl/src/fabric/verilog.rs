@@ -61,6 +61,11 @@ impl Printer<'_> {
             .flatten()
             .copied()
             .collect();
+        // The bits of a vector may depend on each other, without a loop; only an expression lets Verilator see that.
+        let generic = self.dialect == Dialect::Generic;
+        if generic {
+            self.text.push_str("    // verilator lint_off UNOPTFLAT\n");
+        }
         for Vector { name, first, width } in &self.netlist.vectors {
             if self.netlist.inputs.iter().any(|port| port.name == *name) {
                 continue;
@@ -71,6 +76,9 @@ impl Printer<'_> {
                 "wire"
             };
             let _ = writeln!(self.text, "    {kind} [{}:0] {name};", width - 1);
+        }
+        if generic {
+            self.text.push_str("    // verilator lint_on UNOPTFLAT\n");
         }
     }
 
@@ -186,6 +194,17 @@ impl Printer<'_> {
                 let _ = writeln!(self.text, "    assign {co} = {a} & {b};");
             }
         }
+    }
+
+    /// A net's name; for none, that of a new one which nothing reads.
+    fn net_or_unused(&mut self, bit: Option<Bit>, name: String) -> String {
+        if let Some(bit) = bit {
+            return self.name(bit);
+        }
+        let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
+        let _ = writeln!(self.text, "    wire {name};");
+        let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
+        name
     }
 
     /// Prints an adder as the library's cell, if it has one.
@@ -354,18 +373,12 @@ impl Printer<'_> {
             for (bit, pin) in bits.iter().zip(["A", "B", "C", "D"]) {
                 pins.push(format!(".{pin}{i}({})", self.name(*bit)));
             }
-            pins.push(format!(
-                ".S{i}({})",
-                sum[i].map_or(String::new(), |b| self.name(b))
-            ));
+            let unused = format!("unused_sum_{number}_{i}");
+            let out = self.net_or_unused(sum[i], unused);
+            pins.push(format!(".S{i}({out})"));
         }
         // nextpnr-ecp5 wants a net at every carry out.
-        let out = carry_out.map_or_else(|| format!("unused_carry_{number}"), |b| self.name(b));
-        if carry_out.is_none() {
-            let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
-            let _ = writeln!(self.text, "    wire {out};");
-            let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
-        }
+        let out = self.net_or_unused(*carry_out, format!("unused_carry_{number}"));
         pins.push(format!(".COUT({out})"));
         let _ = writeln!(
             self.text,
