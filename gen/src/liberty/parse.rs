@@ -114,8 +114,11 @@ impl<'t> Tokens<'t> {
 
     /// The first word of a value. It ends at `;`, or without one at the end of its line.
     fn value(&mut self) -> Result<&'t str, LibertyError> {
-        let Some(Token::Word(value)) = self.next()? else {
-            return Err(self.error("`:` without a value after it"));
+        let value = match self.next()? {
+            Some(Token::Word(value)) => value,
+            // An expression; none that matters here is one.
+            Some(Token::Sign('(')) => "",
+            _ => return Err(self.error("`:` without a value after it")),
         };
         let line = self.line;
         loop {

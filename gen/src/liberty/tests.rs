@@ -7,6 +7,7 @@ const ENOUGH: &str = r#"
 /* a comment { */
 library ("enough") {
     time_unit : "1ns";  // another }
+    input_voltage (cmos) { vil : 0.3 * VDD ; vimax : (VDD + 0.5) ; }
     capacitive_load_unit (1, pf);
     lu_table_template (t) { variable_1 : x; index_1 ("1, \
         2"); }
