@@ -50,7 +50,7 @@ pub struct ConfigArgs {
     /// Entries of the column-constant memory (a power of two in 2..=256)
     #[arg(long, value_name = "E")]
     pub constant_entries: Option<u32>,
-    /// Device family that constraints and scripts are written for
+    /// Device family: whose primitives the processing elements are made of, and which constraints and scripts are written
     #[arg(long, value_parser = target_parser())]
     pub target: Option<Target>,
     /// Structure of the processing elements: auto (the target's smallest), tree (any target), or one of the target's own

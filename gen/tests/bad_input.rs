@@ -34,7 +34,7 @@ fn configuration_flags() {
             "generate --out out --target vax",
             "generate --out out --structure carousel",
             "generate --out out --structure pair_rows",
-            "generate --out out --target xilinx --structure pair_rows --popcount-stages 2",
+            "generate --out out --target xilinx --structure pair_chain --weight-branches 2",
             "generate --out out --clock-mhz 0",
             "generate --out out --clock-mhz nan",
             "generate --out out --rows",

@@ -729,3 +729,18 @@ fn stages_without_effect_are_named() {
         "{message}"
     );
 }
+
+/// A structure by name fixes its latency: registers for it are refused.
+#[test]
+fn stages_of_a_structure_by_name_are_refused() {
+    let folder = Folder::new();
+    let command =
+        "generate --config tiny --target ice40 --structure adder_luts --popcount-stages 1 --out a";
+    let found = folder.run(command);
+    let message = text(&found.stderr);
+    assert_eq!(found.status.code(), Some(2), "{message}");
+    assert!(
+        message.contains("`popcount_stages` = 1 has no meaning"),
+        "{message}"
+    );
+}

@@ -37,7 +37,7 @@ pub const CONSTANT_ENTRIES_MAX: u32 = 256;
 /// Largest configuration file in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 
-/// The device family that constraints and scripts are written for.
+/// The device family: whose primitives the units are made of, and which constraints and scripts are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {

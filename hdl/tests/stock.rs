@@ -187,16 +187,21 @@ fn arrays() {
 #[test]
 fn device_units() {
     for target in Target::ALL {
-        for structure in Structure::of_target(target) {
-            let d = design(|c| {
-                (c.lanes, c.target, c.structure) = (5, target, *structure);
+        let with = |structure| {
+            design(|c| {
+                (c.lanes, c.target, c.structure) = (5, target, structure);
                 c.popcount_stages = 0;
-            });
+            })
+        };
+        for structure in Structure::of_target(target) {
+            let d = with(*structure);
             prove("ProcessingElement", &ProcessingElement::new(&d));
             prove("RowSum", &RowSum::new(&d));
-            let units = d.units().expect("a structure of netlists");
+        }
+        let d = with(Structure::Auto);
+        if let Some(units) = d.units() {
             prove("ArrayEdge", &ArrayEdge::new(&d, units));
-            prove("PeArray", &PeArray::new(&d));
+            prove("PeRow", &PeRow::new(&d));
         }
     }
 }

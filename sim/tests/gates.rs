@@ -39,8 +39,9 @@ const FLOWS: [Flow; 3] = [
     },
 ];
 
-/// A small array with several arrivals; `bits` is both operands' and `branches` how many of them in a cycle.
-fn design(target: Target, structure: Structure, bits: u32, branches: u32) -> Design {
+/// A small array with several arrivals; `bits` is both operands' and `branches` how many of them in a cycle. None where
+/// the structure is for one branch pair only.
+fn design(target: Target, structure: Structure, bits: u32, branches: u32) -> Option<Design> {
     let config = ArrayConfig {
         rows: 2,
         columns: 2,
@@ -55,7 +56,7 @@ fn design(target: Target, structure: Structure, bits: u32, branches: u32) -> Des
         structure,
         ..ArrayConfig::default()
     };
-    config.validate().unwrap_or_else(|e| panic!("{e}"))
+    config.validate().ok()
 }
 
 fn check(flow: &Flow, design: &Design) {
@@ -106,8 +107,10 @@ fn check_target(target: Target) {
     let mut checked = 0;
     for structure in Structure::of_target(target) {
         for (bits, branches) in [(1, 1), (2, 1), (2, 2)] {
-            check(flow, &design(target, *structure, bits, branches));
-            checked += 1;
+            if let Some(design) = design(target, *structure, bits, branches) {
+                check(flow, &design);
+                checked += 1;
+            }
         }
     }
     assert!(checked > 0);

@@ -16,7 +16,7 @@ use common::random_gemm;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
-use xnorforge_hdl::{ArrayConfig, Design, Package};
+use xnorforge_hdl::{ArrayConfig, Design, Package, Structure, Target};
 use xnorforge_sim::{Gemm, run};
 
 /// Random products that a bench streams one after the other, without a reset between them.
@@ -108,6 +108,30 @@ fn odd_lanes_across_words_pass() {
         c.constant_entries = 8;
     });
     check(&design, first_seed());
+}
+
+/// Netlists of primitives, with this project's models of them: what starts unknown becomes known as in the device.
+#[test]
+fn every_structure_passes() {
+    for target in Target::ALL {
+        for structure in Structure::of_target(target) {
+            for branches in [1, 2] {
+                let config = ArrayConfig {
+                    lanes: 13,
+                    target,
+                    structure: *structure,
+                    activation_branches: branches,
+                    weight_branches: branches,
+                    ..ArrayConfig::preset("tiny").unwrap()
+                };
+                // A structure may be for one branch pair only.
+                if let Ok(design) = config.validate() {
+                    println!("{target} {structure}, {branches} branches");
+                    check(&design, first_seed());
+                }
+            }
+        }
+    }
 }
 
 /// One fault: in which module, what text, what instead, and what the bench's line must say.

@@ -44,7 +44,7 @@ pub fn models(files: &[VerilogFile]) -> Vec<VerilogFile> {
         .filter(|(name, text)| used(name, text))
         .map(|(name, text)| VerilogFile {
             name: (*name).to_owned(),
-            text: (*text).to_owned(),
+            text: format!("// SPDX-License-Identifier: Apache-2.0 OR MIT\n{text}"),
         })
         .collect()
 }
@@ -55,6 +55,36 @@ fn output(model: &str) -> &str {
     let words = after.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words
         .into_iter()
-        .find(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .find(|word| *word != "wire" && word.starts_with(|c: char| c.is_ascii_alphabetic()))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_told_apart_by_their_pins() {
+        let file = |line: &str| VerilogFile {
+            name: "unit.v".into(),
+            text: format!("module unit;\n    {line}\nendmodule\n"),
+        };
+        for (line, texts) in [
+            ("LUT4 #(.INIT(16'd1)) u (.A(a), .Z(z));", vec![ECP5[0].1]),
+            ("LUT4 #(.INIT(16'd1)) u (.I0(a), .O(z));", vec![XILINX[3].1]),
+            (
+                "LUT6_2 #(.INIT(64'd1)) u (.I0(a), .O6(z), .O5(y));",
+                vec![XILINX[6].1],
+            ),
+            ("CCU2C #(.INIT0(16'd1)) u (.S0(z));", vec![ECP5[1].1]),
+            ("SB_CARRY u (.CO(z));", vec![ICE40[1].1]),
+            ("xnf_unit u (.O(z));", vec![]),
+        ] {
+            let found = models(&[file(line)]);
+            assert_eq!(found.len(), texts.len(), "{line}");
+            for (model, text) in found.iter().zip(texts) {
+                assert!(model.text.ends_with(text), "{line}");
+            }
+        }
+    }
 }

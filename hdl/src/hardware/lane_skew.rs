@@ -129,10 +129,10 @@ impl Logic for LaneSkew {
         let mut text = String::new();
         let depth = self._history.len() as u32;
         for stage in 1..=depth {
-            // A shift register in LUTs would cost what the skew is meant to save.
+            // A shift register in LUTs would cost what the skew is meant to save: the attributes are for Yosys and for Vivado.
             let _ = writeln!(
                 text,
-                "    (* shreg_extract = \"no\" *) reg [{}:0] late_{stage};",
+                "    (* keep = \"true\", shreg_extract = \"no\" *) reg [{}:0] late_{stage};",
                 self.held(stage).len() - 1
             );
         }

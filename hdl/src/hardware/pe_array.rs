@@ -246,8 +246,8 @@ pub struct PeArray {
     pub row_drained: Net<Out>,
     border: Vec<ArrayEdge>,
     row: Vec<PeRow>,
-    clear: Net<Local>,
-    taken_shift: Net<Local>,
+    clear: Vec<Net<Local>>,
+    taken_shift: Vec<Net<Local>>,
     shift_zero: Constant,
     sum_zero: Constant,
     row_sum_zero: Constant,
@@ -306,8 +306,8 @@ impl PeArray {
             drained: Net::vector(drain_columns, sum),
             row_drained: Net::new(row_sum),
             border,
-            clear: Net::new(1),
-            taken_shift: Net::new(design.shift_amounts.len() as u32),
+            clear: Net::vector(units as u32, 1),
+            taken_shift: Net::vector(units as u32, design.shift_amounts.len() as u32),
             shift_zero: Constant::new(design.shift_amounts.len() as u32, 0),
             row: (0..c.rows)
                 .map(|_| PeRow::draining(design, drain_columns))
@@ -332,11 +332,11 @@ impl Logic for PeArray {
     #[hdl_gen]
     fn update(&mut self) {
         for u in 0..self._units {
-            self.clear.next = self.accumulate.val() & self.first.val();
+            self.clear[u].next = self.accumulate.val() & self.first.val();
             if self.accumulate.val().any() {
-                self.taken_shift.next = self.shift.val();
+                self.taken_shift[u].next = self.shift.val();
             } else {
-                self.taken_shift.next = self.shift_zero.val();
+                self.taken_shift[u].next = self.shift_zero.val();
             }
             self.border[u].clock.next = self.clock.val();
             self.border[u].advance.next = self.advance.val();
@@ -376,8 +376,8 @@ impl Logic for PeArray {
                 }
             }
             for u in 0..self._units {
-                self.row[r].clear[u].next = self.clear.val();
-                self.row[r].shift.next = self.taken_shift.val();
+                self.row[r].clear[u].next = self.clear[u].val();
+                self.row[r].shift.next = self.taken_shift[u].val();
                 self.row[r].mode.next = self.border[u].pair_mode.val();
                 for m in 0..self._activation_branches {
                     self.row[r].activation[m].next = self.border[u].element_activation[r][m].val();

@@ -28,23 +28,22 @@ pub fn random_case(seed: u64) -> Case {
 /// A random small design; edges (1 row, 1 column, 1 lane) come up often.
 pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
     loop {
+        let (target, structure) = random_structure(rng);
         let activation_bits = rng.random_range(1..=8);
         let weight_bits = rng.random_range(1..=8);
         let serial = rng.random_bool(0.5);
-        let [activation_branches, weight_branches] = [activation_bits, weight_bits].map(|bits| {
+        let mut branches = |bits: u32| {
             if serial {
                 1
             } else {
                 rng.random_range(1..=bits)
             }
-        });
-        let (target, structure) = random_structure(rng);
-        let stages = rng.random_range(1..=4);
+        };
         let config = ArrayConfig {
             target,
             structure,
-            activation_branches,
-            weight_branches,
+            activation_branches: branches(activation_bits),
+            weight_branches: branches(weight_bits),
             activation_bits,
             weight_bits,
             rows: *[1, 1, 2, 3, 4, 5, 9].choose(rng).unwrap(),
@@ -53,10 +52,9 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
                 .choose(rng)
                 .unwrap(),
             reduction_max: *[1, 2, 7, 64, 300].choose(rng).unwrap(),
-            popcount_stages: if structure == Structure::Tree {
-                stages
-            } else {
-                0
+            popcount_stages: match structure {
+                Structure::Tree => rng.random_range(1..=4),
+                _ => 0,
             },
             constant_entries: 1 << rng.random_range(1..=4),
             ..ArrayConfig::default()

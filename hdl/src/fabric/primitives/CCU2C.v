@@ -29,10 +29,13 @@ module CCU2C #(
     wire [1:0] lower1 = B1 ? middle1[3:2] : middle1[1:0];
     wire lut1 = A1 ? lower1[1] : lower1[0];
     wire [1:0] half1 = B1 ? INIT1[3:2] : INIT1[1:0];
+    // Strings of two lengths are compared.
+    // verilator lint_off WIDTH
     wire generate0 = (INJECT1_0 == "YES") ? 1'b0 : (A0 ? half0[1] : half0[0]);
     wire generate1 = (INJECT1_1 == "YES") ? 1'b0 : (A1 ? half1[1] : half1[0]);
     wire carry = lut0 ? CIN : generate0;
     assign S0 = lut0 ^ ((INJECT1_0 == "YES") ? 1'b0 : CIN);
     assign S1 = lut1 ^ ((INJECT1_1 == "YES") ? 1'b0 : carry);
+    // verilator lint_on WIDTH
     assign COUT = lut1 ? carry : generate1;
 endmodule
