@@ -79,6 +79,7 @@ fn fill_layer(
             window,
             groups,
             weight,
+            pad,
             ..
         } => {
             let [_, elements, outputs] = layer.gemm().map(|size| size as usize);
@@ -87,7 +88,7 @@ fn fill_layer(
                 groups,
                 weights: Operand::random("weights", weight, outputs, elements, rng)?,
                 bias: None,
-                pad: Pad::Zero,
+                pad,
             })
         }
     };
