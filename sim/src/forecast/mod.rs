@@ -64,6 +64,7 @@ use mapping::{Mapper, Mapping, MappingKey, PiecesMemo};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use xnorforge_hdl::config::ConfigError;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Design};
 
@@ -88,9 +89,12 @@ pub enum ForecastError {
     Program(#[from] ProgramError),
 }
 
-/// What forecasts of one network have in common; one for each thread.
+/// What forecasts have in common; one for each thread. It serves one network at a time: with another one, what
+/// depends on the network is forgotten.
 #[derive(Debug, Default)]
 pub struct Memo {
+    /// The forecaster that it served last.
+    owner: Option<u64>,
     designs: HashMap<ArrayConfig, Option<Arc<Design>>>,
     mappings: HashMap<MappingKey, Arc<Mapping>>,
     pieces: PiecesMemo,
@@ -148,6 +152,8 @@ impl Forecast {
 /// A network whose cycles are asked for.
 #[derive(Clone, Debug)]
 pub struct Forecaster {
+    /// No other network's.
+    id: u64,
     name: String,
     layers: usize,
     stages: OutlineStages,
@@ -157,7 +163,9 @@ impl Forecaster {
     /// Of the outline of a legal network ([`crate::network::Network::outline`] and
     /// `xnorforge_import::topology::Topology::outlines` give no other).
     pub fn new(outline: &Outline) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Forecaster {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: outline.name.clone(),
             layers: outline.layers.len(),
             stages: OutlineStages::new(outline),
@@ -229,6 +237,7 @@ impl Forecaster {
 
     fn mapping(&self, memo: &mut Memo, design: &AcceleratorDesign, images: u32) -> Arc<Mapping> {
         let key = MappingKey::new(design, images);
+        memo.serve(self.id);
         if let Some(mapping) = memo.mappings.get(&key) {
             return mapping.clone();
         }
@@ -249,6 +258,13 @@ impl Forecaster {
 }
 
 impl Memo {
+    fn serve(&mut self, network: u64) {
+        if self.owner.replace(network) != Some(network) {
+            self.mappings.clear();
+            self.sizes.clear();
+        }
+    }
+
     /// What [`ArrayConfig::validate`] and [`AcceleratorDesign::new`] give.
     fn design(&mut self, config: &ArrayConfig) -> Result<AcceleratorDesign, ConfigError> {
         let element = ArrayConfig {
