@@ -5,6 +5,7 @@
 //! base configuration has: the command of each point says how large they are.
 
 mod checkpoint;
+mod measure;
 mod metric;
 mod network;
 mod plots;
@@ -49,6 +50,8 @@ operations each), or in what --front says. DIR gets report.html, points.csv and 
 pub const POINTS_MAX: u64 = 100_000;
 /// Points that a guided search looks at.
 const EVALUATIONS_MAX: u64 = 200_000;
+/// What stands for a table of losses that is measured.
+const MEASURE: &str = "measure";
 /// Points of the table on the terminal.
 const TABLE_ROWS_MAX: usize = 40;
 
@@ -76,9 +79,9 @@ pub struct Args {
     /// Most points that a guided search looks at
     #[arg(long, value_name = "COUNT", default_value_t = EVALUATIONS_MAX, value_parser = clap::value_parser!(u64).range(1..))]
     evaluations_max: u64,
-    /// What each layer loses at each number of bits (CSV: layer,activation_bits,weight_bits,loss; or TOML): bits are chosen
-    /// for each layer, on the base configuration
-    #[arg(long, value_name = "FILE", requires = "model")]
+    /// What each layer loses at each number of bits (CSV: layer,activation_bits,weight_bits,loss; or TOML), or `measure`, for a
+    /// model of floats with --quantize and --calibration: bits are chosen for each layer, on the base configuration
+    #[arg(long, value_name = "FILE|measure", requires = "model")]
     sensitivity: Option<PathBuf>,
     /// A limit on the choice of bits, cycles=1000000 for example; may be repeated: cycles, binary_operation_pairs,
     /// parameter_bytes
@@ -146,7 +149,10 @@ impl Task {
         let outlines = model.outlines()?;
         let subject = match model {
             Model::Topology(topology) => Some(Subject::Topology(topology)),
-            _ => outlines.first().cloned().map(|o| Subject::Outline(Box::new(o))),
+            _ => outlines
+                .first()
+                .cloned()
+                .map(|o| Subject::Outline(Box::new(o))),
         };
         Ok(Task {
             work: Work::Networks(Networks::new(outlines, inputs)),
@@ -165,16 +171,19 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         output::check_folder(folder, args.force)?;
     }
     let task = Task::load(args, &base)?;
-    let mut sweep = args.sweep.sweep(&base, task.work.bits())?;
+    let sweep = args.sweep.sweep(&base, task.work.bits())?;
     let has_model = estimate::model(base.target).is_some();
     for constraint in &sweep.constraints {
         let has_clock = sweep.around.clock_mhz.is_some();
         constraint.check(base.target.name(), has_model, has_clock)?;
     }
-    let chosen = choose(args, &task, &base, &mut sweep)?;
+    let chosen = choose(args, &task, &base, &sweep, terminal)?;
     let method = method(args, &sweep)?;
     let checkpoint = args.out.as_deref().map(|folder| {
-        let identity = format!("{base:?} {:?} {:?} {:?}", task.work, sweep.axes, sweep.around);
+        let identity = format!(
+            "{base:?} {:?} {:?} {:?}",
+            task.work, sweep.axes, sweep.around
+        );
         Checkpoint::beside(folder, &identity)
     });
     let space = Space {
@@ -205,30 +214,43 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Chooses bits where a table of losses is given. The sweep is then of the base configuration alone, if it says nothing
-/// else.
+/// Chooses bits where a table of losses is given, or measured.
 fn choose(
     args: &Args,
     task: &Task,
     base: &ArrayConfig,
-    sweep: &mut Sweep,
+    sweep: &Sweep,
+    terminal: &Terminal,
 ) -> Result<Option<Chosen>, Failure> {
-    let (Some(path), Some(subject)) = (&args.sensitivity, &task.subject) else {
+    let (Some(path), Some(subject), Work::Networks(networks)) =
+        (&args.sensitivity, &task.subject, &task.work)
+    else {
         return Ok(None);
     };
-    let sensitivity = read_sensitivity(path)?;
+    let sensitivity = match (path.to_str() == Some(MEASURE), &args.work.model, subject) {
+        (true, Some(model), Subject::Outline(outline)) => {
+            measure::measure(model, &args.work.import, outline, terminal)?
+        }
+        (true, ..) => {
+            return Err(Failure::input(
+                "--sensitivity measure is for models of floats that are quantized here: an .onnx, or a description with --weights; give a table",
+            ));
+        }
+        (false, ..) => read_sensitivity(path)?,
+    };
     let mut limits = sweep.precision.unwrap_or_default();
     for limit in &args.limits {
-        limits.set(limit).map_err(|e| Failure::input(format!("--limit: {e}")))?;
+        limits
+            .set(limit)
+            .map_err(|e| Failure::input(format!("--limit: {e}")))?;
     }
-    let Work::Networks(networks) = &task.work else {
-        return Ok(None);
-    };
     precision::choose(subject, &sensitivity, base, networks.inputs, limits).map(Some)
 }
 
 fn read_sensitivity(path: &Path) -> Result<Sensitivity, Failure> {
-    let is_toml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
+    let is_toml = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("toml"));
     let text = read_text(path, precision::TABLE_BYTES_MAX)?;
     Sensitivity::parse(&text, is_toml)
         .map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))

@@ -5,7 +5,7 @@ use super::{Problem, Topology, TopologyError, WEIGHTS_MAX};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xnorforge_sim::network::{
-    Convolution, Layer, LayerOutline, Network, NetworkError, Operation, Outline, Output, Pad,
+    Convolution, Layer, LayerOutline, Network, NetworkError, Operation, Outline, Output,
     Requantize, Rescale, Residual, Rounding, Rule, Work, number_of_step, steps,
 };
 use xnorforge_sim::{Operand, Precision};

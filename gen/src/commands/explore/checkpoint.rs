@@ -111,7 +111,10 @@ mod tests {
         let checkpoint = Checkpoint::beside(&out, "a sweep");
         assert_eq!(checkpoint.read().len(), 2);
         checkpoint.append(&vec![result("d")]).unwrap();
-        assert_eq!(checkpoint.read(), vec![result("a"), result("b"), result("d")]);
+        assert_eq!(
+            checkpoint.read(),
+            vec![result("a"), result("b"), result("d")]
+        );
         assert!(Checkpoint::beside(&out, "another").read().is_empty());
         checkpoint.remove();
         assert!(checkpoint.read().is_empty());

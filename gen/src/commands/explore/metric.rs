@@ -118,7 +118,10 @@ impl FromStr for Metric {
         let found = Metric::ALL.into_iter().find(|metric| metric.name() == name);
         found.ok_or_else(|| {
             let names: Vec<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
-            format!("\"{name}\" is no metric; choose one of {}", names.join(", "))
+            format!(
+                "\"{name}\" is no metric; choose one of {}",
+                names.join(", ")
+            )
         })
     }
 }

@@ -90,7 +90,11 @@ pub fn front(points: &[Point]) -> Drawn {
 
 /// Utilization of the points of the front.
 pub fn utilization(points: &[Point]) -> Drawn {
-    let front: Vec<&Point> = points.iter().filter(|p| p.is_pareto).take(BARS_MAX).collect();
+    let front: Vec<&Point> = points
+        .iter()
+        .filter(|p| p.is_pareto)
+        .take(BARS_MAX)
+        .collect();
     drawn(SIZE, |root| {
         let mut chart = ChartBuilder::on(root)
             .margin(16)
@@ -111,7 +115,10 @@ pub fn utilization(points: &[Point]) -> Drawn {
         let left = |index: usize| index as f64;
         chart.draw_series(front.iter().enumerate().map(|(index, p)| {
             Rectangle::new(
-                [(left(index) + 0.15, 0.0), (left(index) + 0.85, 100.0 * p.utilization)],
+                [
+                    (left(index) + 0.15, 0.0),
+                    (left(index) + 0.85, 100.0 * p.utilization),
+                ],
                 RGBColor(150, 195, 230).filled(),
             )
         }))?;
@@ -119,9 +126,12 @@ pub fn utilization(points: &[Point]) -> Drawn {
             .into_font()
             .transform(FontTransform::Rotate270)
             .color(&BLACK);
-        chart.draw_series(front.iter().enumerate().map(|(index, p)| {
-            Text::new(p.label(), (left(index) + 0.4, 2.0), style.clone())
-        }))?;
+        chart.draw_series(
+            front
+                .iter()
+                .enumerate()
+                .map(|(index, p)| Text::new(p.label(), (left(index) + 0.4, 2.0), style.clone())),
+        )?;
         Ok(())
     })
 }
@@ -138,7 +148,11 @@ pub struct Heat {
 impl Heat {
     /// The fewest cycles of all points with the same two values; none where one of them never changes or there are too
     /// many to read.
-    pub fn new(points: &[Point], names: [&'static str; 2], of: fn(&Point) -> [u32; 2]) -> Option<Self> {
+    pub fn new(
+        points: &[Point],
+        names: [&'static str; 2],
+        of: fn(&Point) -> [u32; 2],
+    ) -> Option<Self> {
         let mut cycles: BTreeMap<[u32; 2], u64> = BTreeMap::new();
         for point in points {
             let found = point.bounded_cycles();
@@ -164,7 +178,11 @@ impl Heat {
         let [down, across] = &self.values;
         let height = 110 + 34 * down.len() as u32;
         let log = |cycles: u64| (cycles.max(1) as f64).ln();
-        let low = self.cycles.values().map(|c| log(*c)).fold(f64::INFINITY, f64::min);
+        let low = self
+            .cycles
+            .values()
+            .map(|c| log(*c))
+            .fold(f64::INFINITY, f64::min);
         let high = self.cycles.values().map(|c| log(*c)).fold(0.0, f64::max);
         drawn((SIZE.0, height), |root| {
             let mut chart = ChartBuilder::on(root)
@@ -178,7 +196,11 @@ impl Heat {
                     continue;
                 };
                 let (x, y) = (x as f64, y as f64);
-                let share = if high > low { (high - log(*cycles)) / (high - low) } else { 0.5 };
+                let share = if high > low {
+                    (high - log(*cycles)) / (high - low)
+                } else {
+                    0.5
+                };
                 let (color, ink) = shade(share);
                 let cell = [(x, y), (x + 1.0, y + 1.0)];
                 chart.draw_series([
@@ -198,7 +220,10 @@ fn heat_axes(chart: &mut Plain<'_, '_>, heat: &Heat) -> Result<(), Box<dyn Error
     let label = |values: &[u32], at: f64| {
         let index = at.floor() as usize;
         let is_middle = (at - at.floor() - 0.5).abs() < 1e-6;
-        values.get(index).filter(|_| is_middle).map_or(String::new(), ToString::to_string)
+        values
+            .get(index)
+            .filter(|_| is_middle)
+            .map_or(String::new(), ToString::to_string)
     };
     let [down, across] = &heat.values;
     chart
@@ -229,7 +254,13 @@ fn short(count: u64) -> String {
     for (unit, name) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if count >= unit {
             let value = count / unit;
-            let digits = if value < 10.0 { 2 } else if value < 100.0 { 1 } else { 0 };
+            let digits = if value < 10.0 {
+                2
+            } else if value < 100.0 {
+                1
+            } else {
+                0
+            };
             return format!("{value:.digits$} {name}");
         }
     }
@@ -265,7 +296,13 @@ fn bound_color(bound: &str) -> RGBColor {
 pub fn layers(point: &Point, layers: &[Layer]) -> Drawn {
     let count = layers.len().min(LAYERS_MAX);
     let height = 90 + 22 * count as u32;
-    let most = point.layer_cycles.iter().take(count).max().copied().unwrap_or(1);
+    let most = point
+        .layer_cycles
+        .iter()
+        .take(count)
+        .max()
+        .copied()
+        .unwrap_or(1);
     let right = 1.25 * most.max(1) as f64;
     drawn((SIZE.0, height), |root| {
         let mut chart = ChartBuilder::on(root)
@@ -299,12 +336,19 @@ pub fn layers(point: &Point, layers: &[Layer]) -> Drawn {
                 let lines = lines.take_while(|x| x.max(x + lean) < cycles).take(400);
                 let lines = lines.filter(|x| x + lean > 0.0);
                 chart.draw_series(lines.map(|x| {
-                    PathElement::new(vec![(x, low + 0.15), (x + lean, low + 0.85)], BLACK.mix(0.6))
+                    PathElement::new(
+                        vec![(x, low + 0.15), (x + lean, low + 0.85)],
+                        BLACK.mix(0.6),
+                    )
                 }))?;
             }
             let text = format!("{} {}", short(cycles as u64), bound);
             let style = ("sans-serif", 13).into_font().color(&BLACK);
-            chart.draw_series([Text::new(text, (cycles + 5.0 * per_pixel, low + 0.78), style)])?;
+            chart.draw_series([Text::new(
+                text,
+                (cycles + 5.0 * per_pixel, low + 0.78),
+                style,
+            )])?;
         }
         layer_names(root, height, layers, count)
     })
@@ -334,7 +378,10 @@ pub fn roofline(point: &Point, layers: &[Layer], bytes_per_cycle: f64) -> Drawn 
     let peak = point.binary_operation_pairs_per_cycle as f64;
     let placed: Vec<(String, f64, f64)> = placed(point, layers);
     let ridge = peak / bytes_per_cycle;
-    let xs = placed.iter().map(|(_, x, _)| *x).chain([ridge / 8.0, ridge * 8.0]);
+    let xs = placed
+        .iter()
+        .map(|(_, x, _)| *x)
+        .chain([ridge / 8.0, ridge * 8.0]);
     let ys = placed.iter().map(|(_, _, y)| *y).chain([peak, peak / 16.0]);
     let (x, y) = (log_range(xs), log_range(ys));
     drawn(SIZE, |root| {
@@ -363,7 +410,11 @@ pub fn roofline(point: &Point, layers: &[Layer], bytes_per_cycle: f64) -> Drawn 
             ),
         ])?;
         let style = ("sans-serif", 14).into_font().color(&BLACK);
-        chart.draw_series(placed.iter().map(|(_, x, y)| Circle::new((*x, *y), 4, BLACK.filled())))?;
+        chart.draw_series(
+            placed
+                .iter()
+                .map(|(_, x, y)| Circle::new((*x, *y), 4, BLACK.filled())),
+        )?;
         chart.draw_series(placed.iter().map(|(name, x, y)| {
             EmptyElement::at((*x, *y)) + Text::new(name.clone(), (7, -7), style.clone())
         }))?;
@@ -371,7 +422,8 @@ pub fn roofline(point: &Point, layers: &[Layer], bytes_per_cycle: f64) -> Drawn 
         let slope = format!("streams: {} bytes per cycle", number(bytes_per_cycle));
         chart.draw_series([
             EmptyElement::at((ridge, peak)) + Text::new(roof, (8, 6), style.clone()),
-            EmptyElement::at((low, low * bytes_per_cycle)) + Text::new(slope, (12, -16), style.clone()),
+            EmptyElement::at((low, low * bytes_per_cycle))
+                + Text::new(slope, (12, -16), style.clone()),
         ])?;
         Ok(())
     })
@@ -388,7 +440,12 @@ fn placed(point: &Point, layers: &[Layer]) -> Vec<(String, f64, f64)> {
         let (bytes, cycles) = (point.layer_stream_bytes[index], point.layer_cycles[index]);
         at(&layer.name, layer.binary_pairs() as f64, bytes, cycles)
     });
-    let whole = at("all layers", all, point.stream_bytes, point.bounded_cycles());
+    let whole = at(
+        "all layers",
+        all,
+        point.stream_bytes,
+        point.bounded_cycles(),
+    );
     of_layers.take(LAYERS_MAX).chain(whole).collect()
 }
 
@@ -421,7 +478,11 @@ pub fn precision(chosen: &Chosen) -> Drawn {
             .max_light_lines(0)
             .bold_line_style(GRID)
             .draw()?;
-        let curve: Vec<(f64, f64)> = chosen.curve.iter().map(|a| (a.cycles as f64, loss(a))).collect();
+        let curve: Vec<(f64, f64)> = chosen
+            .curve
+            .iter()
+            .map(|a| (a.cycles as f64, loss(a)))
+            .collect();
         chart.draw_series(LineSeries::new(curve.iter().copied(), BLUE.stroke_width(2)))?;
         chart.draw_series(curve.iter().map(|at| Circle::new(*at, 3, BLUE.filled())))?;
         let best = (chosen.best.cycles as f64, loss(&chosen.best));

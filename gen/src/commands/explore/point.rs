@@ -165,9 +165,10 @@ impl Work {
 
     /// Bits of activations and weights of the layer with the most multiply-accumulates.
     pub fn bits(&self) -> (u32, u32) {
-        let layers = self.layers().into_iter().filter_map(|layer| {
-            Some((layer.macs(), layer.activation.bits, layer.weight?.bits))
-        });
+        let layers = self
+            .layers()
+            .into_iter()
+            .filter_map(|layer| Some((layer.macs(), layer.activation.bits, layer.weight?.bits)));
         let most = layers.max_by_key(|(macs, ..)| *macs);
         most.map_or((1, 1), |(_, activation, weight)| (activation, weight))
     }

@@ -78,7 +78,9 @@ impl Limits {
 
     fn are_kept(&self, costs: &Costs) -> bool {
         let limits = self.all().into_iter().zip(costs.0);
-        limits.into_iter().all(|((_, limit), cost)| limit.is_none_or(|limit| cost <= limit as i64))
+        limits
+            .into_iter()
+            .all(|((_, limit), cost)| limit.is_none_or(|limit| cost <= limit as i64))
     }
 }
 
@@ -157,7 +159,9 @@ impl Sensitivity {
         };
         let mut sensitivity = Sensitivity::default();
         for (index, row) in rows.into_iter().enumerate() {
-            sensitivity.add(row).map_err(|e| format!("row {}: {e}", index + 1))?;
+            sensitivity
+                .add(row)
+                .map_err(|e| format!("row {}: {e}", index + 1))?;
         }
         match sensitivity.layers.is_empty() {
             true => Err("the table is empty; give at least one row".to_owned()),
@@ -335,7 +339,12 @@ impl Evaluator<'_> {
     fn costs(&self, bits: &[[u32; 2]]) -> Result<(Costs, String), Failure> {
         let networks = Networks::new(self.subject.with(bits)?, self.inputs);
         let mut memos: Vec<Memo> = networks.memos();
-        let point = network::point(&networks, &mut memos, self.base.clone(), &Default::default());
+        let point = network::point(
+            &networks,
+            &mut memos,
+            self.base.clone(),
+            &Default::default(),
+        );
         let point = point.map_err(|e| Failure::input(format!("--sensitivity: {e}")))?;
         let layers = || networks.outlines.iter().flat_map(|outline| &outline.layers);
         let pairs: u128 = layers().map(|layer| layer.binary_pairs()).sum();
@@ -403,15 +412,17 @@ pub fn choose(
 ) -> Result<Chosen, Failure> {
     let layers = subject.layers();
     check_names(sensitivity, &layers)?;
-    let choices = layers.iter().map(|(name, bits)| match sensitivity.layers.get(name) {
-        Some(choices) => choices.clone(),
-        // A layer that the table does not know stays as it is.
-        None => vec![Choice {
-            activation_bits: bits[0],
-            weight_bits: bits[1],
-            loss: 0.0,
-        }],
-    });
+    let choices = layers
+        .iter()
+        .map(|(name, bits)| match sensitivity.layers.get(name) {
+            Some(choices) => choices.clone(),
+            // A layer that the table does not know stays as it is.
+            None => vec![Choice {
+                activation_bits: bits[0],
+                weight_bits: bits[1],
+                loss: 0.0,
+            }],
+        });
     let evaluator = Evaluator {
         subject,
         base,
@@ -515,7 +526,9 @@ fn knapsack(
         let least = shares[layer].iter().copied().reduce(Costs::least);
         rest[layer] = rest[layer + 1].plus(least.unwrap_or_default());
     }
-    let counts = limits.all().map(|(name, limit)| name == "cycles" || limit.is_some());
+    let counts = limits
+        .all()
+        .map(|(name, limit)| name == "cycles" || limit.is_some());
     let mut is_thinned = false;
     let mut steps: Vec<Vec<Label>> = vec![vec![Label {
         costs: start,
@@ -586,8 +599,7 @@ fn undominated(mut labels: Vec<Label>, counts: [bool; 3]) -> Vec<Label> {
             &kept[..]
         };
         let is_beaten = rivals.iter().any(|other| {
-            other.loss <= label.loss
-                && (0..3).all(|i| counted(other, i) <= counted(&label, i))
+            other.loss <= label.loss && (0..3).all(|i| counted(other, i) <= counted(&label, i))
         });
         if !is_beaten {
             kept.push(label);
@@ -603,7 +615,13 @@ fn nothing_keeps(
     limits: &Limits,
 ) -> Failure {
     let least = shares.iter().fold(start, |costs, shares| {
-        costs.plus(shares.iter().copied().reduce(Costs::least).unwrap_or_default())
+        costs.plus(
+            shares
+                .iter()
+                .copied()
+                .reduce(Costs::least)
+                .unwrap_or_default(),
+        )
     });
     let excess = |(limit, least): &(u64, i64)| *least as f64 / (*limit).max(1) as f64;
     let tightest = limits
@@ -625,7 +643,12 @@ fn nothing_keeps(
 
 /// Choices by rule. Layers that have fewer choices take what comes nearest.
 fn presets(evaluator: &Evaluator<'_>) -> Result<Vec<Assignment>, Failure> {
-    let mut bits: Vec<u32> = evaluator.choices.iter().flatten().map(|c| c.weight_bits).collect();
+    let mut bits: Vec<u32> = evaluator
+        .choices
+        .iter()
+        .flatten()
+        .map(|c| c.weight_bits)
+        .collect();
     bits.sort_unstable();
     bits.dedup();
     let (least, most) = (bits[0], bits[bits.len() - 1]);
@@ -653,7 +676,13 @@ fn presets(evaluator: &Evaluator<'_>) -> Result<Vec<Assignment>, Failure> {
     };
     presets.push(evaluator.assignment(&format!("falling {most} to {least}"), nearest(&falling))?);
     for bits in bits.iter().filter(|bits| **bits < most) {
-        let ends = |layer: usize| if layer == 0 || layer + 1 == count { BITS_MAX } else { *bits };
+        let ends = |layer: usize| {
+            if layer == 0 || layer + 1 == count {
+                BITS_MAX
+            } else {
+                *bits
+            }
+        };
         presets.push(evaluator.assignment(&format!("ends at 8, else {bits}"), nearest(&ends))?);
     }
     Ok(presets)
@@ -701,7 +730,10 @@ mod tests {
                 let picks = picks.iter().enumerate();
                 picks.fold((Costs::default(), 0.0), |(costs, loss), (layer, pick)| {
                     let pick = *pick as usize;
-                    (costs.plus(shares[layer][pick]), loss + choices[layer][pick].loss)
+                    (
+                        costs.plus(shares[layer][pick]),
+                        loss + choices[layer][pick].loss,
+                    )
                 })
             };
             let least = all_picks(&choices)

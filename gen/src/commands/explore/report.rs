@@ -99,7 +99,10 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
     .chain(["configuration_sha256".to_owned(), "command".to_owned()]);
     let with_estimates = exploration.points.iter().any(|p| p.estimate.is_some());
     let estimates = ["luts", "flip_flops", "block_rams", "estimate_error_percent"];
-    let estimates = estimates.iter().filter(|_| with_estimates).map(|n| (*n).to_owned());
+    let estimates = estimates
+        .iter()
+        .filter(|_| with_estimates)
+        .map(|n| (*n).to_owned());
     writer.write_record(header.chain(estimates))?;
     for p in &exploration.points {
         let fields = [
@@ -131,7 +134,13 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
             text(estimate.map(|e| e.error_percent)),
         ];
         let estimates = estimates.into_iter().filter(|_| with_estimates);
-        writer.write_record(fields.into_iter().chain(layers).chain(last).chain(estimates))?;
+        writer.write_record(
+            fields
+                .into_iter()
+                .chain(layers)
+                .chain(last)
+                .chain(estimates),
+        )?;
     }
     Ok(writer.into_inner()?)
 }
@@ -235,7 +244,11 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
 
 fn search_text(exploration: &Exploration) -> String {
     let searched = &exploration.searched;
-    let constraints: Vec<String> = exploration.constraints.iter().map(ToString::to_string).collect();
+    let constraints: Vec<String> = exploration
+        .constraints
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let constraints = match constraints.is_empty() {
         true => String::new(),
         false => format!(
@@ -254,7 +267,11 @@ fn search_text(exploration: &Exploration) -> String {
 }
 
 fn front_text(exploration: &Exploration) -> String {
-    let names: Vec<&str> = exploration.front.iter().map(|metric| metric.name()).collect();
+    let names: Vec<&str> = exploration
+        .front
+        .iter()
+        .map(|metric| metric.name())
+        .collect();
     names.join(", ")
 }
 
@@ -262,7 +279,10 @@ fn front_text(exploration: &Exploration) -> String {
 fn section(heading: &str, text: &str, pictures: &[String]) -> String {
     match pictures.is_empty() {
         true => String::new(),
-        false => format!("<h2>{heading}</h2>\n<p>{text}</p>\n{}\n", pictures.join("\n")),
+        false => format!(
+            "<h2>{heading}</h2>\n<p>{text}</p>\n{}\n",
+            pictures.join("\n")
+        ),
     }
 }
 

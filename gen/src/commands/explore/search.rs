@@ -173,7 +173,12 @@ impl<'a> Bounds<'a> {
         let groups = layer.bits[0].div_ceil(pm);
         let steps = groups * layer.bits[1].div_ceil(pk);
         let product = |factors: &[u64]| factors.iter().fold(1u64, |a, b| a.saturating_mul(*b));
-        let beats = product(&[p.div_ceil(rows), q.div_ceil(columns), n.div_ceil(lanes), steps]);
+        let beats = product(&[
+            p.div_ceil(rows),
+            q.div_ceil(columns),
+            n.div_ceil(lanes),
+            steps,
+        ]);
         if !self.is_network {
             return beats;
         }
@@ -244,7 +249,9 @@ pub fn guided(
     while !heap.is_empty() && (results.len() as u64) < evaluations_max {
         let mut singles = Vec::new();
         while singles.len() < CHUNK * rayon::current_num_threads() {
-            let Some(Reverse(part)) = heap.pop() else { break };
+            let Some(Reverse(part)) = heap.pop() else {
+                break;
+            };
             let is_allowed = part.cycles as f64 <= cycles_max && part.size as f64 <= size_max;
             if !is_allowed || front.beats(part.cycles, part.size) {
                 continue;
@@ -262,15 +269,22 @@ pub fn guided(
         }
         for result in space.evaluate(&singles, |count| progress.advance(count)) {
             if let Ok(point) = &result
-                && constraints.iter().all(|constraint| constraint.is_met(point))
+                && constraints
+                    .iter()
+                    .all(|constraint| constraint.is_met(point))
             {
-                front.add(point.bounded_cycles(), point.binary_operation_pairs_per_cycle);
+                front.add(
+                    point.bounded_cycles(),
+                    point.binary_operation_pairs_per_cycle,
+                );
             }
             results.push(result);
         }
     }
     drop(progress);
-    let best = heap.iter().filter(|Reverse(part)| !front.beats(part.cycles, part.size));
+    let best = heap
+        .iter()
+        .filter(|Reverse(part)| !front.beats(part.cycles, part.size));
     let best = best.map(|Reverse(part)| part.cycles).min();
     let searched = Searched {
         method: "guided",

@@ -389,7 +389,9 @@ impl Axes {
     /// The number of a point.
     pub fn index(&self, positions: &[usize; AXES]) -> u64 {
         let axes = self.all().into_iter().zip(positions).rev();
-        axes.fold(0, |index, (axis, at)| index * axis.len() as u64 + *at as u64)
+        axes.fold(0, |index, (axis, at)| {
+            index * axis.len() as u64 + *at as u64
+        })
     }
 
     /// The last position on each axis.
