@@ -28,7 +28,7 @@ use point::{Layer, Networks, Point, Surroundings, Work};
 use precision::{Chosen, Sensitivity, Subject};
 use search::{Method, Searched, Space};
 use std::path::{Path, PathBuf};
-use sweep::{Axes, Sweep, SweepArgs};
+use sweep::{Sweep, SweepArgs};
 use xnorforge_hdl::ArrayConfig;
 
 /// Shown below the help.
@@ -499,11 +499,12 @@ fn print_chosen(chosen: &Chosen, terminal: &Terminal) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::sweep::Axes;
     use super::*;
     use crate::terminal::Color;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-    use xnorforge_sim::{Encoding, Gemm, Precision};
+    use xnorforge_sim::{Encoding, Gemm, GemmShape, Precision};
 
     fn shape(rows: u64, elements: u64, columns: u64) -> GemmShape {
         GemmShape {

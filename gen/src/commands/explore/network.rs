@@ -124,9 +124,10 @@ pub fn memory_bits(design: &AcceleratorDesign) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::point as points;
     use super::super::point::Work;
+    use super::super::sweep::Axes;
     use super::super::tests::explore_all;
-    use super::super::{Axes, point as points};
     use super::*;
     use crate::accelerate::{Compiled, Report, random_inputs};
     use crate::core_rig;

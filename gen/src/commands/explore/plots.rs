@@ -176,7 +176,7 @@ impl Heat {
     /// The map: the darker a cell, the fewer cycles; the number stands in it.
     pub fn draw(&self) -> Drawn {
         let [down, across] = &self.values;
-        let height = 110 + 34 * down.len() as u32;
+        let height = 90 + 34 * (down.len() as u32 + 1);
         let log = |cycles: u64| (cycles.max(1) as f64).ln();
         let low = self
             .cycles
@@ -187,9 +187,9 @@ impl Heat {
         drawn((SIZE.0, height), |root| {
             let mut chart = ChartBuilder::on(root)
                 .margin(12)
-                .x_label_area_size(56)
-                .y_label_area_size(90)
-                .build_cartesian_2d(0.0..across.len() as f64, 0.0..down.len() as f64)?;
+                .x_label_area_size(36)
+                .y_label_area_size(36)
+                .build_cartesian_2d(-0.6..across.len() as f64, -0.8..down.len() as f64)?;
             heat_axes(&mut chart, self)?;
             for ([y, x], cycles) in &self.cycles {
                 let (Ok(x), Ok(y)) = (across.binary_search(x), down.binary_search(y)) else {
@@ -216,28 +216,36 @@ impl Heat {
     }
 }
 
+/// The values of both axes, in a row and a column of their own beside the cells.
 fn heat_axes(chart: &mut Plain<'_, '_>, heat: &Heat) -> Result<(), Box<dyn Error>> {
-    let label = |values: &[u32], at: f64| {
-        let index = at.floor() as usize;
-        let is_middle = (at - at.floor() - 0.5).abs() < 1e-6;
-        values
-            .get(index)
-            .filter(|_| is_middle)
-            .map_or(String::new(), ToString::to_string)
-    };
     let [down, across] = &heat.values;
     chart
         .configure_mesh()
         .disable_mesh()
+        .disable_axes()
         .x_desc(heat.names[1])
         .y_desc(heat.names[0])
-        .x_labels(2 * across.len() + 1)
-        .y_labels(2 * down.len() + 1)
-        .x_label_formatter(&|at| label(across, *at))
-        .y_label_formatter(&|at| label(down, *at))
-        .label_style(("sans-serif", 15))
+        .x_labels(0)
+        .y_labels(0)
         .axis_desc_style(("sans-serif", 17))
         .draw()?;
+    let style = ("sans-serif", 15).into_font().color(&BLACK);
+    let below = across.iter().enumerate().map(|(index, value)| {
+        Text::new(
+            value.to_string(),
+            (index as f64 + 0.4, -0.15),
+            style.clone(),
+        )
+    });
+    chart.draw_series(below)?;
+    let beside = down.iter().enumerate().map(|(index, value)| {
+        Text::new(
+            value.to_string(),
+            (-0.5, index as f64 + 0.68),
+            style.clone(),
+        )
+    });
+    chart.draw_series(beside)?;
     Ok(())
 }
 

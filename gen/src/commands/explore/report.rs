@@ -219,6 +219,10 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
                 escaped(reason)
             )
         });
+    let cycles_heading = match exploration.around.bytes_per_cycle {
+        Some(_) => "cycles at bandwidth",
+        None => "cycles",
+    };
     let values = [
         (
             "generator",
@@ -234,6 +238,7 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
         ("heat_plots", heat_plots(&exploration.points)?),
         ("layer_plots", layer_plots(exploration)?),
         ("bits", bits_section(exploration)?),
+        ("cycles_heading", cycles_heading.to_owned()),
         ("rows", table_rows(&exploration.points)),
         ("rows_max", thousands(PAGE_ROWS_MAX as u128)),
     ];
@@ -379,7 +384,7 @@ fn table_rows(points: &[Point]) -> String {
             p.activation_branches,
             p.weight_branches,
             thousands(p.binary_operation_pairs_per_cycle.into()),
-            thousands(p.cycles.into()),
+            thousands(p.bounded_cycles().into()),
             percent(p.utilization),
             p.bound,
             escaped(&p.command)

@@ -71,6 +71,8 @@ pub type Results = Vec<Result<Point, String>>;
 
 /// Points that one thread looks at in a row: neighbours have much in common.
 const CHUNK: usize = 256;
+/// Points that a guided search looks at before it compares again; not by the number of threads, on which nothing depends.
+const BATCH: usize = 1024;
 
 /// Memos that threads take and give back.
 struct Memos<'w> {
@@ -248,7 +250,7 @@ pub fn guided(
     let progress = terminal.progress(evaluations_max, "points");
     while !heap.is_empty() && (results.len() as u64) < evaluations_max {
         let mut singles = Vec::new();
-        while singles.len() < CHUNK * rayon::current_num_threads() {
+        while singles.len() < BATCH {
             let Some(Reverse(part)) = heap.pop() else {
                 break;
             };
