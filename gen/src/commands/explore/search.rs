@@ -11,7 +11,7 @@
 //! - pieces of the loaders: `max(2, ceil(M / PM)) * P * ceil(N / L) / F`.
 //!
 //! A box that a point found before beats, or that no point keeping the constraints can lie in, is left alone; any other is
-//! halved, the most promising first, down to single points. What is left in the end is the whole front, exactly. If the
+//! halved, the most promising first, down to single points; those whose sizes do not divide as they must are passed over. What is left in the end is the whole front, exactly. If the
 //! search is stopped after a number of points, the bounds of the boxes that are left say how much better than what was
 //! found anything else can be.
 
@@ -189,6 +189,13 @@ impl<'a> Bounds<'a> {
         beats.max(drained).max(loaded)
     }
 
+    /// Whether a single point passes what is quickly said of its sizes; what does not is no accelerator.
+    fn can_be_built(&self, part: &Part) -> bool {
+        let [rows, columns, lanes, _, _, drain, ports] = self.axes.values(&part.low);
+        let divides = |a: u32, b: u32| a > 0 && b.is_multiple_of(a);
+        !self.is_network || (divides(drain, columns) && divides(ports, rows) && columns <= lanes)
+    }
+
     /// The two halves of a part along its longest axis.
     fn halves(&self, part: &Part) -> [Part; 2] {
         let length = |axis: &usize| part.high[*axis] - part.low[*axis];
@@ -259,7 +266,9 @@ pub fn guided(
                 continue;
             }
             if part.low == part.high {
-                singles.push(space.axes.index(&part.low));
+                if bounds.can_be_built(&part) {
+                    singles.push(space.axes.index(&part.low));
+                }
             } else {
                 heap.extend(bounds.halves(&part).map(Reverse));
             }
