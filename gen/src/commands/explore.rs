@@ -179,13 +179,10 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     }
     let chosen = choose(args, &task, &base, &sweep, terminal)?;
     let method = method(args, &sweep)?;
-    let checkpoint = args.out.as_deref().map(|folder| {
-        let identity = format!(
-            "{base:?} {:?} {:?} {:?}",
-            task.work, sweep.axes, sweep.around
-        );
-        Checkpoint::beside(folder, &identity)
-    });
+    let checkpoint = args
+        .out
+        .as_deref()
+        .map(|folder| Checkpoint::beside(folder, &identity(&base, &task.work, &sweep)));
     let space = Space {
         base: &base,
         axes: &sweep.axes,
@@ -212,6 +209,15 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         checkpoint.remove();
     }
     Ok(())
+}
+
+/// All that the points of a sweep follow from.
+fn identity(base: &ArrayConfig, work: &Work, sweep: &Sweep) -> String {
+    let work = match work {
+        Work::Product(shape) => format!("{shape:?}"),
+        Work::Networks(networks) => format!("{:?} {}", networks.outlines, networks.inputs),
+    };
+    format!("{base:?} {work} {:?} {:?}", sweep.axes, sweep.around)
 }
 
 /// Chooses bits where a table of losses is given, or measured.
