@@ -102,7 +102,7 @@ fn points_keep_the_constraints_or_the_nearest_is_named() {
             "explore --gemm 8x8x8 --constraint frames_per_second=1",
             "explore --gemm 8x8x8 --constraint cycles=0",
             "explore --gemm 8x8x8 --constraint speed=1",
-            "explore --gemm 8x8x8 --sweep-rows 1..400 --sweep-columns 1..400 --front cycles,memory_bits --points-max 1000000",
+            "explore --gemm 8x8x8 --sweep-rows 1..400 --sweep-columns 1..400 --front cycles,memory_bits --points-max 10000000",
         ],
     );
     for part in [
@@ -183,7 +183,7 @@ fn losses_are_measured_on_a_model_of_floats() {
     folder.write("x.npy", npy_f64(&[32, 16], &floats(512, 3)));
     let run = "explore --model net.toml --weights net.npz --quantize 4x4 --calibration x.npy --inputs 1 --sweep-rows 8 \
                --sweep-columns 8 --sweep-lanes 64 --sensitivity measure";
-    folder.succeed(&format!("{run} --limit parameter_bytes=700 --out out"));
+    folder.succeed(&format!("{run} --limit parameter_bytes=790 --out out"));
     let bits = &json(&folder, "out/points.json")["bits"];
     let loss = |name: &str| {
         let presets = bits["presets"].as_array().unwrap().iter();
@@ -192,7 +192,7 @@ fn losses_are_measured_on_a_model_of_floats() {
     };
     assert!(loss("uniform 1") > loss("uniform 3") && loss("uniform 3") > loss("uniform 8"));
     assert_eq!(loss("uniform 8"), 0.0);
-    assert!(bits["best"]["parameter_bytes"].as_u64() <= Some(700));
+    assert!(bits["best"]["parameter_bytes"].as_u64() <= Some(790));
     let message = folder.failures(2, &["explore --model resnet18 --sensitivity measure"]);
     assert!(message.contains("models of floats"), "{message}");
 }
