@@ -461,6 +461,14 @@ pub fn choose(
         return Err(nothing_keeps(&evaluator, &shares, start, &limits));
     };
     curve.sort_by_key(|found| found.cycles);
+    // Where other costs have limits, more cycles may be spent without losing less.
+    let mut least = f64::INFINITY;
+    curve.retain(|found| {
+        let loss = found.loss.unwrap_or(f64::INFINITY);
+        let is_less = loss < least;
+        least = least.min(loss);
+        is_less
+    });
     Ok(Chosen {
         presets: presets(&evaluator)?,
         guarantee: guarantee(is_separable, front.is_thinned),
