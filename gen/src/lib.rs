@@ -19,6 +19,7 @@
 //! | [`lockstep`] | the model and the Verilated RTL side by side |
 //! | [`wave`] | waveforms of the model |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
+//! | [`estimate`] | where models of area, clock and energy plug in |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 //! | [`liberty`] | Liberty files: cells, areas, functions, what is missing |
 //! | [`pnr`] | places and routes Verilog with nextpnr: frequency, critical path, cells |
@@ -31,6 +32,7 @@ pub mod commands;
 pub mod config;
 pub mod core_rig;
 pub mod engine;
+pub mod estimate;
 pub mod failure;
 pub mod graph;
 pub mod imported;

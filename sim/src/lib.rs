@@ -45,6 +45,7 @@ pub mod accelerator;
 pub mod cycles;
 pub mod driver;
 pub mod encoder;
+pub mod forecast;
 pub mod gemm;
 mod kernel;
 pub mod lockstep;
