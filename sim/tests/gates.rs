@@ -10,7 +10,7 @@ use bench::icarus::{Compiled, tool};
 use common::random_gemm;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::path::Path;
+use std::path::PathBuf;
 use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
 use xnorforge_sim::{Gemm, run};
 
@@ -59,6 +59,17 @@ fn design(target: Target, structure: Structure, bits: u32, branches: u32) -> Opt
     config.validate().ok()
 }
 
+/// Yosys' data folder, beside the folder of its program.
+fn yosys_data() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path);
+    let mut data = folders
+        .filter(|folder| folder.join("yosys").exists())
+        .map(|folder| folder.join("../share/yosys"));
+    data.find(|data| data.exists())
+        .expect("Yosys and its share folder (apt-get install yosys)")
+}
+
 fn check(flow: &Flow, design: &Design) {
     let seed = 1;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -77,11 +88,11 @@ fn check(flow: &Flow, design: &Design) {
     );
     tool(folder.path(), "yosys", &["-Q", "-T", "-q", "-p", &script]);
     let gates = std::fs::read_to_string(folder.path().join("gates.v")).unwrap();
-    let data = tool(folder.path(), "yosys-config", &["--datdir"]);
+    let data = yosys_data();
     let cells: Vec<String> = flow
         .cells
         .iter()
-        .map(|cells| Path::new(data.trim()).join(cells).display().to_string())
+        .map(|cells| data.join(cells).display().to_string())
         .collect();
     let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
     let bench = Bench::new(design, &rtl.top, &products);
@@ -107,6 +118,10 @@ fn check_target(target: Target) {
     let mut checked = 0;
     for structure in Structure::of_target(target) {
         for (bits, branches) in [(1, 1), (2, 1), (2, 2)] {
+            // As in `icarus.rs`: unknown operands would pass carries that no known ones make.
+            if *structure == Structure::PairRows && branches > 1 {
+                continue;
+            }
             if let Some(design) = design(target, *structure, bits, branches) {
                 check(flow, &design);
                 checked += 1;

@@ -115,7 +115,14 @@ fn odd_lanes_across_words_pass() {
 fn every_structure_passes() {
     for target in Target::ALL {
         for structure in Structure::of_target(target) {
-            for branches in [1, 2] {
+            // Chains of pair rows stand end to end without a barrier where no sum overflows; the bench's unknown operands
+            // do not know that, and their carries would reach known sums. Verilator runs those (`cosim.rs`).
+            let most = if *structure == Structure::PairRows {
+                1
+            } else {
+                2
+            };
+            for branches in 1..=most {
                 let config = ArrayConfig {
                     lanes: 13,
                     target,

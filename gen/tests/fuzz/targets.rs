@@ -232,15 +232,19 @@ struct Sweep {
     sweep: SweepArgs,
 }
 
+/// Points of a sweep that a case may take.
+const POINTS: u64 = 100_000;
+
 fn sweep(bytes: &[u8], folder: &Path) -> Result<(), String> {
     let path = put(bytes, folder, "sweep.toml");
     let flag = format!("--sweep={}", path.display());
     let base = ArrayConfig::default();
     let parsed = Sweep::try_parse_from(["sweep", &flag]).map_err(said)?;
-    let axes = parsed.sweep.axes(&base, (2, 2)).map_err(said)?;
-    for config in axes.configs(&base) {
+    let axes = parsed.sweep.sweep(&base, (2, 2)).map_err(said)?.axes;
+    axes.check(POINTS).map_err(said)?;
+    for index in 0..axes.count() as u64 {
         // A point that cannot be built is left out of the table.
-        let _ = config.validate();
+        let _ = axes.config(&base, index).validate();
     }
     Ok(())
 }

@@ -76,6 +76,11 @@ impl Printer<'_> {
                 "wire"
             };
             let _ = writeln!(self.text, "    {kind} [{}:0] {name};", width - 1);
+            // Segments of a chain follow each other without a barrier where no sum overflows. That holds for all that a
+            // pipeline computes, but not for any state: registers begin at 0, as the device's do.
+            if kind == "reg" && matches!(self.dialect, Dialect::SevenSeries | Dialect::UltraScale) {
+                let _ = writeln!(self.text, "    initial {name} = {width}'d0;");
+            }
         }
         if generic {
             self.text.push_str("    // verilator lint_on UNOPTFLAT\n");
@@ -373,8 +378,18 @@ impl Printer<'_> {
             for (bit, pin) in bits.iter().zip(["A", "B", "C", "D"]) {
                 pins.push(format!(".{pin}{i}({})", self.name(*bit)));
             }
+<<<<<<< HEAD
             let unused = format!("unused_sum_{number}_{i}");
             let out = self.net_or_unused(sum[i], unused);
+=======
+            // Lint wants a net at every pin.
+            let out = sum[i].map_or_else(|| format!("unused_sum_{number}_{i}"), |b| self.name(b));
+            if sum[i].is_none() {
+                let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
+                let _ = writeln!(self.text, "    wire {out};");
+                let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
+            }
+>>>>>>> intg
             pins.push(format!(".S{i}({out})"));
         }
         // nextpnr-ecp5 wants a net at every carry out.

@@ -68,7 +68,7 @@ impl ComputeShape {
     }
 
     /// Cycles from a row tile's first move to that in which its first sums are complete.
-    fn to_sums(&self) -> u64 {
+    fn until_sums(&self) -> u64 {
         self.beats + self.popcount_stages + 2
     }
 
@@ -253,7 +253,7 @@ impl Array {
         let is_prompt = self.began == full && self.ahead.is_empty();
         self.last = enters + shape.row_tile_beats();
         let first = self.column_tiles(shape, enters, rows);
-        self.is_late = is_prompt && first == full + shape.to_sums();
+        self.is_late = is_prompt && first == full + shape.until_sums();
         self.pass(self.last);
     }
 
@@ -465,7 +465,7 @@ impl<'a> Engine<'a> {
             return;
         }
         let interval = shape.beats.max(Steady::drain(&steady.full));
-        let work = shape.to_sums() + shape.column_tiles * interval + 8;
+        let work = shape.until_sums() + shape.column_tiles * interval + 8;
         if m * shape.rows * self.pieces.least < work {
             return;
         }
