@@ -378,18 +378,8 @@ impl Printer<'_> {
             for (bit, pin) in bits.iter().zip(["A", "B", "C", "D"]) {
                 pins.push(format!(".{pin}{i}({})", self.name(*bit)));
             }
-<<<<<<< HEAD
             let unused = format!("unused_sum_{number}_{i}");
             let out = self.net_or_unused(sum[i], unused);
-=======
-            // Lint wants a net at every pin.
-            let out = sum[i].map_or_else(|| format!("unused_sum_{number}_{i}"), |b| self.name(b));
-            if sum[i].is_none() {
-                let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
-                let _ = writeln!(self.text, "    wire {out};");
-                let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
-            }
->>>>>>> intg
             pins.push(format!(".S{i}({out})"));
         }
         // nextpnr-ecp5 wants a net at every carry out.
