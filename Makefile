@@ -6,17 +6,22 @@ XNORFORGE = $(CARGO) run --release --quiet -p xnorforge --
 XNORFORGE_SOAK_SECONDS ?= 600
 # Profile of the soak tests; CI gives `dev`, which is built already.
 SOAK_PROFILE ?= release
+# Profile of the command that a second opinion is asked of; CI gives `dev`, which is built already.
+OPINION_PROFILE ?= release
+OPINION_PROGRAM = target/$(subst dev,debug,$(OPINION_PROFILE))/xnorforge
+# Random networks of each kind.
+OPINION_NETWORKS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test lint deny bench area soak examples
+.PHONY: help setup second-tools demo test lint deny bench bench-page area soak examples second-opinion second-opinion-qonnx
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog)
+setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog, nextpnr-ice40, OpenSTA)
 	@scripts/setup
 
-second-tools: ## install newer Verilator and Yosys beside them, in .venv
+second-tools: ## install newer Verilator and Yosys, and nextpnr for ECP5, in .venv
 	@scripts/setup --second-tools
 
 demo: setup ## generate an array, simulate it and check it against its RTL
@@ -38,12 +43,27 @@ deny: ## check licences, duplicates and sources of the dependencies
 bench: ## run the benchmarks
 	$(CARGO) bench --workspace
 
+bench-page: setup ## measure packed products, simulation and start-up side by side and write docs/benchmarks.md
+	$(CARGO) build --release --quiet -p xnorforge
+	$(CARGO) bench -p xnorforge-sim --bench page -- --out $(CURDIR)/docs/benchmarks.md --command $(CURDIR)/target/release/xnorforge
+
 area: setup ## measure area with Yosys and write docs/area.md
 	$(XNORFORGE) area --out docs/area.md
 
 examples: second-tools ## recompute the integers of the examples' models with NumPy alone
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^numpy==[0-9.]*' examples/requirements-check.txt)"
 	.venv/bin/python examples/check_models.py
+
+second-opinion: second-tools ## hold encodings, products and random networks to NumPy alone
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^numpy==[0-9.]*' examples/requirements-check.txt)"
+	$(CARGO) build --quiet --profile $(OPINION_PROFILE) -p xnorforge
+	.venv/bin/python testbenches/second_opinion/numpy_opinion.py $(OPINION_PROGRAM) --networks $(OPINION_NETWORKS)
+
+second-opinion-qonnx: ## hold every tensor of the QONNX files to QONNX's own executor (60 MB from PyPI; not in CI)
+	python3 -m venv target/qonnx
+	target/qonnx/bin/python -m pip install --quiet --disable-pip-version-check -r testbenches/second_opinion/requirements-qonnx.txt
+	$(CARGO) build --quiet --profile $(OPINION_PROFILE) -p xnorforge
+	target/qonnx/bin/python -W ignore testbenches/second_opinion/qonnx_opinion.py $(OPINION_PROGRAM)
 
 soak: setup ## run the long randomized tests, XNORFORGE_SOAK_SECONDS each
 	XNORFORGE_SOAK_SECONDS=$(XNORFORGE_SOAK_SECONDS) \

@@ -3,20 +3,32 @@
 #     vivado -mode batch -source scripts/vivado.tcl
 # Another part:
 #     vivado -mode batch -source scripts/vivado.tcl -tclargs xcku5p-ffvb676-2-e
+# Synthesis alone:
+#     vivado -mode batch -source scripts/vivado.tcl -tclargs xc7a200tfbg676-2 synthesis
 set part xc7a200tfbg676-2
 if {$argc > 0} {
     set part [lindex $argv 0]
 }
-file mkdir build/vivado
+set reports build/vivado
+file mkdir $reports
 read_verilog [list {{verilog_list}}]
 read_xdc -mode out_of_context constraints/{{top}}.xdc
 synth_design -top {{top}} -part $part -mode out_of_context -flatten_hierarchy rebuilt
-report_utilization -hierarchical -file build/vivado/utilization_synthesis.rpt
+report_utilization -file $reports/utilization_synthesis.rpt
+report_utilization -hierarchical -file $reports/utilization_synthesis_hierarchical.rpt
+report_timing_summary -delay_type min_max -max_paths 10 -file $reports/timing_synthesis.rpt
+report_design_analysis -logic_level_distribution -file $reports/logic_levels.rpt
+if {$argc > 1 && [lindex $argv 1] eq "synthesis"} {
+    write_checkpoint -force $reports/{{top}}_synthesis.dcp
+    return
+}
 opt_design
 place_design
+phys_opt_design
 route_design
-report_utilization -file build/vivado/utilization.rpt
-report_utilization -hierarchical -file build/vivado/utilization_hierarchical.rpt
-report_timing_summary -delay_type min_max -max_paths 10 -file build/vivado/timing.rpt
-write_checkpoint -force build/vivado/{{top}}.dcp
+report_utilization -file $reports/utilization.rpt
+report_utilization -hierarchical -file $reports/utilization_hierarchical.rpt
+report_timing_summary -delay_type min_max -max_paths 10 -file $reports/timing.rpt
+report_clock_utilization -file $reports/clocks.rpt
+write_checkpoint -force $reports/{{top}}.dcp
 puts "worst slack: [get_property SLACK [get_timing_paths]] ns at {{clock_mhz}} MHz"

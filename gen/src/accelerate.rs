@@ -512,7 +512,7 @@ impl Context<'_> {
             cycles,
             busy: share(busy.into(), cycles.into()),
             utilization: share(pairs, available),
-            bound: bound(spent.bound),
+            bound: bound_name(spent.bound),
             macs,
             binary_operation_pairs: pairs,
             operations: 2 * pairs,
@@ -523,7 +523,7 @@ impl Context<'_> {
 }
 
 /// What holds the array back, in the words of a report.
-fn bound(cause: Cause) -> &'static str {
+pub fn bound_name(cause: Cause) -> &'static str {
     match cause {
         Cause::Busy => "compute",
         cause => cause.name(),

@@ -16,7 +16,7 @@
 //! # Ok::<(), area::AreaError>(())
 //! ```
 
-mod netlist;
+pub(crate) mod netlist;
 mod sites;
 pub mod split;
 
@@ -146,7 +146,7 @@ pub enum AreaError {
         "{what} `{name}` is not a Verilog identifier of letters, digits, `_` and `$`; rename it"
     )]
     Name {
-        /// `top module` or `parameter`.
+        /// `top module`, `parameter` or `clock port`.
         what: &'static str,
         /// The name.
         name: String,
@@ -228,7 +228,8 @@ fn has_option(yosys: &Found, command: &str, option: &str) -> Result<bool, AreaEr
     Ok(help.split_whitespace().any(|word| word == option))
 }
 
-fn work_folder() -> Result<tempfile::TempDir, AreaError> {
+/// A folder for one run of the tools; gone when dropped.
+pub(crate) fn work_folder() -> Result<tempfile::TempDir, AreaError> {
     tempfile::tempdir().map_err(|e| file_error(&std::env::temp_dir(), e))
 }
 
@@ -247,19 +248,21 @@ pub fn measure(yosys: &Found, verilog: &Verilog, target: Target) -> Result<Area,
 /// folder is kept so that the log that the error names can be read.
 fn synthesize_with(yosys: &Found, verilog: &Verilog, commands: &str) -> Result<Netlist, AreaError> {
     let folder = work_folder()?;
-    let result = synthesize(yosys, verilog, commands, folder.path());
+    let result = synthesize(yosys, verilog, commands, folder.path(), TIME_LIMIT);
     if let Err(AreaError::Tool(_) | AreaError::Netlist { .. }) = result {
         let _kept = folder.keep();
     }
     result
 }
 
-/// Runs Yosys in `folder`. All names that it sees are relative: the Yosys of PyPI may not see others.
-fn synthesize(
+/// Runs Yosys in `folder`, where what it prints (`yosys.log`: errors and warnings), its full log (`synthesis.log`) and its
+/// `netlist.json` stay. All names that it sees are relative: the Yosys of PyPI may not see others.
+pub(crate) fn synthesize(
     yosys: &Found,
     verilog: &Verilog,
     commands: &str,
     folder: &Path,
+    limit: Duration,
 ) -> Result<Netlist, AreaError> {
     check_names(verilog)?;
     for (i, source) in verilog.sources.iter().enumerate() {
@@ -275,8 +278,8 @@ fn synthesize(
     fs::write(&path, script(verilog, commands)).map_err(|e| file_error(&path, e))?;
     yosys
         .invoke(folder, "yosys.log")
-        .args(["-q", "-s", "area.ys"])
-        .time_limit(TIME_LIMIT)
+        .args(["-q", "-l", "synthesis.log", "-s", "area.ys"])
+        .time_limit(limit)
         .produces("netlist.json")
         .run()?;
     let path = folder.join("netlist.json");
@@ -294,7 +297,7 @@ fn synthesize(
     Ok(netlist)
 }
 
-fn file_error(path: &Path, source: io::Error) -> AreaError {
+pub(crate) fn file_error(path: &Path, source: io::Error) -> AreaError {
     let path = path.to_owned();
     AreaError::File { path, source }
 }
@@ -331,7 +334,7 @@ fn check_names(verilog: &Verilog) -> Result<(), AreaError> {
         .try_for_each(|(name, _)| check_name("parameter", name))
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), AreaError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), AreaError> {
     let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
     let plain = name.starts_with(letter)
         && name
@@ -344,7 +347,7 @@ fn check_name(what: &'static str, name: &str) -> Result<(), AreaError> {
 }
 
 impl Area {
-    fn of_module(target: Target, module: &Module) -> Self {
+    pub(crate) fn of_module(target: Target, module: &Module) -> Self {
         let cells = module.cell_counts();
         let count = |is: fn(&str) -> bool| -> u64 {
             cells.iter().filter(|(k, _)| is(k)).map(|(_, n)| n).sum()

@@ -2,7 +2,7 @@
 
 use crate::commands;
 use crate::failure::Failure;
-use crate::terminal::{Color, Terminal};
+use crate::terminal::{Color, Terminal, printable};
 use clap::{Parser, Subcommand};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -64,6 +64,9 @@ pub enum Command {
     /// Measure processing elements with Yosys, the usual ones beside the generated ones
     #[command(after_help = commands::area::EXAMPLE)]
     Area(commands::area::Args),
+    /// Synthesize, place and route a design with outside tools: area by module, frequency, critical path
+    #[command(after_help = commands::synth::EXAMPLE)]
+    Synth(Box<commands::synth::Args>),
 }
 
 /// Parses the process's arguments, runs the command, prints its failure.
@@ -91,6 +94,7 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(&args, terminal),
         Command::Doctor(args) => commands::doctor::run(&args, terminal),
         Command::Area(args) => commands::area::run(&args, terminal),
+        Command::Synth(args) => commands::synth::run(&args, terminal),
     }
 }
 
@@ -118,7 +122,7 @@ fn report(failure: &Failure, color: Color) {
         "error"
     };
     // The exit code still tells the failure if nobody reads standard error.
-    let _ = writeln!(stderr, "{label}: {failure}");
+    let _ = writeln!(stderr, "{label}: {}", printable(&failure.to_string()));
 }
 
 #[cfg(test)]

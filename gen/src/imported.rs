@@ -168,18 +168,7 @@ impl Import {
         samples: Option<(&Path, Option<&str>)>,
     ) -> Result<Self, Failure> {
         let named = |error: &dyn Display| Failure::input(format!("`{}`: {error}", path.display()));
-        let graph = match &args.weights {
-            Some(weights) => {
-                let text = read_text(path, DESCRIPTION_BYTES_MAX as u64)?;
-                let arrays = Arrays::open(weights).map_err(Failure::input)?;
-                describe(&text, &arrays).map_err(|e| named(&e))?
-            }
-            None => onnx::read(path, &onnx::Limits::default()).map_err(|error| match error {
-                // It names the file itself.
-                OnnxError::File { .. } => Failure::input(error),
-                error => named(&error),
-            })?,
-        };
+        let graph = read_graph(path, args)?;
         let quantized = match &args.quantize {
             None => None,
             Some(options) => {
@@ -341,6 +330,54 @@ pub fn print_errors(terminal: &Terminal, report: &ErrorReport) {
             thousands(accuracy.same as u128),
             thousands(accuracy.images as u128)
         ));
+    }
+}
+
+/// The operations of an `.onnx`, or of a description in TOML with the arrays of `--weights`.
+fn read_graph(path: &Path, args: &ImportArgs) -> Result<Graph, Failure> {
+    let named = |error: &dyn Display| Failure::input(format!("`{}`: {error}", path.display()));
+    match &args.weights {
+        Some(weights) => {
+            let text = read_text(path, DESCRIPTION_BYTES_MAX as u64)?;
+            let arrays = Arrays::open(weights).map_err(Failure::input)?;
+            describe(&text, &arrays).map_err(|e| named(&e))
+        }
+        None => onnx::read(path, &onnx::Limits::default()).map_err(|error| match error {
+            // It names the file itself.
+            OnnxError::File { .. } => Failure::input(error),
+            error => named(&error),
+        }),
+    }
+}
+
+/// A model of floats with how it is to be quantized, for those who quantize it in several ways.
+#[derive(Debug)]
+pub struct FloatModel {
+    /// Its operations.
+    pub graph: Graph,
+    /// What `--quantize` says.
+    pub options: Quantization,
+    /// Sample inputs.
+    pub samples: ArrayD<f32>,
+}
+
+impl FloatModel {
+    /// Reads a model with `--quantize` and `--calibration`.
+    ///
+    /// # Errors
+    /// Files that cannot be read; a flag that is missing.
+    pub fn read(path: &Path, args: &ImportArgs) -> Result<Self, Failure> {
+        let Some(options) = &args.quantize else {
+            return Err(Failure::input(
+                "what layers lose is measured by quantizing a model of floats: add --quantize and --calibration, or give a table",
+            ));
+        };
+        let graph = read_graph(path, args)?;
+        Ok(FloatModel {
+            options: read_quantization(options)?,
+            samples: calibration(&graph, args, None)?,
+            graph,
+        })
     }
 }
 

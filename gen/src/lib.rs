@@ -19,7 +19,11 @@
 //! | [`lockstep`] | the model and the Verilated RTL side by side |
 //! | [`wave`] | waveforms of the model |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
+//! | [`estimate`] | where models of area, clock and energy plug in |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
+//! | [`liberty`] | Liberty files: cells, areas, functions, what is missing |
+//! | [`pnr`] | places and routes Verilog with nextpnr: frequency, critical path, cells |
+//! | [`synth`] | whole designs through the tools: area by module, timing |
 
 pub mod accelerate;
 pub mod area;
@@ -28,15 +32,19 @@ pub mod commands;
 pub mod config;
 pub mod core_rig;
 pub mod engine;
+pub mod estimate;
 pub mod failure;
 pub mod graph;
 pub mod imported;
+pub mod liberty;
 pub mod lockstep;
 pub mod manifest;
 pub mod model;
 pub mod network;
 pub mod output;
+pub mod pnr;
 pub mod scripts;
+pub mod synth;
 pub mod terminal;
 pub mod tools;
 pub mod wave;

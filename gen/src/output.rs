@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::manifest;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,8 @@ fn existing(folder: &Path) -> Result<Existing, Failure> {
     })
 }
 
-/// Every file below `folder`, relative, with `/`; folders without files count as a name ending in `/`.
+/// Every file below `folder`, relative, with `/`; folders without files count as a name ending in `/`, and what is
+/// neither file nor folder as one ending in `@`.
 fn list_files(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut files = Vec::new();
     let mut waiting = vec![(folder.to_path_buf(), String::new())];
@@ -97,10 +99,14 @@ fn list_files(folder: &Path) -> std::io::Result<Vec<String>> {
             let entry = entry?;
             empty = false;
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
                 waiting.push((entry.path(), format!("{name}/")));
-            } else {
+            } else if kind.is_file() {
                 files.push(name);
+            } else {
+                // A link or a pipe is none of ours, and reading one may never end.
+                files.push(format!("{name}@"));
             }
         }
         if empty && !prefix.is_empty() {
@@ -139,6 +145,14 @@ fn swap_in(new: &Path, folder: &Path, old: &Path) -> std::io::Result<()> {
     if std::fs::symlink_metadata(folder).is_err() {
         return std::fs::rename(new, folder);
     }
+    // At once, where the file system can: an interrupt finds the one or the other.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, new, CWD, folder, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(());
+        }
+    }
     std::fs::rename(folder, old)?;
     std::fs::rename(new, folder).inspect_err(|_| {
         // Best effort on a path that was writable a moment ago; the error that matters is the first.
@@ -146,11 +160,28 @@ fn swap_in(new: &Path, folder: &Path, old: &Path) -> std::io::Result<()> {
     })
 }
 
-/// A file that is being written beside its destination.
+/// A file that is being written beside its destination. A device or a pipe, `/dev/stdout` for example, is written itself.
 #[derive(Debug)]
 pub struct NewFile {
     path: PathBuf,
-    file: tempfile::NamedTempFile,
+    place: FilePlace,
+}
+
+#[derive(Debug)]
+enum FilePlace {
+    /// Beside the file that it becomes.
+    Aside(tempfile::NamedTempFile),
+    /// What cannot be replaced.
+    Device(File),
+}
+
+impl FilePlace {
+    fn file(&mut self) -> &mut File {
+        match self {
+            FilePlace::Aside(aside) => aside.as_file_mut(),
+            FilePlace::Device(file) => file,
+        }
+    }
 }
 
 impl NewFile {
@@ -165,17 +196,21 @@ impl NewFile {
                 path.display()
             )));
         }
-        let parent = parent_of(path);
         let make = || {
+            // A link is followed: the file that it leads to is replaced, not the link.
+            let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            if std::fs::metadata(&path).is_ok_and(|m| !m.is_file()) {
+                let file = File::options().write(true).open(&path)?;
+                return Ok((path, FilePlace::Device(file)));
+            }
+            let parent = parent_of(&path);
             std::fs::create_dir_all(&parent)?;
-            tempfile::Builder::new()
-                .prefix(".xnorforge-")
-                .tempfile_in(&parent)
+            let mut builder = tempfile::Builder::new();
+            let aside = builder.prefix(".xnorforge-").tempfile_in(&parent)?;
+            Ok((path, FilePlace::Aside(aside)))
         };
-        Ok(NewFile {
-            file: make().map_err(|e| cannot_write(path, &e))?,
-            path: path.to_owned(),
-        })
+        let (path, place) = make().map_err(|e| cannot_write(path, &e))?;
+        Ok(NewFile { path, place })
     }
 
     /// Puts the file in its place if all was `written`; leaves nothing behind otherwise.
@@ -183,21 +218,24 @@ impl NewFile {
     /// # Errors
     /// The error in `written`, or one of putting it in place.
     pub fn finish(self, written: std::io::Result<()>) -> Result<(), Failure> {
-        written
-            .and_then(|()| share(self.file.as_file()))
-            .and_then(|()| self.file.persist(&self.path).map_err(|e| e.error))
-            .map(drop)
-            .map_err(|e| cannot_write(&self.path, &e))
+        let finished = written.and_then(|()| match self.place {
+            FilePlace::Device(_) => Ok(()),
+            FilePlace::Aside(aside) => {
+                share(aside.as_file())?;
+                aside.persist(&self.path).map(drop).map_err(|e| e.error)
+            }
+        });
+        finished.map_err(|e| cannot_write(&self.path, &e))
     }
 }
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes)
+        self.place.file().write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
+        self.place.file().flush()
     }
 }
 
@@ -217,13 +255,13 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Temporary files are private to their owner; results are not.
 #[cfg(unix)]
-fn share(file: &std::fs::File) -> std::io::Result<()> {
+fn share(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-fn share(_: &std::fs::File) -> std::io::Result<()> {
+fn share(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 

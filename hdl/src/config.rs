@@ -517,6 +517,22 @@ impl ArrayConfig {
         flags
     }
 
+    fn check_size(&self) -> Result<(), ConfigError> {
+        let product = self.binary_pairs_per_cycle();
+        if product <= BINARY_OPS_PER_CYCLE_MAX {
+            return Ok(());
+        }
+        Err(ConfigError::TooLarge {
+            rows: self.rows,
+            columns: self.columns,
+            lanes: self.lanes,
+            activation_branches: self.activation_branches,
+            weight_branches: self.weight_branches,
+            product,
+            limit: BINARY_OPS_PER_CYCLE_MAX,
+        })
+    }
+
     /// Checks every limit and derives every width.
     ///
     /// # Errors
@@ -704,18 +720,7 @@ impl Design {
             c.weight_bits,
         )?;
         check_range("reduction_max", c.reduction_max, 1, REDUCTION_MAX)?;
-        let product = c.binary_pairs_per_cycle();
-        if product > BINARY_OPS_PER_CYCLE_MAX {
-            return Err(ConfigError::TooLarge {
-                rows: c.rows,
-                columns: c.columns,
-                lanes: c.lanes,
-                activation_branches: c.activation_branches,
-                weight_branches: c.weight_branches,
-                product,
-                limit: BINARY_OPS_PER_CYCLE_MAX,
-            });
-        }
+        c.check_size()?;
         let pairs = c.lanes.div_ceil(2);
         let activation_groups = c.activation_bits.div_ceil(c.activation_branches);
         let weight_groups = c.weight_bits.div_ceil(c.weight_branches);
@@ -812,6 +817,35 @@ impl Design {
             latency: choice.latency,
             units: choice.units,
             warnings: choice.warnings,
+        };
+        design.check_ports()?;
+        Ok(design)
+    }
+
+    /// The same processing elements in an array of another size, with another accelerator around it: what
+    /// [`ArrayConfig::validate`] gives for that configuration, without deriving the widths again.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] for rows, columns, or a product or port past its limit.
+    pub fn resized(
+        &self,
+        rows: u32,
+        columns: u32,
+        accelerator: AcceleratorConfig,
+    ) -> Result<Self, ConfigError> {
+        check_range("rows", rows, 1, DIMENSION_MAX)?;
+        check_range("columns", columns, 1, DIMENSION_MAX)?;
+        let config = ArrayConfig {
+            rows,
+            columns,
+            accelerator,
+            ..self.config.clone()
+        };
+        config.check_size()?;
+        let design = Design {
+            row_counter_width: bits_for(rows.into()),
+            config,
+            ..self.clone()
         };
         design.check_ports()?;
         Ok(design)

@@ -180,6 +180,16 @@ impl Operand {
         })
     }
 
+    /// Some of the same numbers as `vectors` vectors of the same length, in another order; they need no second check.
+    pub(crate) fn rearranged(&self, vectors: usize, values: Vec<i32>) -> Self {
+        debug_assert_eq!(values.len(), vectors * self.elements);
+        Operand {
+            vectors,
+            values,
+            ..*self
+        }
+    }
+
     /// Encoding and bits.
     pub fn precision(&self) -> Precision {
         self.precision

@@ -12,8 +12,8 @@ pub(crate) const BLOCK: usize = 8;
 /// Rows counted together: each word of weights that is loaded serves all of them.
 pub(crate) const GROUP: usize = 4;
 
-/// One word of an activation, split in pairs of lanes: a1, a2, a1 ^ a2.
-pub(crate) type ActivationPair = [u64; 3];
+/// One word of an activation, split in pairs of lanes: a1, then a1 ^ a2.
+pub(crate) type ActivationPair = [u64; 2];
 
 /// One word of four activations of neighbouring rows.
 pub(crate) type ActivationGroup = [ActivationPair; GROUP];
@@ -37,44 +37,17 @@ pub(crate) use dispatched;
 
 /// The pair bits of 64 pairs: `majority(x1, x2, a1 ^ a2)`, x = xnor(a, w).
 ///
-/// x1 and x2 agree where the differences a1 ^ a2 and w1 ^ w2 do, and the majority is then x1; elsewhere it is
-/// a1 ^ a2 = x1 ^ (a2 ^ not w1). In this form it is one xor and two functions of three inputs, which is what
-/// AVX-512 has instructions for.
+/// x1 and x2 agree where the differences a1 ^ a2 and w1 ^ w2 do, and the majority is then x1; elsewhere x1 and x2
+/// cancel and it is a1 ^ a2. In this form it is one xor and one choice, a function of three inputs, which is what
+/// AVX-512 has an instruction for.
 #[inline(always)]
-pub(crate) fn pair_bits([a1, a2, oa]: ActivationPair, not_w1: u64, ow: u64) -> u64 {
-    (a1 ^ not_w1) ^ ((oa ^ ow) & (a2 ^ not_w1))
+pub(crate) fn pair_bits([a1, oa]: ActivationPair, not_w1: u64, ow: u64) -> u64 {
+    let choice = oa ^ ow;
+    (choice & oa) | (!choice & (a1 ^ not_w1))
 }
 
 /// Sums of four rows by eight columns.
 pub(crate) type Tile = [[u64; BLOCK]; GROUP];
-
-/// Significances of the planes of both operands.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Significances<'a> {
-    pub activation: &'a [u32],
-    pub weight: &'a [u32],
-}
-
-dispatched! {
-    /// Weighted counts of four rows by eight columns: `sum_mk 2^(s_m + t_k) * (pair bits of planes m and k)`.
-    ///
-    /// `rows` and `columns` hold the words of one plane after the other, equally many for each.
-    pub(crate) fn sum_pairs(
-        rows: &[ActivationGroup],
-        columns: &[WeightPair],
-        significances: Significances<'_>,
-        sums: &mut Tile,
-    ) {
-        *sums = [[0; BLOCK]; GROUP];
-        let words = columns.len() / significances.weight.len();
-        for (m, s) in significances.activation.iter().enumerate() {
-            let rows = &rows[m * words..][..words];
-            for (k, t) in significances.weight.iter().enumerate() {
-                add_pairs(sums, rows, &columns[k * words..][..words], s + t);
-            }
-        }
-    }
-}
 
 /// Adds `counts << shift` of one plane of each operand to sums.
 #[inline(always)]

@@ -6,6 +6,7 @@
 //! | [`accelerator`] | cycle-accurate models of the accelerator's blocks |
 //! | [`encoder`] | the oracle: encodings, branches, dot products and GEMMs in plain loops; the paper's quantizer |
 //! | [`gemm`] | integer products with their limits, with and without data |
+//! | [`multiply`] | products of bit-packed operands, by the widest instructions of the machine |
 //! | [`packed`] | bit-planes in words and the form in which operands are stored |
 //! | [`lower`] | a product as passes, tiles, beats and column constants of a design |
 //! | [`simulator`] | one trait for everything that behaves like the array's top module |
@@ -44,11 +45,13 @@ pub mod accelerator;
 pub mod cycles;
 pub mod driver;
 pub mod encoder;
+pub mod forecast;
 pub mod gemm;
 mod kernel;
 pub mod lockstep;
 pub mod lower;
 pub mod model;
+pub mod multiply;
 pub mod network;
 pub mod packed;
 mod pairs;

@@ -173,7 +173,8 @@ impl BitPlanes {
         packed
     }
 
-    fn empty(vectors: usize, elements: usize, form: &StoredForm, lanes: usize) -> Self {
+    /// Planes of zeros.
+    pub(crate) fn empty(vectors: usize, elements: usize, form: &StoredForm, lanes: usize) -> Self {
         let planes = form.planes() as usize;
         let chunks = elements.div_ceil(lanes);
         let chunk_words = lanes.div_ceil(64);
@@ -231,6 +232,12 @@ impl BitPlanes {
     pub fn plane(&self, vector: usize, plane: usize) -> &[u64] {
         let plane_words = self.chunks * self.chunk_words;
         &self.words[(vector * self.planes + plane) * plane_words..][..plane_words]
+    }
+
+    /// All words of one plane of one vector, to be filled.
+    pub(crate) fn plane_mut(&mut self, vector: usize, plane: usize) -> &mut [u64] {
+        let plane_words = self.chunks * self.chunk_words;
+        &mut self.words[(vector * self.planes + plane) * plane_words..][..plane_words]
     }
 
     /// The words of one chunk of one plane of one vector.

@@ -35,7 +35,7 @@ impl PairSplit {
         }
     }
 
-    /// Word `j` of the split of several activations: a1, a2 and a1 ^ a2 of each; 0 past the last pair.
+    /// Word `j` of the split of several activations: a1 and a1 ^ a2 of each; 0 past the last pair.
     ///
     /// `word(i)` is word i of each, `i < self.port_words`.
     #[inline(always)]
@@ -45,7 +45,7 @@ impl PairSplit {
         word: impl Fn(usize) -> [u64; N],
     ) -> [ActivationPair; N] {
         let [first, second] = self.halves(j, word);
-        std::array::from_fn(|i| [first[i], second[i], first[i] ^ second[i]])
+        std::array::from_fn(|i| [first[i], first[i] ^ second[i]])
     }
 
     /// Word `j` of the split of several weights: not w1 of each, then w1 ^ w2 of each; 0 past the last pair, so

@@ -5,39 +5,43 @@ use std::collections::{BTreeMap, HashMap};
 
 /// All modules of a design.
 #[derive(Debug, Deserialize)]
-pub(super) struct Netlist {
-    pub(super) modules: BTreeMap<String, Module>,
+pub(crate) struct Netlist {
+    pub(crate) modules: BTreeMap<String, Module>,
 }
 
 /// One module. Maps are sorted by name, so that everything computed from them is the same on every run.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Module {
+pub(crate) struct Module {
     #[serde(default)]
-    pub(super) ports: BTreeMap<String, Port>,
+    pub(crate) ports: BTreeMap<String, Port>,
     #[serde(default)]
-    pub(super) cells: BTreeMap<String, Cell>,
+    pub(crate) cells: BTreeMap<String, Cell>,
+    #[serde(default)]
+    attributes: BTreeMap<String, serde_json::Value>,
 }
 
 /// A port of a module.
 #[derive(Debug, Deserialize)]
-pub(super) struct Port {
-    direction: Direction,
-    bits: Vec<Bit>,
+pub(crate) struct Port {
+    pub(crate) direction: Direction,
+    pub(crate) bits: Vec<Bit>,
 }
 
 /// A cell.
 #[derive(Debug, Deserialize)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     #[serde(rename = "type")]
-    pub(super) kind: String,
+    pub(crate) kind: String,
     #[serde(default)]
-    port_directions: BTreeMap<String, Direction>,
-    connections: BTreeMap<String, Vec<Bit>>,
+    pub(crate) port_directions: BTreeMap<String, Direction>,
+    pub(crate) connections: BTreeMap<String, Vec<Bit>>,
+    #[serde(default)]
+    parameters: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Direction {
+pub(crate) enum Direction {
     Input,
     Output,
     Inout,
@@ -46,7 +50,7 @@ enum Direction {
 /// What a pin is connected to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Bit {
+pub(crate) enum Bit {
     /// A net, by its number.
     Net(u32),
     /// A constant: `0`, `1`, `x` or `z`.
@@ -55,7 +59,7 @@ pub(super) enum Bit {
 
 impl Bit {
     /// The net, unless it is a constant.
-    pub(super) fn net(&self) -> Option<u32> {
+    pub(crate) fn net(&self) -> Option<u32> {
         match self {
             Bit::Net(net) => Some(*net),
             Bit::Constant(_) => None,
@@ -65,17 +69,34 @@ impl Bit {
 
 impl Cell {
     /// What bit `index` of a port is connected to.
-    pub(super) fn pin(&self, port: &str, index: usize) -> Option<&Bit> {
+    pub(crate) fn pin(&self, port: &str, index: usize) -> Option<&Bit> {
         self.connections.get(port)?.get(index)
     }
 
+    /// The text of a parameter; none of one that is a number, or is not there.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name)?.as_str()
+    }
+
     /// The net at a port's only bit.
-    pub(super) fn net(&self, port: &str) -> Option<u32> {
+    pub(crate) fn net(&self, port: &str) -> Option<u32> {
         self.pin(port, 0)?.net()
     }
 
+    /// Every output bit that drives a net: port, index, net.
+    pub(crate) fn output_bits(&self) -> impl Iterator<Item = (&str, usize, u32)> {
+        self.connections
+            .iter()
+            .filter(|(port, _)| self.port_directions.get(*port) == Some(&Direction::Output))
+            .flat_map(|(port, bits)| {
+                bits.iter()
+                    .enumerate()
+                    .filter_map(|(i, bit)| Some((port.as_str(), i, bit.net()?)))
+            })
+    }
+
     /// The distinct nets at inputs, sorted.
-    pub(super) fn input_nets(&self) -> Vec<u32> {
+    pub(crate) fn input_nets(&self) -> Vec<u32> {
         let mut nets: Vec<u32> = self.nets(Direction::Input).collect();
         nets.sort_unstable();
         nets.dedup();
@@ -92,7 +113,7 @@ impl Cell {
 
 impl Module {
     /// How many pins read each net: inputs of cells and outputs of the module.
-    pub(super) fn fanout(&self) -> HashMap<u32, u32> {
+    pub(crate) fn fanout(&self) -> HashMap<u32, u32> {
         let mut fanout = HashMap::new();
         let cells = self.cells.values().flat_map(|c| c.nets(Direction::Input));
         let ports = self
@@ -106,10 +127,19 @@ impl Module {
         fanout
     }
 
+    /// Whether it only describes a cell of the device, and is no part of the design.
+    pub(crate) fn is_library_cell(&self) -> bool {
+        ["blackbox", "whitebox"]
+            .iter()
+            .any(|name| self.attributes.contains_key(*name))
+    }
+
     /// How many cells of each kind.
-    pub(super) fn cell_counts(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn cell_counts(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for cell in self.cells.values() {
+        // Newer versions of Yosys note where a flattened module was; that is no cell.
+        let cells = self.cells.values().filter(|c| c.kind != "$scopeinfo");
+        for cell in cells {
             *counts.entry(cell.kind.clone()).or_insert(0) += 1;
         }
         counts

@@ -324,7 +324,8 @@ fn placed_structures_are_counted_alike() {
     let Some(yosys) = installed(&YOSYS) else {
         return;
     };
-    for (lanes, amounts) in [(8, &[][..]), (33, &[]), (40, &[1]), (64, &[])] {
+    let shapes: [(u32, &[u32]); 4] = [(8, &[]), (33, &[]), (40, &[1]), (64, &[])];
+    for (lanes, amounts) in shapes {
         let (text, cost) = placed_unit(lanes, amounts);
         let area = measure(
             &yosys,

@@ -1,29 +1,35 @@
-//! `xnorforge explore`: array shapes and branch parallelism compared for a workload.
+//! `xnorforge explore`: array shapes, branch parallelism and bits compared for a workload.
 //!
 //! Cycles come from the closed formulas that `simulate` reports too; no point is estimated. A product runs on the array
 //! alone, a network on the accelerator around it, whose memories and widths grow where the network needs more than the
 //! base configuration has: the command of each point says how large they are.
 
+mod checkpoint;
+mod measure;
+mod metric;
 mod network;
+mod plots;
+mod point;
+mod precision;
 mod report;
-mod sweep;
+mod search;
+pub mod sweep;
 
-use crate::config::ConfigArgs;
-use crate::engine;
+use crate::config::{ConfigArgs, read_text};
+use crate::estimate;
 use crate::failure::Failure;
 use crate::model::Model;
 use crate::output;
 use crate::terminal::{Terminal, percent, thousands};
 use crate::workload::{INPUTS_DEFAULT, WorkArgs};
-use rayon::prelude::*;
-use serde::Serialize;
-use std::path::PathBuf;
-use sweep::{Axes, SweepArgs};
+use checkpoint::Checkpoint;
+use metric::{Constraint, Metric};
+use point::{Layer, Networks, Point, Surroundings, Work};
+use precision::{Chosen, Sensitivity, Subject};
+use search::{Method, Searched, Space};
+use std::path::{Path, PathBuf};
+use sweep::{Sweep, SweepArgs};
 use xnorforge_hdl::ArrayConfig;
-use xnorforge_hdl::config::{BITS_MAX, DIMENSION_MAX};
-use xnorforge_hdl::popcount::PopcountPlan;
-use xnorforge_sim::network::{Network, Outline};
-use xnorforge_sim::{CycleReport, GemmShape, Precision};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -31,14 +37,21 @@ Examples:
   xnorforge explore --gemm 3136x576x64 --bits 2x2 --sweep-rows 4..32x2 --sweep-columns 4..32x2 --sweep-lanes 32,64,128
   xnorforge explore --model testbenches/cases/a_mlp_odd_w2a2/model.npz --inputs 200 --sweep sweep.toml --out build/explore
   xnorforge explore --config large --model resnet18 --bits 2x2 --inputs 1 --sweep-lanes 128,256 --out build/resnet18
+  xnorforge explore --model resnet18 --inputs 1 --constraint cycles=9000000 --clock-mhz 200 --bytes-per-cycle 4
+  xnorforge explore --config large --model resnet18 --inputs 1 --sensitivity losses.csv --limit cycles=6000000
 
 A range is a list of numbers (4,8,16), of steps (8..64+8 adds 8, 8..64x2 doubles, 1..4 counts), or a mix. In --sweep FILE
-(TOML), the keys are rows, columns, lanes, activation_branches and weight_branches, each with a list or such a text.
+(TOML), the keys are rows, columns, lanes, activation_branches, weight_branches, drain_columns and load_ports, each with a
+list or such a text; clock_mhz, bytes_per_cycle, front; and the tables constraints and precision.
 A point on the front is one that no other beats in both cycles and binary operation pairs per cycle (xnor and add: 2
-operations each). DIR gets report.html, points.csv and points.json.";
+operations each), or in what --front says. DIR gets report.html, points.csv and points.json.";
 
-/// Most points of one exploration.
+/// Most points that are all looked at, unless --search or --points-max says more.
 pub const POINTS_MAX: u64 = 100_000;
+/// Points that a guided search looks at.
+const EVALUATIONS_MAX: u64 = 200_000;
+/// What stands for a table of losses that is measured.
+const MEASURE: &str = "measure";
 /// Points of the table on the terminal.
 const TABLE_ROWS_MAX: usize = 40;
 
@@ -57,6 +70,23 @@ pub struct Args {
     /// What the table is sorted by
     #[arg(long, value_enum, default_value_t)]
     objective: Objective,
+    /// How points are chosen
+    #[arg(long, value_enum, default_value_t)]
+    search: Method,
+    /// Most points of the sweep
+    #[arg(long, value_name = "COUNT", default_value_t = POINTS_MAX, value_parser = clap::value_parser!(u64).range(1..))]
+    points_max: u64,
+    /// Most points that a guided search looks at
+    #[arg(long, value_name = "COUNT", default_value_t = EVALUATIONS_MAX, value_parser = clap::value_parser!(u64).range(1..))]
+    evaluations_max: u64,
+    /// What each layer loses at each number of bits (CSV: layer,activation_bits,weight_bits,loss; or TOML), or `measure`, for a
+    /// model of floats with --quantize and --calibration: bits are chosen for each layer, on the base configuration
+    #[arg(long, value_name = "FILE|measure", requires = "model")]
+    sensitivity: Option<PathBuf>,
+    /// A limit on the choice of bits, cycles=1000000 for example; may be repeated: cycles, binary_operation_pairs,
+    /// parameter_bytes
+    #[arg(long = "limit", value_name = "COST=LIMIT", requires = "sensitivity")]
+    limits: Vec<String>,
     /// Folder for report.html, points.csv and points.json
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -77,167 +107,204 @@ pub enum Objective {
     Product,
 }
 
-/// One point: a design and what the work takes on it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Point {
-    /// Rows.
-    pub rows: u32,
-    /// Columns.
-    pub columns: u32,
-    /// Lanes.
-    pub lanes: u32,
-    /// Activation branches in one cycle.
-    pub activation_branches: u32,
-    /// Weight branches in one cycle.
-    pub weight_branches: u32,
-    /// Binary operation pairs in one cycle: the size of the array.
-    pub binary_operation_pairs_per_cycle: u64,
-    /// Clock cycles of all layers.
-    pub cycles: u64,
-    /// Share of the array's binary operation pairs that the work needs, 0 to 1.
-    pub utilization: f64,
-    /// Binary operation pairs of the work per cycle.
-    pub effective_pairs_per_cycle: f64,
-    /// What bounds most of the cycles.
-    pub bound: &'static str,
-    /// Cycles of each layer; of networks, first those of taking the input.
-    pub layer_cycles: Vec<u64>,
-    /// Whether no other point beats this one in both cycles and binary operation pairs per cycle.
-    pub is_pareto: bool,
-    /// The configuration's hash.
-    pub configuration_sha256: String,
-    /// The command that generates this point's Verilog.
-    pub command: String,
-}
-
-/// A layer of the work, for all inputs.
-#[derive(Clone, Debug, Serialize)]
-pub struct Layer {
-    /// Its name.
-    pub name: String,
-    /// Rows, elements of the reduction and columns of the product.
-    pub shape: [u64; 3],
-    /// Encoding and bits of the activations.
-    pub activation: Precision,
-    /// Encoding and bits of the weights; none for pools and for the input.
-    pub weight: Option<Precision>,
-}
-
-/// What is run at each point.
-#[derive(Clone, Debug)]
-pub enum Work {
-    /// One product, on the array alone.
-    Product(GemmShape),
-    /// Networks one after the other, on the accelerator.
-    Networks {
-        /// The networks.
-        networks: Vec<Network>,
-        /// The same without numbers.
-        outlines: Vec<Outline>,
-        /// Images that each of them runs on.
-        inputs: u32,
-    },
-}
-
-impl Work {
-    fn load(args: &Args, base: &ArrayConfig) -> Result<Self, Failure> {
-        let Some(path) = &args.work.model else {
-            return Ok(Work::Product(args.work.product(base)?));
-        };
-        let model = Model::load(path, args.work.overrides(), &args.work.import, None)?;
-        Ok(Work::Networks {
-            outlines: model.outlines()?,
-            // Cycles do not depend on weights; any will do.
-            networks: model.networks(0)?,
-            inputs: args.inputs.unwrap_or(INPUTS_DEFAULT as u32),
-        })
-    }
-
-    /// The layers, in the order of [`Point::layer_cycles`].
-    pub fn layers(&self) -> Vec<Layer> {
-        match self {
-            Work::Product(shape) => vec![Layer {
-                name: engine::PRODUCT.to_owned(),
-                shape: [shape.rows, shape.elements, shape.columns],
-                activation: shape.activation,
-                weight: Some(shape.weight),
-            }],
-            Work::Networks {
-                outlines, inputs, ..
-            } => outlines
-                .iter()
-                .flat_map(|outline| network::layers(outline, *inputs))
-                .collect(),
-        }
-    }
-
-    /// Bits of activations and weights of the layer with the most multiply-accumulates.
-    fn bits(&self) -> (u32, u32) {
-        let layers = self.layers().into_iter().filter_map(|layer| {
-            let macs: u128 = layer.shape.iter().map(|size| u128::from(*size)).product();
-            Some((macs, layer.activation.bits, layer.weight?.bits))
-        });
-        let most = layers.max_by_key(|(macs, ..)| *macs);
-        most.map_or((1, 1), |(_, activation, weight)| (activation, weight))
-    }
-}
-
 /// What an exploration found.
 #[derive(Clone, Debug)]
 pub struct Exploration {
     /// Each layer.
     pub layers: Vec<Layer>,
-    /// The points, smallest arrays first.
+    /// The points that keep the constraints, smallest arrays first.
     pub points: Vec<Point>,
     /// Points left out because the array cannot be built, and why the first of them.
     pub left_out: Option<(u64, String)>,
+    /// What points had to keep, and how many did not.
+    pub constraints: Vec<Constraint>,
+    /// Points that did not keep them.
+    pub dropped: u64,
+    /// What the front is made of.
+    pub front: Vec<Metric>,
+    /// What is outside.
+    pub around: Surroundings,
+    /// How points were chosen.
+    pub searched: Searched,
+    /// Bits of each layer, where they were chosen.
+    pub chosen: Option<Chosen>,
+}
+
+/// What is explored, and for the choice of bits.
+struct Task {
+    work: Work,
+    subject: Option<Subject>,
+}
+
+impl Task {
+    fn load(args: &Args, base: &ArrayConfig) -> Result<Self, Failure> {
+        let Some(path) = &args.work.model else {
+            return Ok(Task {
+                work: Work::Product(args.work.product(base)?),
+                subject: None,
+            });
+        };
+        let model = Model::load(path, args.work.overrides(), &args.work.import, None)?;
+        let inputs = args.inputs.unwrap_or(INPUTS_DEFAULT as u32);
+        let outlines = model.outlines()?;
+        let subject = match model {
+            Model::Topology(topology) => Some(Subject::Topology(topology)),
+            _ => outlines
+                .first()
+                .cloned()
+                .map(|o| Subject::Outline(Box::new(o))),
+        };
+        Ok(Task {
+            work: Work::Networks(Networks::new(outlines, inputs)),
+            subject,
+        })
+    }
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Wrong input; no point that can be built.
+/// Wrong input; no point that can be built or keeps the constraints.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let base = args.config.resolve()?;
     if let Some(folder) = &args.out {
         output::check_folder(folder, args.force)?;
     }
-    let work = Work::load(args, &base)?;
-    let axes = args.sweep.axes(&base, work.bits())?;
-    let exploration = explore(&base, &axes, &work, terminal)?;
+    let task = Task::load(args, &base)?;
+    let sweep = args.sweep.sweep(&base, task.work.bits())?;
+    let has_model = estimate::model(base.target).is_some();
+    for constraint in &sweep.constraints {
+        let has_clock = sweep.around.clock_mhz.is_some();
+        constraint.check(base.target.name(), has_model, has_clock)?;
+    }
+    let chosen = choose(args, &task, &base, &sweep, terminal)?;
+    let method = method(args, &sweep)?;
+    let checkpoint = args
+        .out
+        .as_deref()
+        .map(|folder| Checkpoint::beside(folder, &identity(&base, &task.work, &sweep)));
+    let space = Space {
+        base: &base,
+        axes: &sweep.axes,
+        work: &task.work,
+        around: &sweep.around,
+    };
+    let limits = SearchLimits {
+        method,
+        evaluations_max: args.evaluations_max,
+    };
+    let mut exploration = explore(&space, &sweep, &limits, checkpoint.as_ref(), terminal)?;
+    exploration.chosen = chosen;
     print(&exploration, args.objective, terminal);
     if let Some(folder) = &args.out {
-        output::write_folder(folder, &report::files(&base, &exploration)?, args.force)?;
+        let files = report::files(&base, &exploration)?;
+        output::write_folder(folder, &files, args.force)?;
         terminal.line(format!(
             "{} points in {}",
             thousands(exploration.points.len() as u128),
             folder.join("report.html").display()
         ));
     }
+    if let Some(checkpoint) = checkpoint {
+        checkpoint.remove();
+    }
     Ok(())
 }
 
-/// Computes every point of the sweep. The result does not depend on the number of threads.
+/// All that the points of a sweep follow from.
+fn identity(base: &ArrayConfig, work: &Work, sweep: &Sweep) -> String {
+    let work = match work {
+        Work::Product(shape) => format!("{shape:?}"),
+        Work::Networks(networks) => format!("{:?} {}", networks.outlines, networks.inputs),
+    };
+    format!("{base:?} {work} {:?} {:?}", sweep.axes, sweep.around)
+}
+
+/// Chooses bits where a table of losses is given, or measured.
+fn choose(
+    args: &Args,
+    task: &Task,
+    base: &ArrayConfig,
+    sweep: &Sweep,
+    terminal: &Terminal,
+) -> Result<Option<Chosen>, Failure> {
+    let (Some(path), Some(subject), Work::Networks(networks)) =
+        (&args.sensitivity, &task.subject, &task.work)
+    else {
+        return Ok(None);
+    };
+    let sensitivity = match (path.to_str() == Some(MEASURE), &args.work.model, subject) {
+        (true, Some(model), Subject::Outline(outline)) => {
+            measure::measure(model, &args.work.import, outline, terminal)?
+        }
+        (true, ..) => {
+            return Err(Failure::input(
+                "--sensitivity measure is for models of floats that are quantized here: an .onnx, or a description with --weights; give a table",
+            ));
+        }
+        (false, ..) => read_sensitivity(path)?,
+    };
+    let mut limits = sweep.precision.unwrap_or_default();
+    for limit in &args.limits {
+        limits
+            .set(limit)
+            .map_err(|e| Failure::input(format!("--limit: {e}")))?;
+    }
+    precision::choose(subject, &sensitivity, base, networks.inputs, limits).map(Some)
+}
+
+fn read_sensitivity(path: &Path) -> Result<Sensitivity, Failure> {
+    let is_toml = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("toml"));
+    let text = read_text(path, precision::TABLE_BYTES_MAX)?;
+    Sensitivity::parse(&text, is_toml)
+        .map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))
+}
+
+/// How points are chosen: all of them, unless there are more than that.
+fn method(args: &Args, sweep: &Sweep) -> Result<Method, Failure> {
+    let count = sweep.axes.count();
+    sweep.axes.check(match args.search {
+        // A guided search looks at few of them.
+        Method::Guided => u64::MAX,
+        Method::Auto | Method::Exhaustive => args.points_max,
+    })?;
+    Ok(match args.search {
+        Method::Auto if count > POINTS_MAX.into() => Method::Guided,
+        Method::Auto => Method::Exhaustive,
+        chosen => chosen,
+    })
+}
+
+/// How far a search goes.
+#[derive(Clone, Copy, Debug)]
+struct SearchLimits {
+    method: Method,
+    evaluations_max: u64,
+}
+
+/// Looks at the points of the sweep. The result does not depend on the number of threads.
 ///
 /// # Errors
-/// No point that can be built.
-pub fn explore(
-    base: &ArrayConfig,
-    axes: &Axes,
-    work: &Work,
+/// No point that can be built, or that keeps the constraints.
+fn explore(
+    space: &Space<'_>,
+    sweep: &Sweep,
+    limits: &SearchLimits,
+    checkpoint: Option<&Checkpoint>,
     terminal: &Terminal,
 ) -> Result<Exploration, Failure> {
-    let configs = axes.configs(base);
-    let progress = terminal.progress(configs.len() as u64, "points");
-    let results: Vec<Result<Point, String>> = configs
-        .into_par_iter()
-        .map(|config| {
-            let point = point(fit_stages(config), work);
-            progress.advance(1);
-            point
-        })
-        .collect();
-    drop(progress);
+    let (results, searched) = match limits.method {
+        Method::Guided => search::guided(
+            space,
+            &sweep.front,
+            &sweep.constraints,
+            limits.evaluations_max,
+            terminal,
+        )?,
+        Method::Auto | Method::Exhaustive => exhaustive(space, checkpoint, terminal)?,
+    };
     let (mut points, mut left_out) = (Vec::new(), None);
     for result in results {
         match result {
@@ -250,139 +317,92 @@ pub fn explore(
             "none of the {count} points can be built; the first: {reason}"
         )));
     }
-    points.sort_by_key(|p| (p.binary_operation_pairs_per_cycle, p.cycles));
-    mark_front(&mut points);
+    let (points, dropped) = search::sorted(points, &sweep.front, &sweep.constraints)?;
     Ok(Exploration {
-        layers: work.layers(),
+        layers: space.work.layers(),
         points,
         left_out,
+        constraints: sweep.constraints.clone(),
+        dropped,
+        front: sweep.front.clone(),
+        around: sweep.around,
+        searched,
+        chosen: None,
     })
 }
 
-/// One point, or why it cannot be built.
-fn point(config: ArrayConfig, work: &Work) -> Result<Point, String> {
-    match work {
-        Work::Product(shape) => product(&config, shape),
-        Work::Networks {
-            networks, inputs, ..
-        } => network::point(config, networks, *inputs),
-    }
-}
+/// Points between two entries of the checkpoint.
+const STRETCH: u64 = 1 << 14;
 
-/// A product on the array.
-fn product(config: &ArrayConfig, shape: &GemmShape) -> Result<Point, String> {
-    let design = config.validate().map_err(|e| e.to_string())?;
-    let report =
-        CycleReport::of_shape(&design, shape).map_err(|e| engine::lower_error(e).to_string())?;
-    let spent = Spent {
-        layers: vec![report.cycles],
-        binary_pairs: report.binary_pairs.into(),
-        bound: report.bound.name(),
+/// Every point; what an interrupted run had found is taken from its checkpoint.
+fn exhaustive(
+    space: &Space<'_>,
+    checkpoint: Option<&Checkpoint>,
+    terminal: &Terminal,
+) -> Result<(search::Results, Searched), Failure> {
+    let count = space.axes.count() as u64;
+    let progress = terminal.progress(count, "points");
+    let mut results = match checkpoint {
+        Some(checkpoint) => checkpoint.read(),
+        None => Vec::new(),
     };
-    Ok(Point {
-        configuration_sha256: config.hash(),
-        command: format!("xnorforge generate {} --out DIR", config.command_flags()),
-        ..Point::new(config, spent)
-    })
-}
-
-/// A small popcount has fewer ranks of adders than the base configuration may have pipeline registers.
-fn fit_stages(config: ArrayConfig) -> ArrayConfig {
-    let branches = [config.activation_branches, config.weight_branches];
-    let is_legal = (1..=DIMENSION_MAX).contains(&config.lanes)
-        && branches.iter().all(|b| (1..=BITS_MAX).contains(b));
-    if !is_legal {
-        return config;
+    results.truncate(count as usize);
+    if !results.is_empty() {
+        terminal.note(format!(
+            "goes on after {} points of an interrupted run",
+            thousands(results.len() as u128)
+        ));
+        progress.advance(results.len() as u64);
     }
-    let pairs = config.lanes.div_ceil(2);
-    let ranks =
-        PopcountPlan::new(pairs, config.weight_branches, config.activation_branches).ranks();
-    ArrayConfig {
-        popcount_stages: config.popcount_stages.min(ranks),
-        ..config
-    }
-}
-
-/// What the work takes at a point.
-struct Spent {
-    /// Cycles of each layer.
-    layers: Vec<u64>,
-    /// Binary operation pairs of all layers.
-    binary_pairs: u128,
-    /// What bounds most of the cycles.
-    bound: &'static str,
-}
-
-impl Point {
-    /// All but the configuration's hash and the command.
-    fn new(config: &ArrayConfig, spent: Spent) -> Self {
-        let cycles: u64 = spent.layers.iter().sum();
-        let effective = spent.binary_pairs as f64 / cycles as f64;
-        let size = config.binary_pairs_per_cycle();
-        Point {
-            rows: config.rows,
-            columns: config.columns,
-            lanes: config.lanes,
-            activation_branches: config.activation_branches,
-            weight_branches: config.weight_branches,
-            binary_operation_pairs_per_cycle: size,
-            cycles,
-            utilization: effective / size as f64,
-            effective_pairs_per_cycle: effective,
-            bound: spent.bound,
-            layer_cycles: spent.layers,
-            is_pareto: false,
-            configuration_sha256: String::new(),
-            command: String::new(),
+    while (results.len() as u64) < count {
+        let first = results.len() as u64;
+        let indices: Vec<u64> = (first..count.min(first + STRETCH)).collect();
+        let found = space.evaluate(&indices, |count| progress.advance(count));
+        if let Some(checkpoint) = checkpoint.filter(|_| count > STRETCH) {
+            checkpoint.append(&found)?;
         }
+        results.extend(found);
     }
-}
-
-/// Marks the points that no other beats. `points` are sorted by size, then cycles.
-fn mark_front(points: &mut [Point]) {
-    let mut fewest = u64::MAX;
-    let mut size = 0;
-    for point in points {
-        let is_tie = point.cycles == fewest && point.binary_operation_pairs_per_cycle == size;
-        point.is_pareto = point.cycles < fewest || is_tie;
-        if point.cycles < fewest {
-            fewest = point.cycles;
-            size = point.binary_operation_pairs_per_cycle;
-        }
-    }
+    drop(progress);
+    let searched = Searched {
+        method: "exhaustive",
+        points: count,
+        evaluated: count,
+        guarantee: "every point was looked at: the front is complete and exact".to_owned(),
+    };
+    Ok((results, searched))
 }
 
 fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
     let mut points: Vec<&Point> = exploration.points.iter().collect();
     let size = |p: &Point| p.binary_operation_pairs_per_cycle;
     match objective {
-        Objective::Cycles => points.sort_by_key(|p| (p.cycles, size(p))),
+        Objective::Cycles => points.sort_by_key(|p| (p.bounded_cycles(), size(p))),
         Objective::Utilization => points.sort_by(|a, b| b.utilization.total_cmp(&a.utilization)),
         Objective::Product => {
-            points.sort_by_key(|p| u128::from(p.cycles) * u128::from(size(p)));
+            points.sort_by_key(|p| u128::from(p.bounded_cycles()) * u128::from(size(p)));
         }
     }
     // The front first: it is what the sweep is for.
     points.sort_by_key(|p| !p.is_pareto);
-    let rows: Vec<Vec<String>> = points.iter().take(TABLE_ROWS_MAX).map(|p| row(p)).collect();
-    terminal.table(
-        &[
-            "front",
-            ">rows",
-            ">columns",
-            ">lanes",
-            ">branches",
-            ">pairs/cycle",
-            ">cycles",
-            ">utilization",
-            "bound",
-        ],
-        &rows,
-    );
+    let columns = columns(exploration);
+    let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+    let rows: Vec<Vec<String>> = points
+        .iter()
+        .take(TABLE_ROWS_MAX)
+        .map(|point| columns.iter().map(|(_, cell)| cell(point)).collect())
+        .collect();
+    terminal.table(&headings, &rows);
     if points.len() > TABLE_ROWS_MAX {
         terminal.line(format!(
             "{} more points; --out DIR writes all of them",
             points.len() - TABLE_ROWS_MAX
+        ));
+    }
+    if exploration.dropped > 0 {
+        terminal.line(format!(
+            "{} points left out because they do not keep the constraints",
+            thousands(exploration.dropped.into())
         ));
     }
     if let Some((count, reason)) = &exploration.left_out {
@@ -391,29 +411,106 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
             thousands((*count).into())
         ));
     }
+    if exploration.searched.method == "guided" {
+        terminal.line(format!(
+            "looked at {} of {} points: {}",
+            thousands(exploration.searched.evaluated.into()),
+            thousands(exploration.searched.points.into()),
+            exploration.searched.guarantee
+        ));
+    }
+    if let Some(chosen) = &exploration.chosen {
+        print_chosen(chosen, terminal);
+    }
 }
 
-fn row(point: &Point) -> Vec<String> {
-    vec![
-        if point.is_pareto { "*" } else { "" }.to_owned(),
-        point.rows.to_string(),
-        point.columns.to_string(),
-        point.lanes.to_string(),
-        format!("{}x{}", point.activation_branches, point.weight_branches),
-        thousands(point.binary_operation_pairs_per_cycle.into()),
-        thousands(point.cycles.into()),
-        percent(point.utilization),
-        point.bound.to_owned(),
-    ]
+type Column = (&'static str, fn(&Point) -> String);
+
+/// The columns of the table; those that no point has a value for are missing.
+fn columns(exploration: &Exploration) -> Vec<Column> {
+    let mut columns: Vec<Column> = vec![
+        ("front", |p| if p.is_pareto { "*" } else { "" }.to_owned()),
+        (">rows", |p| p.rows.to_string()),
+        (">columns", |p| p.columns.to_string()),
+        (">lanes", |p| p.lanes.to_string()),
+        (">branches", |p| {
+            format!("{}x{}", p.activation_branches, p.weight_branches)
+        }),
+        (">pairs/cycle", |p| {
+            thousands(p.binary_operation_pairs_per_cycle.into())
+        }),
+        (">cycles", |p| thousands(p.cycles.into())),
+        (">utilization", |p| percent(p.utilization)),
+        ("bound", |p| p.bound.to_string()),
+    ];
+    let has = |of: fn(&Point) -> bool| exploration.points.iter().any(of);
+    let differs = |of: fn(&Point) -> u32| {
+        let mut values = exploration.points.iter().map(of);
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    if differs(|p| p.drain_columns) {
+        columns.insert(5, (">drained", |p| p.drain_columns.to_string()));
+    }
+    if differs(|p| p.load_ports) {
+        columns.insert(5, (">ports", |p| p.load_ports.to_string()));
+    }
+    if has(|p| p.cycles_at_bandwidth.is_some()) {
+        columns.push((">cycles at bandwidth", |p| {
+            thousands(p.bounded_cycles().into())
+        }));
+    }
+    if has(|p| p.frames_per_second.is_some()) {
+        columns.push((">frames/s", |p| {
+            format!("{:.1}", p.frames_per_second.unwrap_or_default())
+        }));
+    }
+    if has(|p| p.estimate.is_some()) {
+        columns.push((">LUTs (estimate)", |p| {
+            p.estimate.as_ref().map_or("-".to_owned(), |e| {
+                format!("{} +-{:.0} %", thousands(e.luts as u128), e.error_percent)
+            })
+        }));
+    }
+    columns
+}
+
+fn print_chosen(chosen: &Chosen, terminal: &Terminal) {
+    let row = |name: &str, a: &precision::Assignment| {
+        vec![
+            name.to_owned(),
+            a.loss.map_or("-".to_owned(), |loss| format!("{loss:.4}")),
+            thousands(a.cycles.into()),
+            thousands(a.binary_operation_pairs.into()),
+            thousands(a.parameter_bytes.into()),
+            a.bits_text(),
+        ]
+    };
+    let best = row("chosen", &chosen.best);
+    let presets = chosen.presets.iter().map(|a| row(&a.name, a));
+    let rows: Vec<Vec<String>> = std::iter::once(best).chain(presets).collect();
+    terminal.table(
+        &[
+            "bits",
+            ">loss",
+            ">cycles",
+            ">binary operation pairs",
+            ">parameter bytes",
+            "activations x weights, layer by layer",
+        ],
+        &rows,
+    );
+    terminal.line(&chosen.guarantee);
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use super::sweep::Axes;
     use super::*;
     use crate::terminal::Color;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-    use xnorforge_sim::{Encoding, Gemm, Precision};
+    use xnorforge_sim::{Encoding, Gemm, GemmShape, Precision};
 
     fn shape(rows: u64, elements: u64, columns: u64) -> GemmShape {
         GemmShape {
@@ -426,6 +523,74 @@ mod tests {
         }
     }
 
+    fn sweep(axes: Axes) -> Sweep {
+        Sweep {
+            axes,
+            constraints: Vec::new(),
+            front: vec![Metric::Cycles, Metric::PairsPerCycle],
+            around: Surroundings::default(),
+            precision: None,
+        }
+    }
+
+    /// Explores by a method.
+    pub fn explore_by(
+        method: Method,
+        base: &ArrayConfig,
+        sweep: &Sweep,
+        work: &Work,
+    ) -> Exploration {
+        let terminal = Terminal::new(true, Color::Never);
+        let space = Space {
+            base,
+            axes: &sweep.axes,
+            work,
+            around: &sweep.around,
+        };
+        let limits = SearchLimits {
+            method,
+            evaluations_max: 1_000_000,
+        };
+        explore(&space, sweep, &limits, None, &terminal).unwrap()
+    }
+
+    /// Explores every point.
+    pub fn explore_all(base: &ArrayConfig, axes: Axes, work: &Work) -> Exploration {
+        explore_by(Method::Exhaustive, base, &sweep(axes), work)
+    }
+
+    #[test]
+    fn a_guided_search_finds_the_same_front() {
+        for (seed, shape) in [shape(64, 64, 64), shape(9, 300, 40), shape(500, 20, 3)]
+            .into_iter()
+            .enumerate()
+        {
+            let sweep = sweep(Axes {
+                rows: (1..=12).collect(),
+                columns: vec![1, 2, 3, 5, 8],
+                lanes: vec![1, 7, 16, 64, 100],
+                activation_branches: vec![1, 2],
+                weight_branches: vec![1, 2, 3],
+                drain_columns: vec![1],
+                load_ports: vec![1],
+            });
+            let work = Work::Product(shape);
+            let base = ArrayConfig::default();
+            let front = |method| {
+                let found = explore_by(method, &base, &sweep, &work);
+                let front = found.points.iter().filter(|p| p.is_pareto);
+                let mut front: Vec<(u64, u64)> = front
+                    .map(|p| (p.binary_operation_pairs_per_cycle, p.cycles))
+                    .collect();
+                front.dedup();
+                (front, found.searched.evaluated)
+            };
+            let (all, guided) = (front(Method::Exhaustive), front(Method::Guided));
+            assert_eq!(all.0, guided.0, "shape {seed}");
+            assert!(guided.1 < all.1, "shape {seed}: {} of {}", guided.1, all.1);
+        }
+    }
+
     fn small_axes() -> Axes {
         Axes {
             rows: vec![1, 2, 5],
@@ -433,24 +598,19 @@ mod tests {
             lanes: vec![1, 7, 64],
             activation_branches: vec![1, 2],
             weight_branches: vec![1, 3],
+            drain_columns: vec![1],
+            load_ports: vec![1],
         }
     }
 
     #[test]
     fn cycles_are_those_of_a_run() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let terminal = Terminal::new(true, Color::Never);
         let layer = shape(11, 50, 6);
-        let found = explore(
-            &ArrayConfig::default(),
-            &small_axes(),
-            &Work::Product(layer),
-            &terminal,
-        )
-        .unwrap();
+        let found = explore_all(&ArrayConfig::default(), small_axes(), &Work::Product(layer));
         for _ in 0..12 {
             let point = &found.points[rng.random_range(0..found.points.len())];
-            let config = fit_stages(ArrayConfig {
+            let config = point::fit_stages(ArrayConfig {
                 rows: point.rows,
                 columns: point.columns,
                 lanes: point.lanes,
@@ -470,10 +630,8 @@ mod tests {
         let found = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.unwrap().install(|| {
-                let terminal = Terminal::new(true, Color::Never);
                 let work = Work::Product(shape(9, 70, 9));
-                explore(&ArrayConfig::default(), &small_axes(), &work, &terminal)
-                    .unwrap()
+                explore_all(&ArrayConfig::default(), small_axes(), &work)
                     .points
                     .iter()
                     .map(|p| p.command.clone())
@@ -485,9 +643,8 @@ mod tests {
 
     #[test]
     fn the_front_holds_what_nothing_beats() {
-        let terminal = Terminal::new(true, Color::Never);
         let work = Work::Product(shape(64, 64, 64));
-        let found = explore(&ArrayConfig::default(), &small_axes(), &work, &terminal).unwrap();
+        let found = explore_all(&ArrayConfig::default(), small_axes(), &work);
         for point in &found.points {
             let beaten = found.points.iter().any(|other| {
                 let size = |p: &Point| p.binary_operation_pairs_per_cycle;

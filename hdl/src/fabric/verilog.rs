@@ -61,6 +61,11 @@ impl Printer<'_> {
             .flatten()
             .copied()
             .collect();
+        // The bits of a vector may depend on each other, without a loop; only an expression lets Verilator see that.
+        let generic = self.dialect == Dialect::Generic;
+        if generic {
+            self.text.push_str("    // verilator lint_off UNOPTFLAT\n");
+        }
         for Vector { name, first, width } in &self.netlist.vectors {
             if self.netlist.inputs.iter().any(|port| port.name == *name) {
                 continue;
@@ -76,6 +81,9 @@ impl Printer<'_> {
             if kind == "reg" && matches!(self.dialect, Dialect::SevenSeries | Dialect::UltraScale) {
                 let _ = writeln!(self.text, "    initial {name} = {width}'d0;");
             }
+        }
+        if generic {
+            self.text.push_str("    // verilator lint_on UNOPTFLAT\n");
         }
     }
 
@@ -191,6 +199,17 @@ impl Printer<'_> {
                 let _ = writeln!(self.text, "    assign {co} = {a} & {b};");
             }
         }
+    }
+
+    /// A net's name; for none, that of a new one which nothing reads.
+    fn net_or_unused(&mut self, bit: Option<Bit>, name: String) -> String {
+        if let Some(bit) = bit {
+            return self.name(bit);
+        }
+        let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
+        let _ = writeln!(self.text, "    wire {name};");
+        let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
+        name
     }
 
     /// Prints an adder as the library's cell, if it has one.
@@ -359,22 +378,12 @@ impl Printer<'_> {
             for (bit, pin) in bits.iter().zip(["A", "B", "C", "D"]) {
                 pins.push(format!(".{pin}{i}({})", self.name(*bit)));
             }
-            // Lint wants a net at every pin.
-            let out = sum[i].map_or_else(|| format!("unused_sum_{number}_{i}"), |b| self.name(b));
-            if sum[i].is_none() {
-                let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
-                let _ = writeln!(self.text, "    wire {out};");
-                let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
-            }
+            let unused = format!("unused_sum_{number}_{i}");
+            let out = self.net_or_unused(sum[i], unused);
             pins.push(format!(".S{i}({out})"));
         }
         // nextpnr-ecp5 wants a net at every carry out.
-        let out = carry_out.map_or_else(|| format!("unused_carry_{number}"), |b| self.name(b));
-        if carry_out.is_none() {
-            let _ = writeln!(self.text, "    // verilator lint_off UNUSED");
-            let _ = writeln!(self.text, "    wire {out};");
-            let _ = writeln!(self.text, "    // verilator lint_on UNUSED");
-        }
+        let out = self.net_or_unused(*carry_out, format!("unused_carry_{number}"));
         pins.push(format!(".COUT({out})"));
         let _ = writeln!(
             self.text,

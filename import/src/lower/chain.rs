@@ -4,10 +4,13 @@
 //! [`staircase`] finds its steps by bisection.
 
 use super::number::{
-    self, Enclosure, Fast, Interval, Numbers, Rational, exact, inverse_root, perfect_root, whole,
+    self, Enclosure, Fast, Interval, Numbers, Rational, exact, inverse_root, perfect_root, size,
+    whole,
 };
+use super::work::Work;
 use crate::graph::Round;
 use num_traits::{One, Signed, Zero};
+use std::rc::Rc;
 
 /// Bits to which square roots are enclosed, one after the other, until a decision is proven.
 const ROOT_BITS: [u64; 5] = [64, 128, 256, 512, 1024];
@@ -57,7 +60,7 @@ pub(crate) enum Step {
         high: i64,
     },
     /// How many numbers of the channel's sorted list, or of the one list, x reaches.
-    Count(Vec<Vec<f32>>),
+    Count(Rc<[Vec<f32>]>),
 }
 
 impl Step {
@@ -170,17 +173,32 @@ fn affine(parts: &mut Vec<Part>, factor: Rational, addend: Rational) {
     }
 }
 
-fn parts(steps: &[Step], channel: usize) -> Vec<Part> {
+fn parts(steps: &[Step], channel: usize, work: &Work) -> Vec<Part> {
     let mut parts = Vec::new();
     for step in steps {
+        if work.is_spent() {
+            break;
+        }
         step.parts(channel, &mut parts);
+        match parts.last() {
+            Some(Part::Affine(factor, addend)) => {
+                work.take_exact(factor);
+                work.take_exact(addend);
+            }
+            Some(Part::Count(list)) => work.take(16 * list.len() as u64),
+            _ => work.take(16),
+        }
     }
     parts
 }
 
 /// Factor and addend of a channel's chain if that is affine and rational.
-pub(crate) fn rational_line(steps: &[Step], channel: usize) -> Option<(Rational, Rational)> {
-    match parts(steps, channel).as_slice() {
+pub(crate) fn rational_line(
+    steps: &[Step],
+    channel: usize,
+    work: &Work,
+) -> Option<(Rational, Rational)> {
+    match parts(steps, channel, work).as_slice() {
         [] => Some((Rational::one(), Rational::zero())),
         [Part::Affine(factor, addend)] => Some((factor.clone(), addend.clone())),
         _ => None,
@@ -188,9 +206,11 @@ pub(crate) fn rational_line(steps: &[Step], channel: usize) -> Option<(Rational,
 }
 
 /// Factor and addend of a channel's chain if that is affine; square roots are taken to far more bits than a float has.
-pub(crate) fn line(steps: &[Step], channel: usize) -> Option<(Rational, Rational)> {
+pub(crate) fn line(steps: &[Step], channel: usize, work: &Work) -> Option<(Rational, Rational)> {
     let (mut factor, mut addend) = (Rational::one(), Rational::zero());
-    for part in parts(steps, channel) {
+    for part in parts(steps, channel, work) {
+        work.take_exact(&factor);
+        work.take_exact(&addend);
         match part {
             Part::Affine(f, a) => {
                 addend = addend * &f + a;
@@ -234,6 +254,18 @@ fn enclose<E: Enclosure>(parts: &[Part], bits: u64) -> Vec<Enclosed<E>> {
     parts.iter().map(enclose).collect()
 }
 
+/// Units of a quick evaluation of parts, with one of `steps` in floats beside it, and of an exact one.
+fn units(parts: &[Part], steps: usize) -> (u64, u64) {
+    let bits = |part: &Part| match part {
+        Part::Affine(factor, addend) => size(factor) + size(addend),
+        Part::OverRoot(square) => size(square) + ROOT_BITS[0],
+        _ => 64,
+    };
+    let words = parts.iter().map(bits).sum::<u64>() / 64 + 1;
+    let quick = 4 + (parts.len() + steps) as u64;
+    (quick, quick + 16 * words.saturating_mul(words))
+}
+
 /// The integers between which a chain's result lies; none if that is not known.
 fn run<E: Enclosure>(parts: &[Enclosed<E>], accumulator: i64) -> Option<(i64, i64)> {
     let mut value = E::of_integer(accumulator);
@@ -275,9 +307,12 @@ fn run<E: Enclosure>(parts: &[Enclosed<E>], accumulator: i64) -> Option<(i64, i6
     Some(integers)
 }
 
-/// Evaluates one channel's chain, exactly.
-pub(crate) struct Evaluator {
+/// Evaluates one channel's chain, exactly, as long as there is work left.
+pub(crate) struct Evaluator<'w> {
+    work: &'w Work,
     parts: Vec<Part>,
+    /// Units of one quick evaluation, and of one that is exact.
+    units: (u64, u64),
     fast: Vec<Enclosed<Fast>>,
     /// By [`ROOT_BITS`]; made when they are needed.
     exact: Vec<Vec<Enclosed<Interval>>>,
@@ -285,12 +320,14 @@ pub(crate) struct Evaluator {
     pub undecided: i64,
 }
 
-impl Evaluator {
+impl<'w> Evaluator<'w> {
     /// For the chain of a channel.
-    pub fn new(steps: &[Step], channel: usize) -> Self {
-        let parts = parts(steps, channel);
+    pub fn new(steps: &[Step], channel: usize, work: &'w Work) -> Self {
+        let parts = parts(steps, channel, work);
         Evaluator {
+            work,
             fast: enclose(&parts, 64),
+            units: units(&parts, steps.len()),
             parts,
             exact: Vec::new(),
             undecided: 0,
@@ -300,6 +337,10 @@ impl Evaluator {
     /// The integer for an accumulator. Where a square root leaves it open to the last bit, the lower of the possible ones,
     /// and `undecided` says how far they are apart.
     pub fn integer(&mut self, accumulator: i64) -> i64 {
+        if self.work.is_spent() {
+            return 0;
+        }
+        self.work.take(self.units.0);
         if let Some((low, high)) = run(&self.fast, accumulator)
             && low == high
         {
@@ -307,6 +348,7 @@ impl Evaluator {
         }
         let mut open = (0, 0);
         for (index, bits) in ROOT_BITS.into_iter().enumerate() {
+            self.work.take(self.units.1);
             if self.exact.len() == index {
                 self.exact.push(enclose(&self.parts, bits));
             }
@@ -485,7 +527,8 @@ mod tests {
                 high: 7,
             },
         ];
-        let mut evaluator = Evaluator::new(&steps, 0);
+        let work = Work::new(1 << 20);
+        let mut evaluator = Evaluator::new(&steps, 0, &work);
         let found: Vec<i64> = (1..6).map(|x| evaluator.integer(x)).collect();
         assert_eq!(found, [-7, -3, 0, 4, 7]);
         assert_eq!(evaluator.undecided, 0);
@@ -512,7 +555,8 @@ mod tests {
                 high: 7,
             },
         ];
-        let mut evaluator = Evaluator::new(&steps, 0);
+        let work = Work::new(1 << 20);
+        let mut evaluator = Evaluator::new(&steps, 0, &work);
         evaluator.integer(1);
         assert_eq!(evaluator.undecided, 1);
     }

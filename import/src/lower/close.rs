@@ -8,6 +8,7 @@ use super::elementwise::on_grid;
 use super::error::{Found, Refusal, refuse, require};
 use super::number::{Numbers, Rational, at, round, to_f64, whole};
 use super::value::{Chain, Coded, Codes, Feature, Grid, Mixed, Source};
+use super::work::Work;
 use crate::graph::Round;
 use crate::model::Fold;
 use num_traits::{Signed, Zero};
@@ -105,7 +106,7 @@ impl Lowering<'_> {
         chain: Chain,
         grid: Grid,
     ) -> Found<Feature> {
-        if let Some((codes, same)) = unchanged(&chain, &grid) {
+        if let Some((codes, same)) = unchanged(&chain, &grid, &self.work) {
             if same.scale == grid.scale && same.offset == grid.offset {
                 for name in &chain.names {
                     self.rule(name, codes.tensor, false);
@@ -129,7 +130,7 @@ impl Lowering<'_> {
                 )?;
                 self.affine_residual(&chain, mixed, &grid, coded)?
             }
-            None => counted(&chain, &grid, coded, &mirrored),
+            None => counted(&chain, &grid, coded, &mirrored, &self.work),
         };
         self.folded(&chain, exactness)?;
         let node = &self.graph.nodes[chain.product.node];
@@ -174,6 +175,11 @@ impl Lowering<'_> {
         };
         let mut mirrored = Vec::new();
         for channel in 0..chain.lattices.len() {
+            let units = (chain.pools.len() + 1) * (chain.steps.len() + 1);
+            self.work.take(units as u64);
+            if self.work.is_spent() {
+                break;
+            }
             let falls = |at: usize| direction(&chain.steps[at..], channel) < 0;
             let is_falling = falls(first.at);
             if let Some(pool) = chain.pools.iter().find(|pool| falls(pool.at) != is_falling) {
@@ -299,7 +305,8 @@ impl Lowering<'_> {
         )?;
         let (mut scale, mut offset) = (Vec::new(), Vec::new());
         for channel in 0..chain.lattices.len() {
-            let found = line(&chain.steps, channel).filter(|(factor, _)| !factor.is_zero());
+            let found =
+                line(&chain.steps, channel, &self.work).filter(|(factor, _)| !factor.is_zero());
             let Some((factor, addend)) = found else {
                 return refuse(
                     "output",
@@ -344,7 +351,7 @@ impl Lowering<'_> {
         let channels = channel_count(chain);
         let mut lines = Vec::new();
         for channel in 0..channels {
-            lines.push(integer_line(chain, mixed, channel)?);
+            lines.push(integer_line(chain, mixed, channel, &self.work)?);
         }
         let after = &lines[0].2;
         require(
@@ -353,7 +360,7 @@ impl Lowering<'_> {
             || "what follows the sum scales its channels differently".to_owned(),
             "quantize the sum with one scale before it is scaled per channel",
         )?;
-        let grid = &clipped(chain, mixed, grid, channels);
+        let grid = &clipped(chain, mixed, grid, channels, &self.work);
         let reals: Vec<Rational> = mixed.reals.iter().map(|r| r * after).collect();
         let shift = shift_of(&lines, &reals);
         let power = Rational::from_integer(num_bigint::BigInt::from(1) << shift as usize);
@@ -384,6 +391,7 @@ impl Lowering<'_> {
                 &residual,
                 times,
                 &mut exactness,
+                &self.work,
             );
         }
         Ok((requantize, Some(residual), exactness))
@@ -391,13 +399,13 @@ impl Lowering<'_> {
 }
 
 /// Source and grid of a chain that changes no number.
-fn unchanged(chain: &Chain, grid: &Grid) -> Option<(Codes, Grid)> {
+fn unchanged(chain: &Chain, grid: &Grid, work: &Work) -> Option<(Codes, Grid)> {
     let (codes, from) = chain.product.identity.as_ref()?;
     if chain.has_residual() || !chain.pools.is_empty() {
         return None;
     }
     for (channel, lattice) in chain.lattices.iter().enumerate() {
-        let mut evaluator = Evaluator::new(&chain.steps, channel);
+        let mut evaluator = Evaluator::new(&chain.steps, channel, work);
         for k in 0..lattice.count {
             let number = lattice.at(k);
             let integer = evaluator.integer(number).clamp(grid.low, grid.high);
@@ -433,6 +441,7 @@ fn counted(
     grid: &Grid,
     coded: Coded,
     mirrored: &[bool],
+    work: &Work,
 ) -> (Requantize, Option<Residual>, Exactness) {
     let (low, high, repeat) = match &chain.after {
         Some(after) => (after.low, after.high, after.repeat),
@@ -441,7 +450,7 @@ fn counted(
     let mut exactness = Exactness::default();
     let mut channels: Vec<Stairs> = Vec::with_capacity(chain.lattices.len());
     for (channel, lattice) in chain.lattices.iter().enumerate() {
-        let mut evaluator = Evaluator::new(&chain.steps, channel);
+        let mut evaluator = Evaluator::new(&chain.steps, channel, work);
         let mut exact = staircase(lattice.count, |k| {
             evaluator.integer(lattice.at(k)).clamp(low, high)
         });
@@ -648,9 +657,10 @@ fn integer_line(
     chain: &Chain,
     mixed: &Mixed,
     channel: usize,
+    work: &Work,
 ) -> Found<(Rational, Rational, Rational)> {
     let (before, behind) = chain.steps.split_at(mixed.at);
-    let Some((factor, addend)) = line(before, channel) else {
+    let Some((factor, addend)) = line(before, channel, work) else {
         return refuse(
             "inputs",
             "the sum's accumulators are clipped before it, and the scales do not fit each other",
@@ -660,7 +670,7 @@ fn integer_line(
     // Clamps are done by the ends of the steps.
     let is_linear = |step: &&Step| !matches!(step, Step::Clamp { .. } | Step::Round { .. });
     let linear: Vec<Step> = behind.iter().filter(is_linear).cloned().collect();
-    match line(&linear, channel).filter(|_| is_rounded_once(behind)) {
+    match line(&linear, channel, work).filter(|_| is_rounded_once(behind)) {
         Some((f, a)) => Ok((factor * &f, addend * &f + a, f)),
         None => refuse(
             "inputs",
@@ -684,10 +694,10 @@ fn is_rounded_once(steps: &[Step]) -> bool {
 }
 
 /// The grid within what the clamps in front of the quantizer leave, where that is the same in all channels.
-fn clipped(chain: &Chain, mixed: &Mixed, grid: &Grid, channels: usize) -> Grid {
+fn clipped(chain: &Chain, mixed: &Mixed, grid: &Grid, channels: usize, work: &Work) -> Grid {
     let far = super::chain::UNBOUNDED;
     let ends = (0..channels).map(|channel| {
-        let mut evaluator = Evaluator::new(&chain.steps[mixed.at..], channel);
+        let mut evaluator = Evaluator::new(&chain.steps[mixed.at..], channel, work);
         let ends = [-far, far].map(|v| evaluator.integer(v).clamp(grid.low, grid.high));
         (ends[0].min(ends[1]), ends[0].max(ends[1]))
     });
@@ -751,6 +761,7 @@ fn compare(
     residual: &Residual,
     times: u64,
     exactness: &mut Exactness,
+    work: &Work,
 ) {
     let Rescale::Affine {
         multipliers,
@@ -763,10 +774,13 @@ fn compare(
     };
     let lattice = chain.lattices[channel];
     for (real, entry) in mixed.reals.iter().zip(&residual.table) {
+        if work.is_spent() {
+            return;
+        }
         let mut steps = chain.steps.clone();
         let added = Step::Add(Numbers::of_rationals(vec![real.clone()]));
         steps.insert(mixed.at, added);
-        let mut evaluator = Evaluator::new(&steps, channel);
+        let mut evaluator = Evaluator::new(&steps, channel, work);
         let exact = staircase(lattice.count, |k| {
             evaluator.integer(lattice.at(k)).clamp(grid.low, grid.high)
         });

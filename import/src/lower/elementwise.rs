@@ -29,6 +29,7 @@ impl Lowering<'_> {
     /// An operation on single numbers, by constants.
     pub(super) fn elementwise(&mut self, index: usize, node: &Node) -> Found<Feature> {
         let operand = usize::from(!self.is_feature(node, 0));
+        let are_both = operand == 0 && self.is_feature(node, 1);
         let feature = self.feature(node, operand)?;
         let numbers = |field| self.numbers(node, 1 - operand, field, &feature);
         let step = match &node.op {
@@ -49,7 +50,7 @@ impl Lowering<'_> {
             }
             Op::Mul => {
                 require(
-                    !(self.is_feature(node, 0) && self.is_feature(node, 1)),
+                    !are_both,
                     "inputs",
                     || "two activations are multiplied".to_owned(),
                     "multiply by constants",
@@ -58,7 +59,7 @@ impl Lowering<'_> {
             }
             Op::Div => {
                 require(
-                    operand == 0 && !self.is_feature(node, 1),
+                    operand == 0 && !are_both,
                     "inputs",
                     || "an activation divides".to_owned(),
                     "divide by constants",
@@ -119,7 +120,7 @@ impl Lowering<'_> {
             low,
             high,
             offset: zero.exact.iter().map(|z| -z).collect(),
-            scale: scale.exact.clone(),
+            scale: scale.exact.to_vec(),
         };
         Ok(Quantizer {
             input: input_quantizer(&scale, &zero, (low, high), how),
@@ -171,7 +172,7 @@ impl Lowering<'_> {
         let reals = Grid {
             low,
             high,
-            scale: scale.exact.clone(),
+            scale: scale.exact.to_vec(),
             offset: zero.exact.iter().map(|z| -z).collect(),
         };
         let unrounded = vec![Step::Divide(scale.clone()), Step::Add(zero.clone())];
@@ -242,7 +243,7 @@ impl Lowering<'_> {
                 chain.lattices.iter().enumerate().all(|(c, lattice)| {
                     let mut steps = chain.steps.clone();
                     steps.push(Step::Sign);
-                    let mut evaluator = super::chain::Evaluator::new(&steps, c);
+                    let mut evaluator = super::chain::Evaluator::new(&steps, c, &self.work);
                     let stairs = staircase(lattice.count, |i| evaluator.integer(lattice.at(i)));
                     evaluator.undecided == 0 && stairs.iter().all(|s| s.1 != 0)
                 })
@@ -325,7 +326,7 @@ impl Lowering<'_> {
             .iter_mut()
             .for_each(|list| list.sort_by(f32::total_cmp));
         let high = steps as i64;
-        let (offset, count) = (addend / &factor, Step::Count(lists));
+        let (offset, count) = (addend / &factor, Step::Count(lists.into()));
         // A whole bias makes the integers themselves signed.
         let shift = integer(&offset).filter(|s| s.abs() <= 256);
         let mut chain = vec![count];
@@ -390,7 +391,7 @@ impl Lowering<'_> {
             grid: Grid {
                 low,
                 high,
-                scale: output.exact,
+                scale: output.exact.to_vec(),
                 offset: zip(&zero.exact, &power.exact, |z, p| -z / p),
             },
             steps: vec![
@@ -470,7 +471,10 @@ impl Lowering<'_> {
             }
         }
         if let Some(grid) = &mut feature.grid {
-            if grid.absorb(&step) {
+            for number in grid.scale.iter().chain(&grid.offset) {
+                self.work.take_exact(number);
+            }
+            if !self.work.is_spent() && grid.absorb(&step) {
                 let is_small = grid
                     .scale
                     .iter()
@@ -728,7 +732,7 @@ pub(super) fn on_grid(
 /// Two integers: whether x is at least 0.
 fn bipolar(scale: &Numbers) -> Quantizer {
     Quantizer {
-        steps: vec![Step::Count(vec![vec![0.0]])],
+        steps: vec![Step::Count([vec![0.0]].into())],
         grid: Grid {
             low: 0,
             high: 1,
@@ -802,7 +806,7 @@ fn nonzero(numbers: Numbers) -> Found<Numbers> {
 
 fn negated(numbers: Numbers) -> Numbers {
     Numbers {
-        exact: numbers.exact.into_iter().map(|v| -v).collect(),
-        float: numbers.float.into_iter().map(|v| -v).collect(),
+        exact: numbers.exact.iter().map(|v| -v).collect(),
+        float: numbers.float.iter().map(|v| -v).collect(),
     }
 }

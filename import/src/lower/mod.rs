@@ -24,6 +24,7 @@ mod product;
 mod residual;
 mod value;
 mod weights;
+mod work;
 
 use crate::graph::{Array, Graph, Node, Op};
 use crate::model::{InputRule, Model, OutputRule, TensorRule};
@@ -33,6 +34,7 @@ use number::{Rational, exact, to_f64, zip};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use value::{Axis, Codes, Feature, Grid, Layout, Source, Value};
+use work::{EXACT_UNITS, WORK_MAX, Work};
 use xnorforge_sim::network::{
     Layer, NUMBERS_MAX, Network, NetworkError, Operation, SIZE_MAX, Shape, TensorId,
 };
@@ -62,6 +64,7 @@ pub fn lower(graph: &Graph, options: &Options) -> Result<Model, LowerError> {
     let mut lowering = Lowering::new(graph, options)?;
     for index in 0..graph.nodes.len() {
         let done = lowering.node(index);
+        let done = lowering.check_work().and(done);
         done.map_err(|refusal| lowering.error(index, *refusal))?;
     }
     lowering.finish()
@@ -79,6 +82,7 @@ struct Made {
 struct Lowering<'a> {
     graph: &'a Graph,
     options: &'a Options,
+    work: Work,
     /// How often each tensor is still to be read.
     uses: HashMap<&'a str, usize>,
     values: HashMap<&'a str, Value>,
@@ -86,6 +90,8 @@ struct Lowering<'a> {
     /// Weights of all layers.
     weights: u64,
     input_name: &'a str,
+    /// Whether the channels are the last dimension of the input.
+    channels_last: bool,
     input: Option<(InputRule, Precision)>,
     tensors: Vec<TensorRule>,
     /// Names in `tensors`.
@@ -114,11 +120,13 @@ impl<'a> Lowering<'a> {
         let mut lowering = Lowering {
             graph,
             options,
+            work: Work::new(WORK_MAX),
             uses,
             values: HashMap::new(),
             made: Vec::new(),
             weights: 0,
             input_name: input,
+            channels_last: is_channels_last(graph, input),
             input: None,
             tensors: Vec::new(),
             named: HashSet::new(),
@@ -143,7 +151,7 @@ impl<'a> Lowering<'a> {
                 "give it 2 to 4 dimensions, the batch first, each of the others 1..=65535",
             ));
         }
-        let is_last = shape.len() == 4 && self.is_channels_last(name);
+        let is_last = shape.len() == 4 && self.channels_last;
         let size = |i: usize| shape.get(i).map_or(1, |d| *d as u32);
         let (axes, shape) = match shape.len() {
             4 if is_last => (
@@ -167,31 +175,6 @@ impl<'a> Lowering<'a> {
             grid: None,
             border: None,
         })
-    }
-
-    /// Whether the first thing that moves the input's dimensions says that the channels are last.
-    fn is_channels_last(&self, name: &str) -> bool {
-        let mut tensor = name;
-        for node in &self.graph.nodes {
-            if node.inputs.first().map(String::as_str) != Some(tensor) {
-                continue;
-            }
-            match &node.op {
-                Op::Transpose { order } => return order[..] == [0, 3, 1, 2],
-                Op::Identity
-                | Op::Quant { .. }
-                | Op::BipolarQuant
-                | Op::QuantizeLinear { .. }
-                | Op::DequantizeLinear { .. }
-                | Op::Clip { .. }
-                | Op::Add
-                | Op::Sub
-                | Op::Mul
-                | Op::Div => tensor = &node.output,
-                _ => return false,
-            }
-        }
-        false
     }
 
     fn error(&self, index: usize, refusal: Refusal) -> LowerError {
@@ -242,7 +225,8 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
-        if let Some(value) = value {
+        let is_read = self.uses.contains_key(node.output.as_str());
+        if let Some(value) = value.filter(|_| is_read) {
             self.values.insert(&node.output, value);
         }
         Ok(())
@@ -362,9 +346,33 @@ impl<'a> Lowering<'a> {
         )
     }
 
-    /// An activation that a node reads.
-    fn feature(&self, node: &Node, input: usize) -> Found<Feature> {
+    /// Takes units for so many numbers; refuses when none are left.
+    fn spend(&self, units: u64, numbers: usize) -> Found<()> {
+        self.work.take(units.saturating_mul(numbers as u64));
+        self.check_work()
+    }
+
+    fn check_work(&self) -> Found<()> {
+        require(
+            !self.work.is_spent(),
+            "graph",
+            || {
+                "folding the operations up to here takes more work than any known network"
+                    .to_owned()
+            },
+            "fold constants when the model is exported, and take few channels or levels where many operations follow each other",
+        )
+    }
+
+    /// An activation that a node reads; nothing is copied for the last one that does.
+    fn feature(&mut self, node: &Node, input: usize) -> Found<Feature> {
         let name = node.inputs.get(input).map_or("", String::as_str);
+        let is_last = self.uses.get(name) == Some(&1) && self.is_feature(node, input);
+        if is_last
+            && let Some(Value::Input(found) | Value::Feature(found)) = self.values.remove(name)
+        {
+            return Ok(*found);
+        }
         match self.values.get(name) {
             Some(Value::Input(feature) | Value::Feature(feature)) => Ok((**feature).clone()),
             _ => refuse(
@@ -377,7 +385,18 @@ impl<'a> Lowering<'a> {
 
     /// An activation as codes, with the border that no layer has taken in yet.
     fn codes(&mut self, index: usize, node: &Node, input: usize) -> Found<(Feature, Codes)> {
-        let mut feature = self.feature(node, input)?;
+        let feature = self.feature(node, input)?;
+        self.as_codes(index, node, input, feature)
+    }
+
+    /// As [`Lowering::codes`], of the activation that was read there.
+    fn as_codes(
+        &mut self,
+        index: usize,
+        node: &Node,
+        input: usize,
+        mut feature: Feature,
+    ) -> Found<(Feature, Codes)> {
         let border = feature.border.take();
         if matches!(feature.source, Source::Input(..)) && feature.grid.is_none() {
             feature = self.integer_input(feature)?;
@@ -387,11 +406,11 @@ impl<'a> Lowering<'a> {
         match &feature.source {
             Source::Codes(codes) => {
                 let codes = *codes;
-                // Others that read the tensor need not close it again.
-                self.values.insert(
-                    self.graph.nodes[index].inputs[input].as_str(),
-                    Value::Feature(Box::new(feature.clone())),
-                );
+                let name = node.inputs.get(input).map_or("", String::as_str);
+                if let Some(value) = self.values.get_mut(name) {
+                    // Others that read the tensor need not close it again.
+                    *value = Value::Feature(Box::new(feature.clone()));
+                }
                 Ok((feature, codes))
             }
             _ => refuse("inputs", "the input is not quantized", "quantize it"),
@@ -453,7 +472,7 @@ impl<'a> Lowering<'a> {
             quantizer,
             factor,
             offset,
-            channels_last: dimensions.len() == 3 && self.is_channels_last(self.input_name),
+            channels_last: dimensions.len() == 3 && self.channels_last,
         };
         match &self.input {
             Some((found, as_coded)) if *found != rule || *as_coded != precision => refuse(
@@ -474,6 +493,11 @@ impl<'a> Lowering<'a> {
     /// The numbers of a constant tensor, exactly.
     fn constant(&self, name: &str) -> Option<(Vec<usize>, Vec<Rational>, Vec<f32>)> {
         if let Some(Value::Weights(weights)) = self.values.get(name) {
+            self.work
+                .take(EXACT_UNITS.saturating_mul(weights.integers.len() as u64));
+            if self.work.is_spent() {
+                return None;
+            }
             let scale = weights.scale.broadcast(weights.integers.raw_dim())?;
             let exact: Vec<Rational> = ndarray::Zip::from(&weights.integers)
                 .and(&scale)
@@ -484,6 +508,11 @@ impl<'a> Lowering<'a> {
             return Some((weights.integers.shape().to_vec(), exact, float));
         }
         let array = self.graph.constants.get(name)?;
+        self.work
+            .take(EXACT_UNITS.saturating_mul(array.len() as u64));
+        if self.work.is_spent() {
+            return None;
+        }
         let exact = rationals(array)?;
         let float = match array {
             Array::F32(a) => a.iter().copied().collect(),
@@ -516,8 +545,8 @@ impl<'a> Lowering<'a> {
         )?;
         if exact.iter().all(|v| *v == exact[0]) {
             return Ok(number::Numbers {
-                exact: exact[..1].to_vec(),
-                float: float[..1].to_vec(),
+                exact: exact[..1].into(),
+                float: float[..1].into(),
             });
         }
         let rank = feature.layout.0.len();
@@ -535,7 +564,10 @@ impl<'a> Lowering<'a> {
             || format!("`{name}` of shape {shape:?} has other numbers within a channel"),
             "give one number, or one for each channel",
         )?;
-        Ok(number::Numbers { exact, float })
+        Ok(number::Numbers {
+            exact: exact.into(),
+            float: float.into(),
+        })
     }
 
     /// A list of one number for each channel, or one.
@@ -564,7 +596,10 @@ impl<'a> Lowering<'a> {
             exact.truncate(1);
             float.truncate(1);
         }
-        Ok(number::Numbers { exact, float })
+        Ok(number::Numbers {
+            exact: exact.into(),
+            float: float.into(),
+        })
     }
 
     /// The same numbers under other dimensions.
@@ -636,9 +671,12 @@ impl<'a> Lowering<'a> {
     fn finish(mut self) -> Result<Model, LowerError> {
         let mut outputs = Vec::new();
         let mut ids = Vec::new();
+        let nodes = self.graph.nodes.iter().enumerate();
+        let producers: HashMap<&str, usize> = nodes
+            .map(|(index, node)| (node.output.as_str(), index))
+            .collect();
         for name in &self.graph.outputs {
-            let producer = self.graph.producer(name);
-            let Some(node) = producer else {
+            let Some(node) = producers.get(name.as_str()).copied() else {
                 return Err(ends(
                     "output",
                     name,
@@ -689,6 +727,11 @@ impl<'a> Lowering<'a> {
 
     /// An output of the network, codes or accumulators.
     fn output(&mut self, node: usize, name: &str) -> Found<(TensorId, OutputRule)> {
+        let found = self.ended(node, name);
+        self.check_work().and(found)
+    }
+
+    fn ended(&mut self, node: usize, name: &str) -> Found<(TensorId, OutputRule)> {
         let feature = match self.values.get(name) {
             Some(Value::Feature(feature)) => (**feature).clone(),
             _ => {
@@ -729,6 +772,31 @@ impl<'a> Lowering<'a> {
             },
         ))
     }
+}
+
+/// Whether the first thing that moves the input's dimensions says that the channels are last.
+fn is_channels_last(graph: &Graph, name: &str) -> bool {
+    let mut tensor = name;
+    for node in &graph.nodes {
+        if node.inputs.first().map(String::as_str) != Some(tensor) {
+            continue;
+        }
+        match &node.op {
+            Op::Transpose { order } => return order[..] == [0, 3, 1, 2],
+            Op::Identity
+            | Op::Quant { .. }
+            | Op::BipolarQuant
+            | Op::QuantizeLinear { .. }
+            | Op::DequantizeLinear { .. }
+            | Op::Clip { .. }
+            | Op::Add
+            | Op::Sub
+            | Op::Mul
+            | Op::Div => tensor = &node.output,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Checks the network; what is wrong with a layer is said with its node.

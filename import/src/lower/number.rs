@@ -4,6 +4,7 @@ use crate::graph::Round;
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
+use std::rc::Rc;
 
 /// A quotient of integers of any size.
 pub(crate) type Rational = BigRational;
@@ -42,13 +43,13 @@ pub(crate) fn size(value: &Rational) -> u64 {
     value.numer().bits() + value.denom().bits()
 }
 
-/// One number for all channels, or one for each; with the 32-bit floats that a runtime would use.
+/// One number for all channels, or one for each; with the 32-bit floats that a runtime would use. Copies share them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Numbers {
     /// Exactly.
-    pub exact: Vec<Rational>,
+    pub exact: Rc<[Rational]>,
     /// In 32 bits.
-    pub float: Vec<f32>,
+    pub float: Rc<[f32]>,
 }
 
 impl Numbers {
@@ -59,8 +60,8 @@ impl Numbers {
             return Err(exact.len());
         }
         Ok(Numbers {
-            exact,
-            float: values.to_vec(),
+            exact: exact.into(),
+            float: values.into(),
         })
     }
 
@@ -68,7 +69,7 @@ impl Numbers {
     pub fn of_rationals(values: Vec<Rational>) -> Self {
         Numbers {
             float: values.iter().map(to_f32).collect(),
-            exact: values,
+            exact: values.into(),
         }
     }
 

@@ -5,7 +5,7 @@ use super::chain::{Lattice, Step, gcd};
 use super::error::{Found, refuse, require};
 use super::number::{Numbers, exact, whole, zip};
 use super::product::{expect_images, images_layout, swept, widened, window};
-use super::value::{Border, Chain, Feature, Pool, Product, Source, distance};
+use super::value::{Border, Chain, Codes, Feature, Pool, Product, Source, distance};
 use crate::graph::{Node, Sweep};
 use num_traits::{Signed, Zero};
 use xnorforge_sim::network::{
@@ -37,7 +37,7 @@ impl Lowering<'_> {
             (feature.shape, feature.layout) = (shape, images_layout(rank, shape)?);
             return Ok(feature);
         }
-        let (feature, codes) = self.codes(index, node, 0)?;
+        let (feature, codes) = self.as_codes(index, node, 0, feature)?;
         let Some(grid) = feature.grid.clone() else {
             return self.border_refused(&feature);
         };
@@ -110,7 +110,7 @@ impl Lowering<'_> {
         sweep: &Sweep,
         count_include_pad: bool,
     ) -> Found<Feature> {
-        let (feature, _) = self.codes(index, node, 0)?;
+        let (feature, codes) = self.codes(index, node, 0)?;
         require(
             count_include_pad || sweep.pads == [0; 4],
             "count_include_pad",
@@ -123,22 +123,27 @@ impl Lowering<'_> {
             || "both the pool and the Pad in front of it pad".to_owned(),
             "pad once",
         )?;
-        self.averaged(index, node, window(sweep))
+        self.averaged(index, &feature, codes, window(sweep))
     }
 
     pub(super) fn global_average_pool(&mut self, index: usize, node: &Node) -> Found<Feature> {
-        let (feature, _) = self.codes(index, node, 0)?;
+        let (feature, codes) = self.codes(index, node, 0)?;
         if feature.border.is_some() {
             return self.border_refused(&feature);
         }
-        self.averaged(index, node, Window::whole(feature.shape))
+        self.averaged(index, &feature, codes, Window::whole(feature.shape))
     }
 
-    fn averaged(&mut self, index: usize, node: &Node, window: Window) -> Found<Feature> {
-        let (feature, codes) = self.codes(index, node, 0)?;
-        let rank = expect_images(&feature, 3)?;
+    fn averaged(
+        &mut self,
+        index: usize,
+        feature: &Feature,
+        codes: Codes,
+        window: Window,
+    ) -> Found<Feature> {
+        let rank = expect_images(feature, 3)?;
         let Some(grid) = feature.grid.clone() else {
-            return self.border_refused(&feature);
+            return self.border_refused(feature);
         };
         let window = widened(window, feature.border.as_ref());
         let is_padded = window.padding != Padding::default();
@@ -219,7 +224,7 @@ impl Lowering<'_> {
         };
         let is_real = matches!(feature.source, Source::Input(..));
         if feature.grid.is_some() && !is_real {
-            (feature, _) = self.codes(index, node, 0)?;
+            (feature, _) = self.as_codes(index, node, 0, feature)?;
         }
         require(
             feature.grid.is_some() || is_real,

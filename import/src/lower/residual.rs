@@ -6,6 +6,7 @@ use super::elementwise::on_grid;
 use super::error::{Found, refuse, require};
 use super::number::{Numbers, Rational, integer, whole};
 use super::value::{After, Chain, Feature, Grid, Mixed, Source, common_unit};
+use super::work::Work;
 use crate::graph::{Node, Op};
 use num_traits::{Signed, Zero};
 use std::rc::Rc;
@@ -49,14 +50,14 @@ impl Lowering<'_> {
             "give both the same dimensions",
         )?;
         // A table needs codes; accumulators are kept where one of the two has them.
-        let mut tables = (table(&a), table(&b));
+        let mut tables = (table(&a, &self.work), table(&b, &self.work));
         if tables.0.is_none() && tables.1.is_none() {
             if b.grid.is_some() {
                 b = self.close(index, b)?;
             } else if a.grid.is_some() {
                 a = self.close(index, a)?;
             }
-            tables = (table(&a), table(&b));
+            tables = (table(&a, &self.work), table(&b, &self.work));
         }
         let prefers_first = is_product(&a);
         match tables {
@@ -78,7 +79,7 @@ impl Lowering<'_> {
             return self.border_refused(&feature);
         }
         if matches!(feature.source, Source::Input(..)) {
-            (feature, _) = self.codes(index, node, input)?;
+            (feature, _) = self.as_codes(index, node, input, feature)?;
         }
         if let Source::Chain(chain) = &feature.source
             && (chain.has_residual() || !chain.pools.is_empty())
@@ -120,7 +121,8 @@ impl Lowering<'_> {
             return self.border_refused(&main);
         };
         note(chain, index, other);
-        if let Some((residual, constant, lattices)) = whole_accumulators(chain, &table) {
+        if let Some((residual, constant, lattices)) = whole_accumulators(chain, &table, &self.work)
+        {
             chain.before = Some(residual);
             chain.lattices = Rc::new(lattices);
             if !constant.is_zero() {
@@ -166,7 +168,7 @@ fn is_product(feature: &Feature) -> bool {
 }
 
 /// What a feature is as a function of codes, the same in all channels.
-fn table(feature: &Feature) -> Option<Table> {
+fn table(feature: &Feature, work: &Work) -> Option<Table> {
     let (codes, from, chain) = match &feature.source {
         Source::Codes(codes) => (*codes, feature.grid.clone()?, None),
         Source::Chain(chain) => {
@@ -186,14 +188,14 @@ fn table(feature: &Feature) -> Option<Table> {
     let reals: Option<Vec<Rational>> = match (chain, &feature.grid) {
         (None, Some(grid)) => Some(numbers.map(|n| grid.real(0, n)).collect()),
         (Some(chain), Some(grid)) => {
-            let mut evaluator = Evaluator::new(&chain.steps, 0);
+            let mut evaluator = Evaluator::new(&chain.steps, 0, work);
             let reals = numbers
                 .map(|n| grid.real(0, evaluator.integer(n).clamp(grid.low, grid.high)))
                 .collect();
             (evaluator.undecided == 0).then_some(reals)
         }
         (Some(chain), None) => {
-            let (factor, addend) = rational_line(&chain.steps, 0)?;
+            let (factor, addend) = rational_line(&chain.steps, 0, work)?;
             Some(numbers.map(|n| whole(n) * &factor + &addend).collect())
         }
         (None, None) => None,
@@ -257,13 +259,17 @@ fn sum_of_integers(grid: &Grid, table: &Table) -> Option<Sum> {
 }
 
 /// A residual in whole accumulators, the real that is left over, and the accumulators with it.
-fn whole_accumulators(chain: &Chain, table: &Table) -> Option<(Residual, Rational, Vec<Lattice>)> {
-    let (unit, _) = rational_line(&chain.steps, 0).filter(|(unit, _)| !unit.is_zero())?;
+fn whole_accumulators(
+    chain: &Chain,
+    table: &Table,
+    work: &Work,
+) -> Option<(Residual, Rational, Vec<Lattice>)> {
+    let (unit, _) = rational_line(&chain.steps, 0, work).filter(|(unit, _)| !unit.is_zero())?;
     for channel in 1..chain.lattices.len() {
         if chain.steps.iter().all(Step::is_uniform) {
             break;
         }
-        if rational_line(&chain.steps, channel)?.0 != unit {
+        if rational_line(&chain.steps, channel, work)?.0 != unit {
             return None;
         }
     }

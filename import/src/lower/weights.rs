@@ -4,6 +4,7 @@ use super::Lowering;
 use super::error::{Found, refuse, require};
 use super::number::{Rational, exact, to_f64, whole};
 use super::value::{Value, Weights, common_unit};
+use super::work::{COPY_UNITS, EXACT_UNITS};
 use crate::graph::{Array, Levels, Node, Op, Round};
 use ndarray::{ArrayD, Axis as Dimension, IxDyn, Zip};
 use num_traits::{One, Zero};
@@ -62,7 +63,9 @@ impl Lowering<'_> {
     /// A float input.
     fn floats(&self, node: &Node, input: usize, field: &'static str) -> Found<ArrayD<f32>> {
         let name = node.inputs.get(input).map_or("", String::as_str);
-        match self.graph.constants.get(name) {
+        let array = self.graph.constants.get(name);
+        self.spend(COPY_UNITS, array.map_or(0, Array::len))?;
+        match array {
             Some(Array::F32(a)) if a.iter().all(|v| v.is_finite()) => Ok(a.to_owned()),
             Some(Array::F64(a)) if a.iter().all(|v| f64::from(*v as f32) == *v) => {
                 Ok(a.mapv(|v| v as f32))
@@ -125,6 +128,8 @@ impl Lowering<'_> {
         axis: Option<usize>,
     ) -> Found<ArrayD<f32>> {
         let scale = self.parameters(node, input, "scale", shape, axis)?;
+        // Each becomes an exact number.
+        self.spend(EXACT_UNITS, scale.len())?;
         match scale.iter().find(|s| **s <= 0.0) {
             None => Ok(scale),
             Some(bad) => refuse(
@@ -203,6 +208,8 @@ impl Lowering<'_> {
     pub(super) fn weights_of(&self, node: &Node, input: usize) -> Found<Weights> {
         let name = node.inputs.get(input).map_or("", String::as_str);
         if let Some(Value::Weights(weights)) = self.values.get(name) {
+            self.spend(COPY_UNITS, weights.integers.len())?;
+            self.spend(EXACT_UNITS, weights.scale.len())?;
             return Ok((**weights).clone());
         }
         let floats = self.floats(node, input, "weights")?;

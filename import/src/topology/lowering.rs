@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use xnorforge_hdl::config::REDUCTION_MAX;
 use xnorforge_sim::Precision;
 use xnorforge_sim::network::{
-    LAYERS_MAX, LayerOutline, NUMBERS_MAX, Outline, Place, Read, Rule, SIZE_MAX, Shape, TensorId,
-    WINDOW_MAX, Window, Work,
+    LAYERS_MAX, LayerOutline, NUMBERS_MAX, Outline, Pad, Place, Read, Rule, SIZE_MAX, Shape,
+    TensorId, WINDOW_MAX, Window, Work,
 };
 
 /// Most bits of codes that are made by thresholds; more are made by a multiplication. It is what the accelerator has by
@@ -334,12 +334,14 @@ impl Emitter<'_, '_> {
                 groups,
                 weight: layer.weight,
                 has_bias: false,
+                pad: Pad::Zero,
             },
             Kind::Linear { .. } => Work::Convolution {
                 window: Window::whole(shape),
                 groups: 1,
                 weight: layer.weight,
                 has_bias: false,
+                pad: Pad::Zero,
             },
             Kind::MaxPool(window) => Work::MaxPool(window),
             Kind::AveragePool(window) => Work::SumPool(window),

@@ -5,7 +5,7 @@ use super::{Problem, Topology, TopologyError, WEIGHTS_MAX};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xnorforge_sim::network::{
-    Convolution, Layer, LayerOutline, Network, NetworkError, Operation, Outline, Output, Pad,
+    Convolution, Layer, LayerOutline, Network, NetworkError, Operation, Outline, Output,
     Requantize, Rescale, Residual, Rounding, Rule, Work, number_of_step, steps,
 };
 use xnorforge_sim::{Operand, Precision};
@@ -79,6 +79,7 @@ fn fill_layer(
             window,
             groups,
             weight,
+            pad,
             ..
         } => {
             let [_, elements, outputs] = layer.gemm().map(|size| size as usize);
@@ -87,7 +88,7 @@ fn fill_layer(
                 groups,
                 weights: Operand::random("weights", weight, outputs, elements, rng)?,
                 bias: None,
-                pad: Pad::Zero,
+                pad,
             })
         }
     };

@@ -7,6 +7,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use std::time::{Duration, Instant};
 use xnorforge_import::onnx::proto::{AttributeProto, ModelProto};
 use xnorforge_import::onnx::{self, Limits};
+use xnorforge_import::{Options, lower};
 
 /// Small enough that a thousand files in a row take no time.
 const LIMITS: Limits = Limits {
@@ -19,7 +20,7 @@ const LIMITS: Limits = Limits {
 /// No file of that size takes longer, on a loaded machine and without optimization.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Reads bytes; an error must be one line, and a graph consistent.
+/// Reads bytes; an error must be one line, and a graph consistent. It is lowered too.
 fn check(bytes: Vec<u8>) -> Result<(), TestCaseError> {
     let start = Instant::now();
     match onnx::parse(bytes, None, &LIMITS) {
@@ -39,6 +40,10 @@ fn check(bytes: Vec<u8>) -> Result<(), TestCaseError> {
             }
             for (name, array) in &graph.constants {
                 prop_assert_eq!(&graph.shapes[name], array.shape());
+            }
+            if let Err(error) = lower(&graph, &Options::default()) {
+                let text = error.to_string();
+                prop_assert!(!text.contains('\n') && text.len() < 2000, "{text:?}");
             }
         }
     }

@@ -6,5 +6,6 @@ mod errors;
 mod files;
 mod folding;
 mod fuzz;
+mod hostile;
 mod memory;
 mod operators;

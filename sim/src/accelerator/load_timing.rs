@@ -1,5 +1,6 @@
 //! Cycles of loading, as the recurrence of `docs/accelerator.md`: for reports, and for runs that do not step.
 
+use crate::program::descriptor;
 use std::collections::HashMap;
 use std::rc::Rc;
 use xnorforge_hdl::AcceleratorDesign;
@@ -11,11 +12,11 @@ pub fn piece_cycles(groups: u64) -> u64 {
 }
 
 /// Cycles from the issue of a tile's last piece to that in which its flag is seen, without the piece's groups.
-const TO_FLAG: u64 = 4;
+pub(crate) const TO_FLAG: u64 = 4;
 /// The cycle in which the first row is offered; the go pulse stands in cycle 0.
-const FIRST_OFFER: u64 = 2;
+pub(crate) const FIRST_OFFER: u64 = 2;
 /// Cycles from the taking of a row to the issue of its first piece.
-const TO_ISSUE: u64 = 2;
+pub(crate) const TO_ISSUE: u64 = 2;
 
 /// Multiples of `of` in `low..high`.
 fn multiples(low: i64, high: i64, of: i64) -> i64 {
@@ -37,8 +38,8 @@ fn segment_pieces(slices: i64, j: i64, q: Option<i64>, count: i64) -> i64 {
 }
 
 /// How the loaders walk over a feature map (`docs/accelerator.md`, "Loading patches").
-#[derive(Clone, Copy, Debug)]
-struct Walk {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Walk {
     slices: i64,
     run_granules: i64,
     runs: i64,
@@ -76,6 +77,56 @@ impl Walk {
         }
     }
 
+    /// The walk of a stage over words of `slices` slices.
+    pub fn of_stage(walk: &descriptor::Walk, slices: u32) -> Self {
+        Walk {
+            slices: slices.into(),
+            run_granules: walk.run_granules,
+            runs: walk.runs,
+            kernel_lines: walk.kernel_lines,
+            line_granules: walk.line_granules,
+            image_pitch: walk.image_pitch,
+            origin_x: walk.origin_x,
+            step_x: walk.step_x,
+            tap_x: walk.tap_x,
+            origin_line: walk.origin_y * walk.line_granules,
+            step_line: walk.step_y * walk.line_granules,
+            tap_line: walk.tap_y * walk.line_granules,
+            out_width: walk.out_width,
+            out_height: walk.out_height,
+        }
+    }
+
+    /// A walk with as many pieces that reads from a pixel's first word on; this one reads from granule `first` on. Granules
+    /// of a pixel lie inside together, and pieces end where words do.
+    pub fn in_first_word(self, first: u32) -> Self {
+        let first = i64::from(first);
+        Walk {
+            origin_x: self.origin_x - (first - first % self.slices),
+            ..self
+        }
+    }
+
+    /// Output pixels of a line, and lines of an image.
+    pub fn out_size(&self) -> (u64, u64) {
+        (self.out_width as u64, self.out_height as u64)
+    }
+
+    /// By how many slices the granules of an image lie behind those of the one before.
+    pub fn image_slices(&self) -> u64 {
+        self.image_pitch.rem_euclid(self.slices) as u64
+    }
+
+    /// Lines of the kernel.
+    pub fn kernel_line_count(&self) -> usize {
+        self.kernel_lines as usize
+    }
+
+    /// Slices of a word.
+    pub fn slices(&self) -> u64 {
+        self.slices as u64
+    }
+
     /// The first granules, in their image, of the lines that the kernel's lines read for output line `y`.
     fn kernel_lines(&self, y: i64) -> impl Iterator<Item = i64> {
         let walk = *self;
@@ -88,7 +139,7 @@ impl Walk {
     }
 
     /// Pieces of the row of output pixel `x` of line `y` of an image: O(1) for each run of the kernel.
-    fn pieces(&self, x: i64, y: i64, image: i64) -> u64 {
+    pub fn pieces(&self, x: i64, y: i64, image: i64) -> u64 {
         let (run, width, slices) = (self.run_granules, self.line_granules, self.slices);
         let (mut j, mut pieces) = (0, 0);
         for line in self.kernel_lines(y) {
@@ -111,7 +162,7 @@ impl Walk {
     }
 
     /// What the pieces of an output line depend on, beside x.
-    fn line_kind(&self, y: i64, image: i64) -> LineKind {
+    pub fn line_kind(&self, y: i64, image: i64) -> LineKind {
         let is_inside = |line: &i64| self.is_inside(*line);
         let before = self.kernel_lines(y).take_while(|line| !is_inside(line));
         let first = image * self.image_pitch + self.origin_line + y * self.step_line;
@@ -125,12 +176,12 @@ impl Walk {
 
 /// Output lines of one kind have the same pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct LineKind {
+pub(crate) struct LineKind {
     /// Slice of the first granule that kernel line 0 reads, as if it were inside.
-    slice: i64,
+    pub slice: i64,
     /// Kernel lines before the first one that is inside, and those inside, which follow one another.
-    before: usize,
-    inside: usize,
+    pub before: usize,
+    pub inside: usize,
 }
 
 /// The pieces of a COMPUTE's rows, one after the other; each kind of output line is looked at once.
@@ -229,7 +280,11 @@ pub fn pool_cycles(design: &AcceleratorDesign, descriptor: &Descriptor) -> u64 {
     let rows = u64::from(design.design().config().rows);
     let pixels = (g(Field::RowTiles) - 1) * rows + g(Field::LastRows);
     let taps = pixels * g(Field::KernelLines) * g(Field::Runs);
-    let groups = g(Field::Groups);
+    pool_cycles_of(taps, g(Field::Groups))
+}
+
+/// The same of a POOL of so many taps, for all its pixels, that reads `groups` plane groups.
+pub(crate) fn pool_cycles_of(taps: u64, groups: u64) -> u64 {
     let first = FIRST_OFFER + TO_ISSUE + groups - 1;
     first + (taps - 1) * piece_cycles(groups) + groups + TO_FLAG
 }

@@ -91,17 +91,19 @@ fn shift_all(sums: &mut [u64], shift: u32, width_mask: u64, keep: u64) {
 /// What four row units make of one activation branch.
 #[inline(always)]
 fn row_counts(branch: &[ActivationGroup], mode: RowMode, g: &Geometry) -> [u64; GROUP] {
-    let odd = || count_rows(branch, |[_, _, differ]| differ.count_ones());
+    let odd = || count_rows(branch, |[_, differ]| differ.count_ones());
     let weights = (1u64 << g.weight_branches) - 1;
     match mode {
         RowMode::Odd => odd().map(|odd| weights * odd),
         RowMode::OddAndSum => {
-            let ones = count_rows(branch, |[a1, a2, _]| a1.count_ones() + a2.count_ones());
+            let ones = count_rows(branch, |[a1, differ]| {
+                a1.count_ones() + (a1 ^ differ).count_ones()
+            });
             let odd = odd();
             std::array::from_fn(|row| weights * odd[row] + ones[row])
         }
         RowMode::NotBoth => {
-            let both = count_rows(branch, |[a1, a2, _]| (a1 & a2).count_ones());
+            let both = count_rows(branch, |[a1, differ]| (a1 & !differ).count_ones());
             both.map(|both| 2 * weights * (g.split.half as u64 - both))
         }
     }

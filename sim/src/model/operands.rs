@@ -78,7 +78,7 @@ impl Stage {
         let words = g.split.words;
         Stage {
             entry: vec![0; g.rows],
-            activation: vec![[[0; 3]; GROUP]; g.groups * g.activation_branches * words],
+            activation: vec![[[0; 2]; GROUP]; g.groups * g.activation_branches * words],
             weight: vec![[[0; BLOCK]; 2]; g.blocks * g.weight_branches * words],
             ..Stage::default()
         }

@@ -4,15 +4,15 @@
 //! of packed patches, thresholds are bisected. Rows are spread over the threads of the current rayon pool; nothing
 //! depends on how many there are.
 
+use super::patches::Patches;
 use super::reference::Trace;
 use super::{
     Convolution, Layer, Network, NetworkError, Operation, Output, Pad, Place, Requantize, Rescale,
     Residual, Shape, Tensor, TensorId, TensorType, Window, step_of_number, truncate,
 };
 use crate::encoder::Encoding;
-use crate::gemm::{BorderClasses, GemmError, Operand, Precision};
-use crate::network::LayerError;
-use crate::run::{Product, multiply_rows};
+use crate::gemm::{BorderClasses, Operand, Precision};
+use crate::multiply::{Product, multiply_rows};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,15 +29,14 @@ pub fn execute(network: &Network, input: &Tensor) -> Result<Trace, NetworkError>
         accumulators: Vec::with_capacity(network.layers.len()),
         outputs: Vec::with_capacity(network.layers.len()),
     };
-    for (index, layer) in network.layers.iter().enumerate() {
+    for (layer, found) in network.layers.iter().zip(&types) {
         let source = Source {
             network,
             types: &types,
             trace: &trace,
             input,
         };
-        let (accumulators, output) = run_layer(&source, layer, types[index].shape)
-            .map_err(|source| layer_error(index, layer, source))?;
+        let (accumulators, output) = run_layer(&source, layer, found.shape);
         trace.accumulators.push(accumulators);
         trace.outputs.push(output);
     }
@@ -50,14 +49,6 @@ pub fn execute(network: &Network, input: &Tensor) -> Result<Trace, NetworkError>
 /// As [`execute`].
 pub fn outputs(network: &Network, input: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
     Ok(execute(network, input)?.of_network(network, input))
-}
-
-fn layer_error(index: usize, layer: &Layer, source: LayerError) -> NetworkError {
-    NetworkError::Layer {
-        index,
-        name: layer.name.clone(),
-        source: Box::new(source),
-    }
 }
 
 /// What the layers so far have given.
@@ -99,18 +90,14 @@ impl<'a> Source<'a> {
     }
 }
 
-fn run_layer(
-    source: &Source<'_>,
-    layer: &Layer,
-    shape: Shape,
-) -> Result<(Tensor, Tensor), LayerError> {
+fn run_layer(source: &Source<'_>, layer: &Layer, shape: Shape) -> (Tensor, Tensor) {
     let (read, precision) = source.read(layer);
     let accumulators = match &layer.operation {
-        Operation::Convolution(convolution) => convolve(&read, precision, convolution, shape)?,
+        Operation::Convolution(convolution) => convolve(&read, precision, convolution, shape),
         Operation::SumPool(window) => pool(&read, window, shape, 0, |a, b| a + b),
         Operation::MaxPool(window) => {
             let numbers = pool(&read, window, shape, i64::MIN, i64::max);
-            return Ok((numbers.clone(), numbers));
+            return (numbers.clone(), numbers);
         }
     };
     let residual = layer.residual.as_ref().map(|residual| {
@@ -118,17 +105,7 @@ fn run_layer(
         (residual, tensor, precision)
     });
     let output = finish(&accumulators, residual, &layer.output);
-    Ok((accumulators, output))
-}
-
-/// Which part of a convolution one product computes.
-struct Patches<'a> {
-    input: &'a Tensor,
-    window: &'a Window,
-    shape: Shape,
-    channels: Range<usize>,
-    /// What taps outside of the feature map hold.
-    pad: i32,
+    (accumulators, output)
 }
 
 fn convolve(
@@ -136,7 +113,7 @@ fn convolve(
     precision: Precision,
     convolution: &Convolution,
     shape: Shape,
-) -> Result<Tensor, LayerError> {
+) -> Tensor {
     let groups = convolution.groups as usize;
     let (inputs, outputs) = (
         input.shape.channels as usize / groups,
@@ -154,15 +131,10 @@ fn convolve(
         .then(|| border_classes(input, &convolution.window, shape, inputs));
     let mut result = Tensor::zeros(input.images, shape);
     for group in 0..groups {
-        let patches = Patches {
-            input,
-            window: &convolution.window,
-            shape,
-            channels: group * inputs..(group + 1) * inputs,
-            pad,
-        };
+        let channels = group * inputs..(group + 1) * inputs;
+        let patches = Patches::pack(input, precision, channels, &convolution.window, shape, pad);
         let columns = group * outputs..(group + 1) * outputs;
-        let weights = group_weights(convolution, columns.clone())?;
+        let weights = group_weights(convolution, columns.clone());
         let product = Product {
             rows,
             activation: precision,
@@ -170,7 +142,7 @@ fn convolve(
             bias: convolution.bias.as_ref().map(|bias| &bias[columns.clone()]),
             classes: classes.as_ref(),
         };
-        let values = multiply_rows(&product, |rows| Cow::Owned(patches.rows(rows)));
+        let values = multiply_rows(&product, |rows| patches.rows(rows));
         if groups == 1 {
             result.values = values;
         } else {
@@ -180,64 +152,26 @@ fn convolve(
             }
         }
     }
-    Ok(result)
+    result
 }
 
 /// The weights of some output channels in the order of the patches: kernel line, tap, channel.
-fn group_weights(convolution: &Convolution, columns: Range<usize>) -> Result<Operand, GemmError> {
+fn group_weights(convolution: &Convolution, columns: Range<usize>) -> Operand {
     let weights = &convolution.weights;
     let taps = (convolution.window.kernel.0 * convolution.window.kernel.1) as usize;
     let channels = weights.elements() / taps;
-    let mut values = Vec::with_capacity(columns.len() * weights.elements());
-    for column in columns.clone() {
-        let vector = weights.vector(column);
-        for tap in 0..taps {
-            values.extend((0..channels).map(|channel| vector[channel * taps + tap]));
-        }
-    }
-    let precision = weights.precision();
-    Operand::new(
-        "weights",
-        precision,
-        columns.len(),
-        weights.elements(),
-        values,
-    )
-}
-
-impl Patches<'_> {
-    /// The patches of some neighbouring output pixels.
-    fn rows(&self, rows: Range<usize>) -> Vec<i32> {
-        let (kh, kw) = self.window.kernel;
-        let mut patches = Vec::with_capacity(rows.len() * (kh * kw) as usize * self.channels.len());
-        for row in rows {
-            let (image, y, x) = self.place(row);
-            for ky in 0..kh {
-                let line = self.window.line(y, ky);
-                for kx in 0..kw {
-                    self.tap(image, line, self.window.pixel(x, kx), &mut patches);
-                }
+    let elements = weights.elements();
+    let mut values = vec![0; columns.len() * elements];
+    let vectors = values.par_chunks_mut(elements).enumerate();
+    vectors.for_each(|(index, values)| {
+        let vector = weights.vector(columns.start + index);
+        for (tap, values) in values.chunks_exact_mut(channels).enumerate() {
+            for (value, from) in values.iter_mut().zip(vector[tap..].iter().step_by(taps)) {
+                *value = *from;
             }
         }
-        patches
-    }
-
-    fn place(&self, row: usize) -> (usize, u32, u32) {
-        let (height, width) = (self.shape.height as usize, self.shape.width as usize);
-        let (line, x) = (row / width, row % width);
-        (line / height, (line % height) as u32, x as u32)
-    }
-
-    fn tap(&self, image: usize, y: i64, x: i64, patches: &mut Vec<i32>) {
-        let Shape { height, width, .. } = self.input.shape;
-        if (0..i64::from(height)).contains(&y) && (0..i64::from(width)).contains(&x) {
-            let first = self.input.index(image, y as usize, x as usize, 0);
-            let pixel = &self.input.values[first..][self.channels.clone()];
-            patches.extend(pixel.iter().map(|v| *v as i32));
-        } else {
-            patches.extend(std::iter::repeat_n(self.pad, self.channels.len()));
-        }
-    }
+    });
+    weights.rearranged(columns.len(), values)
 }
 
 /// The border class of every row: rows with the same taps inside the feature map share one.

@@ -22,6 +22,7 @@
 mod check;
 pub mod execute;
 pub mod outline;
+mod patches;
 pub mod reduced;
 pub mod reference;
 
@@ -148,7 +149,7 @@ impl From<TensorId> for Read {
 }
 
 /// Elements of zero or a code around a feature map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Padding {
     /// Lines above.
     pub top: u32,
@@ -173,7 +174,7 @@ impl Padding {
 }
 
 /// How a kernel moves over a feature map; pairs are (y, x).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// Size of the kernel.
     pub kernel: (u32, u32),
@@ -263,7 +264,7 @@ fn tap(output: u32, stride: u32, kernel: u32, dilation: u32, padding: u32) -> i6
 }
 
 /// What a padded tap of a convolution holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pad {
     /// Zero, also where the encoding has none: the tap adds nothing.
     Zero,
@@ -355,7 +356,7 @@ impl Operation {
 }
 
 /// Where a residual is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// To the accumulator.
     Before,

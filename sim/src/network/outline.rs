@@ -4,7 +4,7 @@
 //! count operations and bytes on it.
 
 use super::{
-    Layer, Network, NetworkError, Operation, Output, Place, Read, Rescale, Shape, TensorId,
+    Layer, Network, NetworkError, Operation, Output, Pad, Place, Read, Rescale, Shape, TensorId,
     TensorType, Window, steps,
 };
 use crate::gemm::Precision;
@@ -63,6 +63,8 @@ pub enum Work {
         weight: Precision,
         /// Whether something is added to each output channel.
         has_bias: bool,
+        /// What padded taps hold.
+        pad: Pad,
     },
     /// The sum of each channel over a window.
     SumPool(Window),
@@ -82,7 +84,7 @@ impl Work {
 }
 
 /// How accumulators become numbers, without the parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// They stay as they are.
     Raw,
@@ -274,6 +276,7 @@ impl Network {
                 groups: convolution.groups,
                 weight: convolution.weights.precision(),
                 has_bias: convolution.bias.is_some(),
+                pad: convolution.pad,
             },
         };
         LayerOutline {

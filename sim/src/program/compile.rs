@@ -591,7 +591,7 @@ fn check_reduction(
 }
 
 /// What a padded tap is worth and what it holds, and its code.
-fn padded_tap(precision: Precision, form: &StoredForm, pad: Pad) -> ((i64, i64), u32) {
+pub(crate) fn padded_tap(precision: Precision, form: &StoredForm, pad: Pad) -> ((i64, i64), u32) {
     match pad {
         // `bipolar` has no zero: code 0 stands for its least number.
         Pad::Zero if precision.encoding == Encoding::Bipolar => ((0, -form.total()), 0),

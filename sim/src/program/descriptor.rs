@@ -58,20 +58,20 @@ fn fix(field: Field) -> &'static str {
 /// How the loaders walk over a feature map (`docs/accelerator.md`, "Loading patches").
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk {
-    image_pitch: i64,
-    line_granules: i64,
-    run_granules: i64,
-    runs: i64,
-    kernel_lines: i64,
-    origin_x: i64,
-    step_x: i64,
-    tap_x: i64,
-    in_height: i64,
-    out_width: i64,
-    out_height: i64,
-    origin_y: i64,
-    step_y: i64,
-    tap_y: i64,
+    pub image_pitch: i64,
+    pub line_granules: i64,
+    pub run_granules: i64,
+    pub runs: i64,
+    pub kernel_lines: i64,
+    pub origin_x: i64,
+    pub step_x: i64,
+    pub tap_x: i64,
+    pub in_height: i64,
+    pub out_width: i64,
+    pub out_height: i64,
+    pub origin_y: i64,
+    pub step_y: i64,
+    pub tap_y: i64,
 }
 
 impl Walk {

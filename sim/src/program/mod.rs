@@ -16,18 +16,19 @@
 //! take none.
 
 mod bank;
-mod compile;
-mod constants;
-mod descriptor;
+pub(crate) mod compile;
+pub(crate) mod constants;
+pub(crate) mod descriptor;
 pub mod interpreter;
 pub mod layout;
-mod placement;
+pub(crate) mod outline_stages;
+pub(crate) mod placement;
 mod requantize;
 pub mod run;
 mod stage;
 pub mod stream;
 pub mod timing;
-mod weights;
+pub(crate) mod weights;
 
 use crate::gemm::Precision;
 use crate::network::{LayerError, NetworkError, Shape, Tensor};
@@ -412,6 +413,6 @@ pub enum ProgramError {
 }
 
 /// Words of program memory that a number of descriptors takes.
-fn program_words(descriptors: usize) -> u64 {
+pub(crate) fn program_words(descriptors: usize) -> u64 {
     descriptors as u64 * u64::from(DESCRIPTOR_WORDS)
 }

@@ -3,7 +3,7 @@
 use super::layout::TensorLayout;
 
 /// First and last time at which a buffer holds something, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lifetime {
     pub first: usize,
     pub last: usize,
@@ -25,7 +25,16 @@ pub(crate) struct Buffer {
     pub residual: Option<Lifetime>,
 }
 
-impl Buffer {
+/// What placing a buffer needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    pub words: u64,
+    /// As in [`Buffer`].
+    pub activation: Option<Lifetime>,
+    pub residual: Option<Lifetime>,
+}
+
+impl Space {
     fn conflicts(&self, other: &Self) -> bool {
         let meet =
             |a: Option<Lifetime>, b: Option<Lifetime>| a.zip(b).is_some_and(|(a, b)| a.meets(b));
@@ -40,24 +49,17 @@ pub(crate) struct Extent {
     pub residual: u64,
 }
 
-/// Gives every buffer a base. Several orders are tried, each one first fit; the first whose extent lies within
-/// `available` is taken, else the one that comes nearest, so that the caller can say how much is missing.
+/// Gives every buffer a base: that of [`arrange`].
 pub(crate) fn place(buffers: &mut [Buffer], available: Extent) -> Extent {
-    let size = |i: &usize| std::cmp::Reverse(buffers[*i].layout.words());
-    let by_time: Vec<usize> = (0..buffers.len()).collect();
-    let mut by_size = by_time.clone();
-    by_size.sort_by_key(size);
-    let mut residuals_first = by_size.clone();
-    residuals_first.sort_by_key(|i| buffers[*i].residual.is_none());
-    let excess = |extent: &Extent| {
-        extent.activation.saturating_sub(available.activation)
-            + extent.residual.saturating_sub(available.residual)
-    };
-    let (bases, extent) = [by_time, by_size, residuals_first]
+    let spaces: Vec<Space> = buffers
         .iter()
-        .map(|order| first_fit(buffers, order))
-        .min_by_key(|(_, extent)| excess(extent))
-        .expect("there are three orders");
+        .map(|buffer| Space {
+            words: buffer.layout.words(),
+            activation: buffer.activation,
+            residual: buffer.residual,
+        })
+        .collect();
+    let (bases, extent) = arrange(&spaces, available);
     for (buffer, base) in buffers.iter_mut().zip(bases) {
         // A base past 2^32 lies past every memory: the extent says so.
         buffer.layout.base = u32::try_from(base).unwrap_or(u32::MAX);
@@ -65,40 +67,58 @@ pub(crate) fn place(buffers: &mut [Buffer], available: Extent) -> Extent {
     extent
 }
 
-fn first_fit(buffers: &[Buffer], order: &[usize]) -> (Vec<u64>, Extent) {
-    let mut bases = vec![0; buffers.len()];
+/// Where every space begins, and what all of them take. Several orders are tried, each one first fit; the first whose
+/// extent lies within `available` is taken, else the one that comes nearest, so that the caller can say how much is
+/// missing.
+pub(crate) fn arrange(spaces: &[Space], available: Extent) -> (Vec<u64>, Extent) {
+    let size = |i: &usize| std::cmp::Reverse(spaces[*i].words);
+    let by_time: Vec<usize> = (0..spaces.len()).collect();
+    let mut by_size = by_time.clone();
+    by_size.sort_by_key(size);
+    let mut residuals_first = by_size.clone();
+    residuals_first.sort_by_key(|i| spaces[*i].residual.is_none());
+    let excess = |extent: &Extent| {
+        extent.activation.saturating_sub(available.activation)
+            + extent.residual.saturating_sub(available.residual)
+    };
+    [by_time, by_size, residuals_first]
+        .iter()
+        .map(|order| first_fit(spaces, order))
+        .min_by_key(|(_, extent)| excess(extent))
+        .expect("there are three orders")
+}
+
+fn first_fit(spaces: &[Space], order: &[usize]) -> (Vec<u64>, Extent) {
+    let mut bases = vec![0; spaces.len()];
     let mut extent = Extent {
         activation: 0,
         residual: 0,
     };
+    let mut taken: Vec<(u64, u64)> = Vec::new();
     for (placed, index) in order.iter().enumerate() {
-        let buffer = &buffers[*index];
-        let mut taken: Vec<(u64, u64)> = order[..placed]
-            .iter()
-            .filter(|other| buffers[**other].conflicts(buffer))
-            .map(|other| {
-                (
-                    bases[*other],
-                    bases[*other] + buffers[*other].layout.words(),
-                )
-            })
-            .collect();
+        let space = &spaces[*index];
+        taken.clear();
+        taken.extend(
+            order[..placed]
+                .iter()
+                .filter(|other| spaces[**other].conflicts(space))
+                .map(|other| (bases[*other], bases[*other] + spaces[*other].words)),
+        );
         taken.sort_unstable();
-        let words = buffer.layout.words();
         let mut base = 0;
-        for (start, end) in taken {
-            if base + words <= start {
+        for (start, end) in &taken {
+            if base + space.words <= *start {
                 break;
             }
-            base = base.max(end);
+            base = base.max(*end);
         }
         bases[*index] = base;
         for (is_there, extent) in [
-            (buffer.activation.is_some(), &mut extent.activation),
-            (buffer.residual.is_some(), &mut extent.residual),
+            (space.activation.is_some(), &mut extent.activation),
+            (space.residual.is_some(), &mut extent.residual),
         ] {
             if is_there {
-                *extent = (*extent).max(base + words);
+                *extent = (*extent).max(base + space.words);
             }
         }
     }

@@ -1,20 +1,15 @@
-//! A network as the accelerator runs it: stages that read and write buffers.
-//!
-//! Layers become stages one to one. A tensor that is added later must stand in the residual memory, and an output must
-//! pass the result stream; where it comes from the input stream or the pool unit, which reach neither, a copy (a product
-//! with one) takes it there. Layers that no output needs are left out.
+//! A network as the accelerator runs it: the stages of its outline ([`super::outline_stages`]) with their numbers.
 
 use super::layout::TensorLayout;
-use super::placement::{Buffer, Lifetime};
+use super::outline_stages::{ONES, OutlineStage, OutlineStages, Product, ProductFinish, StageWork};
+use super::placement::Buffer;
 use super::{OutputTensor, ProgramError};
-use crate::encoder::Encoding;
 use crate::gemm::{Operand, Precision};
 use crate::network::{
     Convolution, Layer, LayerError, Network, NetworkError, Operation, Output, Pad, Requantize,
-    Residual, Shape, TensorId, TensorType, Window,
+    Residual, Shape, Window,
 };
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use xnorforge_hdl::AcceleratorDesign;
 
 /// What becomes of a product.
@@ -87,259 +82,86 @@ pub(crate) struct Stages<'n> {
     pub outputs: Vec<OutputTensor>,
 }
 
-/// Who needs a tensor.
-#[derive(Clone, Copy, Debug, Default)]
-struct Use {
-    is_read: bool,
-    is_added: bool,
-    stream: Option<usize>,
-}
-
-struct Builder<'n, 'd> {
-    network: &'n Network,
-    design: &'d AcceleratorDesign,
-    images: u32,
-    types: Vec<TensorType>,
-    uses: BTreeMap<TensorId, Use>,
-    /// Buffers in the activation memory, and those in the residual memory.
-    activations: BTreeMap<TensorId, usize>,
-    residuals: BTreeMap<TensorId, usize>,
-    result: Stages<'n>,
-}
-
 /// Turns a network into stages.
 pub(crate) fn stages<'n>(
     design: &AcceleratorDesign,
     images: u32,
     network: &'n Network,
 ) -> Result<Stages<'n>, ProgramError> {
-    let types = network.check()?;
-    let mut builder = Builder {
-        network,
-        design,
-        images,
-        types,
-        uses: uses(network),
-        activations: BTreeMap::new(),
-        residuals: BTreeMap::new(),
-        result: Stages {
-            stages: Vec::new(),
-            buffers: Vec::new(),
-            outputs: Vec::new(),
-        },
+    let outline = OutlineStages::new(&network.outline()?);
+    let layout = |shape, precision| TensorLayout::new(design, images, shape, precision);
+    let outputs = outline
+        .outputs
+        .iter()
+        .map(|(shape, precision)| OutputTensor {
+            images,
+            shape: *shape,
+            codes: precision.map(|precision| layout(*shape, precision)),
+        });
+    let buffers = outline.buffers.iter().map(|buffer| Buffer {
+        layout: layout(buffer.shape, buffer.precision),
+        activation: buffer.activation,
+        residual: buffer.residual,
+    });
+    Ok(Stages {
+        outputs: outputs.collect(),
+        buffers: buffers.collect(),
+        stages: outline
+            .stages
+            .into_iter()
+            .map(|stage| with_numbers(network, stage))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// The stage with the numbers of its layer.
+fn with_numbers(network: &Network, stage: OutlineStage) -> Result<Stage<'_>, ProgramError> {
+    let layer = stage.layer.map(|index| &network.layers[index]);
+    let work = match (stage.work, layer) {
+        (StageWork::Product(product), layer) => {
+            // A copy belongs to the layer whose output it copies.
+            let is_copy = product.finish == ProductFinish::Copy;
+            work(product, layer.filter(|_| !is_copy), &stage)?
+        }
+        (StageWork::Pool(_), Some(layer)) => Work::Pool(layer.operation.window()),
+        (StageWork::Pool(_), None) => unreachable!("only layers are pools"),
     };
-    builder.list_outputs();
-    let input = builder.buffer(network.input, network.precision, true, false);
-    builder.activations.insert(TensorId::Input, input);
-    builder.copy_if_needed(TensorId::Input, None, "input")?;
-    for (index, layer) in network.layers.iter().enumerate() {
-        if builder.uses.contains_key(&TensorId::Layer(index)) {
-            builder.layer(index, layer)?;
-        }
-    }
-    Ok(builder.result)
+    Ok(Stage {
+        layer: stage.layer,
+        name: stage.name,
+        input: stage.input,
+        precision: stage.precision,
+        shape: stage.shape,
+        output_shape: stage.output_shape,
+        work,
+        output: stage.output,
+        stream: stage.stream,
+    })
 }
 
-/// Every tensor that some output needs, and who needs it.
-fn uses(network: &Network) -> BTreeMap<TensorId, Use> {
-    let mut uses: BTreeMap<TensorId, Use> = BTreeMap::new();
-    for (index, output) in network.outputs.iter().enumerate() {
-        uses.entry(*output).or_default().stream = Some(index);
-    }
-    for (index, layer) in network.layers.iter().enumerate().rev() {
-        if !uses.contains_key(&TensorId::Layer(index)) {
-            continue;
-        }
-        uses.entry(layer.input.tensor).or_default().is_read = true;
-        if let Some(residual) = &layer.residual {
-            uses.entry(residual.tensor).or_default().is_added = true;
-        }
-    }
-    uses
-}
-
-impl<'n> Builder<'n, '_> {
-    fn tensor_type(&self, id: TensorId) -> TensorType {
-        let found = self.network.tensor_type(id, &self.types);
-        found.expect("a checked network reads what stands before")
-    }
-
-    fn list_outputs(&mut self) {
-        for output in &self.network.outputs {
-            let TensorType { shape, precision } = self.tensor_type(*output);
-            self.result.outputs.push(OutputTensor {
-                images: self.images,
-                shape,
-                codes: precision
-                    .map(|precision| TensorLayout::new(self.design, self.images, shape, precision)),
-            });
-        }
-    }
-
-    /// Whether a product makes a tensor; else it comes from the input stream or the pool unit.
-    fn is_product(&self, id: TensorId) -> bool {
-        match id {
-            TensorId::Input => false,
-            TensorId::Layer(index) => {
-                !matches!(self.network.layers[index].operation, Operation::MaxPool(_))
-            }
-        }
-    }
-
-    /// The time of the stage that is built next.
-    fn now(&self) -> usize {
-        self.result.stages.len() + 1
-    }
-
-    fn buffer(
-        &mut self,
-        shape: Shape,
-        precision: Precision,
-        in_activation: bool,
-        in_residual: bool,
-    ) -> usize {
-        let first = if self.result.buffers.is_empty() {
-            0
-        } else {
-            self.now()
-        };
-        let lifetime = Lifetime { first, last: first };
-        self.result.buffers.push(Buffer {
-            layout: TensorLayout::new(self.design, self.images, shape, precision),
-            activation: in_activation.then_some(lifetime),
-            residual: in_residual.then_some(lifetime),
-        });
-        self.result.buffers.len() - 1
-    }
-
-    /// The buffer of an input of the stage that is built now.
-    fn read(&mut self, id: TensorId) -> usize {
-        let (buffer, now) = (self.activations[&id], self.now());
-        if let Some(lifetime) = &mut self.result.buffers[buffer].activation {
-            lifetime.last = now;
-        }
-        buffer
-    }
-
-    fn read_residual(&mut self, id: TensorId) -> usize {
-        let (buffer, now) = (self.residuals[&id], self.now());
-        if let Some(lifetime) = &mut self.result.buffers[buffer].residual {
-            lifetime.last = now;
-        }
-        buffer
-    }
-
-    /// Copies a tensor that no product makes to where only products write.
-    fn copy_if_needed(
-        &mut self,
-        id: TensorId,
-        layer: Option<usize>,
-        name: &str,
-    ) -> Result<(), ProgramError> {
-        let Some(needs) = self.uses.get(&id).copied() else {
-            return Ok(());
-        };
-        if !needs.is_added && needs.stream.is_none() {
-            return Ok(());
-        }
-        let TensorType { shape, precision } = self.tensor_type(id);
-        let precision = precision.expect("raw accumulators come from products alone");
-        let name = format!("copy of {name}");
-        let convolution = ones(&name, shape, Window::square(1, 1, 0))?;
-        let input = self.read(id);
-        let output = needs
-            .is_added
-            .then(|| self.buffer(shape, precision, false, true));
-        if let Some(buffer) = output {
-            self.residuals.insert(id, buffer);
-        }
-        self.result.stages.push(Stage {
-            layer,
-            name,
-            input,
-            precision,
-            shape,
-            output_shape: shape,
-            work: Work::Product {
-                convolution: Cow::Owned(convolution),
-                finish: Finish::Copy,
-                residual: None,
-            },
-            output,
-            stream: needs.stream,
-        });
-        Ok(())
-    }
-
-    fn layer(&mut self, index: usize, layer: &'n Layer) -> Result<(), ProgramError> {
-        let id = TensorId::Layer(index);
-        let needs = self.uses[&id];
-        let read = self.tensor_type(layer.input.tensor);
-        let stored = read
-            .precision
-            .expect("a checked network reads numbers only");
-        let precision = Precision {
-            bits: layer.input.bits.unwrap_or(stored.bits),
-            ..stored
-        };
-        let TensorType {
-            shape: output_shape,
-            precision: output_precision,
-        } = self.types[index];
-        let input = self.read(layer.input.tensor);
-        let residual = layer
-            .residual
-            .as_ref()
-            .map(|residual| (self.read_residual(residual.tensor), residual));
-        let is_pool = !self.is_product(id);
-        let in_residual = needs.is_added && !is_pool;
-        let is_stored = is_pool || needs.is_read || needs.is_added;
-        let output = output_precision.filter(|_| is_stored).map(|precision| {
-            let in_activation = is_pool || needs.is_read;
-            self.buffer(output_shape, precision, in_activation, in_residual)
-        });
-        if let Some(buffer) = output {
-            self.activations.insert(id, buffer);
-            if in_residual {
-                self.residuals.insert(id, buffer);
-            }
-        }
-        self.result.stages.push(Stage {
-            layer: Some(index),
-            name: layer.name.clone(),
-            input,
-            precision,
-            shape: read.shape,
-            output_shape,
-            work: work(layer, read.shape, residual)?,
-            output,
-            stream: needs.stream.filter(|_| !is_pool),
-        });
-        if is_pool {
-            self.copy_if_needed(id, Some(index), &layer.name)?;
-        }
-        Ok(())
-    }
-}
-
+/// A product with the numbers of `layer`; a copy without one.
 fn work<'n>(
-    layer: &'n Layer,
-    input: Shape,
-    residual: Option<(usize, &'n Residual)>,
+    product: Product,
+    layer: Option<&'n Layer>,
+    stage: &OutlineStage,
 ) -> Result<Work<'n>, ProgramError> {
-    let convolution = match &layer.operation {
-        Operation::MaxPool(window) => return Ok(Work::Pool(window)),
-        Operation::Convolution(convolution) => Cow::Borrowed(convolution),
-        Operation::SumPool(window) => Cow::Owned(ones(&layer.name, input, *window)?),
+    let convolution = match layer.map(|layer| &layer.operation) {
+        Some(Operation::Convolution(convolution)) => Cow::Borrowed(convolution),
+        _ => Cow::Owned(ones(&stage.name, stage.shape, product.window)?),
     };
-    let finish = match &layer.output {
-        Output::Raw => Finish::Raw,
-        Output::Codes(requantize) => Finish::Codes(requantize),
+    let finish = match layer.map(|layer| &layer.output) {
+        None => Finish::Copy,
+        Some(Output::Raw) => Finish::Raw,
+        Some(Output::Codes(requantize)) => Finish::Codes(requantize),
     };
+    let residual = layer.and_then(|layer| layer.residual.as_ref());
     Ok(Work::Product {
         convolution,
         finish,
-        residual,
+        residual: product
+            .residual
+            .zip(residual)
+            .map(|((buffer, _), residual)| (buffer, residual)),
     })
 }
 
@@ -347,13 +169,7 @@ fn work<'n>(
 fn ones(name: &str, input: Shape, window: Window) -> Result<Convolution, ProgramError> {
     let channels = input.channels as usize;
     let taps = window.kernel.0 as usize * window.kernel.1 as usize;
-    let weights = Operand::new(
-        "weights",
-        Precision::new(Encoding::Unsigned, 1),
-        channels,
-        taps,
-        vec![1; channels * taps],
-    );
+    let weights = Operand::new("weights", ONES, channels, taps, vec![1; channels * taps]);
     let weights = weights.map_err(|source| NetworkError::Layer {
         index: 0,
         name: name.to_owned(),

@@ -35,7 +35,7 @@ impl Cycles {
             .unwrap_or(Cause::Busy)
     }
 
-    fn add(&mut self, cause: Cause, cycles: u64) {
+    pub(crate) fn add(&mut self, cause: Cause, cycles: u64) {
         self.0[cause as usize] += cycles;
     }
 }
@@ -78,14 +78,14 @@ pub fn entry_cycles(design: &AcceleratorDesign, entry: &Entry, layers: usize) ->
 }
 
 /// The cycle in which a run begins: the start address is set.
-const REWIND: u64 = 1;
+pub(crate) const REWIND: u64 = 1;
 /// Cycles from the end of a descriptor to that in which the next one is judged, in two parts: until word 0 has entered
 /// the descriptor registers, the counters are those of the descriptor before.
-const FETCH: [u64; 2] = [2, 41];
+pub(crate) const FETCH: [u64; 2] = [2, 41];
 /// From the go pulse of the weight port to its first beat, and from its last one to the first cycle in which it is idle.
-const WEIGHTS: [u64; 2] = [1, 2];
+pub(crate) const WEIGHTS: [u64; 2] = [1, 2];
 /// The same of the input port, to the cycle of `input_finished`.
-const INPUT: [u64; 2] = [1, 2];
+pub(crate) const INPUT: [u64; 2] = [1, 2];
 
 /// A run as its descriptors pass.
 struct Run<'d> {

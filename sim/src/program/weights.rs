@@ -48,7 +48,7 @@ impl WeightPlan {
                 limit,
             });
         }
-        let cut = Cut::new(convolution, input, c.columns);
+        let cut = Cut::of_convolution(convolution, input, c.columns);
         let precision = if precision.encoding == Encoding::Bipolar && cut.needs_zero() {
             let needed = precision.bits + 1;
             if needed > limit {
@@ -73,7 +73,7 @@ impl WeightPlan {
 }
 
 /// How channels, groups and granules lie over each other.
-struct Cut {
+pub(crate) struct Cut {
     columns: u32,
     /// Input and output channels.
     inputs: u32,
@@ -83,18 +83,28 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(convolution: &Convolution, input: Shape, columns: u32) -> Self {
-        let outputs = convolution.outputs();
+    fn of_convolution(convolution: &Convolution, input: Shape, columns: u32) -> Self {
+        Cut::new(
+            convolution.outputs(),
+            convolution.groups,
+            input.channels,
+            columns,
+        )
+    }
+
+    /// The cut of a product of `groups` groups from `inputs` to `outputs` channels.
+    pub fn new(outputs: u32, groups: u32, inputs: u32, columns: u32) -> Self {
         Cut {
             columns,
-            inputs: input.channels,
+            inputs,
             outputs,
-            inputs_per_group: input.channels / convolution.groups,
-            outputs_per_group: outputs / convolution.groups,
+            inputs_per_group: inputs / groups,
+            outputs_per_group: outputs / groups,
         }
     }
 
-    fn tiles(&self) -> u32 {
+    /// Column tiles.
+    pub fn tiles(&self) -> u32 {
         self.outputs.div_ceil(self.columns)
     }
 
@@ -116,7 +126,7 @@ impl Cut {
     }
 
     /// Whether some column reads a granule with a channel of another group.
-    fn needs_zero(&self) -> bool {
+    pub fn needs_zero(&self) -> bool {
         (0..self.tiles()).any(|tile| {
             let (groups, granules) = (self.groups(tile), self.granules(tile));
             let channels =
@@ -126,7 +136,8 @@ impl Cut {
         })
     }
 
-    fn parts(&self) -> Vec<Part> {
+    /// Column tiles that read the same granules, together.
+    pub fn parts(&self) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
         for tile in 0..self.tiles() {
             let granules = self.granules(tile);
@@ -298,7 +309,7 @@ impl<'a> Lanes<'a> {
         Lanes {
             convolution,
             form,
-            cut: Cut::new(convolution, input, c.columns),
+            cut: Cut::of_convolution(convolution, input, c.columns),
             granules: part.granules.clone(),
             lanes: c.lanes,
             slices: design.slices,

@@ -184,9 +184,14 @@ impl Verilator {
                 tracing,
                 flags: self.verilator_flags(tracing),
             };
-            build
+            let kept = build
                 .run(source, &shim)
-                .map_err(|e| self.cache.keep_log(e, &key))
+                .map_err(|e| self.cache.keep_log(e, &key))?;
+            // Only what loads is kept: not every linker sees that a disk is full.
+            for library in &kept {
+                Library::load(library, source.ports.clone())?;
+            }
+            Ok(kept)
         })?;
         Library::load(&entry.join(LIBRARY), source.ports.clone())
     }

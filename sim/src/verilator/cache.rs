@@ -2,7 +2,8 @@
 //!
 //! An entry is a folder `<kind>/<key>` with files and their SHA-256 digests in `digests`. It is made in a
 //! temporary folder beside it and renamed, so it is there as a whole or not at all; a file lock keeps two
-//! processes from making the same one; an entry whose files do not match their digests is made again.
+//! processes from making the same one; an entry whose files do not match their digests is made again. A compiler
+//! that outlives the process that started it writes to a folder that no other process uses.
 
 use super::tools::ToolError;
 use sha2::{Digest, Sha256};
@@ -127,16 +128,19 @@ impl Cache {
     }
 }
 
-/// A folder to build in, removed when it is dropped; one that a killed process left behind is replaced.
+/// A folder to build in, removed when it is dropped. The key is locked, so others of it were left behind by processes
+/// that were killed; they are removed.
 fn work_folder(shelf: &Path, key: &str) -> Result<tempfile::TempDir, ToolError> {
-    let name = format!("{key}.build");
-    let left = shelf.join(&name);
-    if left.exists() {
-        fs::remove_dir_all(&left).map_err(ToolError::io("remove", &left))?;
+    let prefix = format!("{key}.build-");
+    let entries = fs::read_dir(shelf).map_err(ToolError::io("read", shelf))?;
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            // A tool of the killed process may still write there; what stays goes the next time.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
     tempfile::Builder::new()
-        .prefix(&name)
-        .rand_bytes(0)
+        .prefix(&prefix)
         .tempdir_in(shelf)
         .map_err(ToolError::io("create a folder in", shelf))
 }
@@ -251,8 +255,10 @@ mod tests {
             .collect();
         assert_eq!(left, ["key.lock"]);
 
-        fs::create_dir_all(folder.path().join("kind/key.build/finished")).unwrap();
+        let left = folder.path().join("kind/key.build-1/finished");
+        fs::create_dir_all(&left).unwrap();
         let made = cache.entry("kind", "key", |work| {
+            assert!(!left.exists() && work != left.parent().unwrap());
             let file = work.join("file");
             fs::write(&file, "text").unwrap();
             Ok(vec![file])

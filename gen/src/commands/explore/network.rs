@@ -1,13 +1,12 @@
-//! Points of networks: the accelerator is made as large as they need, and its closed formulas give the cycles.
+//! Points of networks: the accelerator is made as large as they need, and closed formulas give the cycles, from shapes
+//! alone.
 
-use super::{Layer, Point, Spent};
-use crate::accelerate::{Compiled, LayerReport, Report};
-use std::collections::BTreeMap;
-use xnorforge_hdl::accelerator::config::WORDS_MAX;
-use xnorforge_hdl::config::{BITS_MAX, REDUCTION_MAX};
+use super::point::{Layer, Networks, Point, Spent, SpentLayer, Surroundings};
+use crate::accelerate::bound_name;
+use crate::estimate::{self, Hardware};
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
-use xnorforge_sim::network::{Network, Outline};
-use xnorforge_sim::program::{Program, ProgramError};
+use xnorforge_sim::forecast::{LayerForecast, Memo};
+use xnorforge_sim::network::Outline;
 
 /// Input and layers of a network for `inputs` images, in the order of [`Point::layer_cycles`].
 pub fn layers(outline: &Outline, inputs: u32) -> Vec<Layer> {
@@ -34,109 +33,106 @@ pub fn layers(outline: &Outline, inputs: u32) -> Vec<Layer> {
 ///
 /// # Errors
 /// The message of a configuration or a network that does not go together with the other.
-pub fn point(config: ArrayConfig, networks: &[Network], inputs: u32) -> Result<Point, String> {
-    let design = sized(config, networks)?;
-    let mut reports: Vec<LayerReport> = Vec::new();
-    for network in networks {
-        let compiled = Compiled::new(&design, network.clone(), inputs as usize, None);
-        let compiled = compiled.map_err(|e| e.to_string())?;
-        let Report { input, layers, .. } = Report::new(&compiled, inputs as usize);
-        reports.push(input);
-        reports.extend(layers);
-    }
-    let mut bounds: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for report in &reports {
-        *bounds.entry(report.bound).or_default() += report.cycles;
-    }
-    let most = bounds.into_iter().max_by_key(|(_, cycles)| *cycles);
-    let spent = Spent {
-        binary_pairs: reports.iter().map(|r| r.binary_operation_pairs).sum(),
-        bound: most.map_or("compute", |(bound, _)| bound),
-        layers: reports.into_iter().map(|report| report.cycles).collect(),
+pub fn point(
+    networks: &Networks,
+    memos: &mut [Memo],
+    config: ArrayConfig,
+    around: &Surroundings,
+) -> Result<Point, String> {
+    let design = sized(networks, memos, config)?;
+    let mut spent = Spent {
+        layers: Vec::new(),
+        binary_pairs: 0,
+        inputs: networks.inputs,
     };
+    for ((forecaster, outline), memo) in networks
+        .forecasters
+        .iter()
+        .zip(&networks.outlines)
+        .zip(memos)
+    {
+        let images = forecaster.images(memo, &design, networks.inputs);
+        let images = images.map_err(|e| e.to_string())?;
+        let runs = u64::from(networks.inputs.div_ceil(images));
+        let forecast = forecaster.cycles(memo, &design, images);
+        let forecast = forecast.map_err(|e| e.to_string())?;
+        let all = std::iter::once(&forecast.other).chain(&forecast.layers);
+        spent.layers.extend(all.map(|layer| of_runs(layer, runs)));
+        let pairs = outline.layers.iter().map(|layer| layer.binary_pairs());
+        spent.binary_pairs += u128::from(networks.inputs) * pairs.sum::<u128>();
+    }
     let config = design.design().config();
+    let model = estimate::model(config.target);
     Ok(Point {
+        memory_bits: Some(memory_bits(&design)),
+        estimate: model.and_then(|model| model.estimate(Hardware::Accelerator(&design))),
         configuration_sha256: config.accelerator_hash(),
         command: format!(
             "xnorforge generate {}{} --interface axi --out DIR",
             config.command_flags(),
             config.accelerator.command_flags()
         ),
-        ..Point::new(config, spent)
+        ..Point::new(config, spent, around)
     })
 }
 
-/// The accelerator with what every network needs at least, one image at a time.
-fn sized(mut config: ArrayConfig, networks: &[Network]) -> Result<AcceleratorDesign, String> {
-    for network in networks {
-        loop {
-            let design = config.validate().map_err(|e| e.to_string())?;
-            let design = AcceleratorDesign::new(&design).map_err(|e| e.to_string())?;
-            match Program::compile(&design, 1, network) {
-                Ok(_) => break,
-                // Every turn makes one field larger, and every field has a limit.
-                Err(e) if grow(&mut config, &e) => {}
-                Err(e) => return Err(e.to_string()),
-            }
-        }
+fn of_runs(layer: &LayerForecast, runs: u64) -> SpentLayer {
+    SpentLayer {
+        cycles: runs * layer.cycles.total(),
+        bound: bound_name(layer.cycles.bound()),
+        stream_bytes: runs * layer.stream_bytes(),
     }
-    let design = config.validate().map_err(|e| e.to_string())?;
-    AcceleratorDesign::new(&design).map_err(|e| e.to_string())
 }
 
-/// Makes what was too small as large as it must be; whether that helped.
-fn grow(config: &mut ArrayConfig, error: &ProgramError) -> bool {
-    let accelerator = &mut config.accelerator;
-    let (field, needed, limit) = match error {
-        ProgramError::Memory {
-            field, suggestion, ..
-        } => {
-            let field = match *field {
-                "activation_words" => &mut accelerator.activation_words,
-                "residual_words" => &mut accelerator.residual_words,
-                "patch_words" => &mut accelerator.patch_words,
-                "weight_words" => &mut accelerator.weight_words,
-                "constant_words" => &mut accelerator.constant_words,
-                "channel_words" => &mut accelerator.channel_words,
-                "table_words" => &mut accelerator.table_words,
-                "program_words" => &mut accelerator.program_words,
-                "schedule_words" => &mut accelerator.schedule_words,
-                "layers" => &mut accelerator.layers,
-                _ => return false,
-            };
-            (field, *suggestion, WORDS_MAX)
-        }
-        ProgramError::Levels { levels, .. } => (
-            &mut accelerator.threshold_bits,
-            u64::from(*levels),
-            BITS_MAX,
-        ),
-        ProgramError::Bits { field, bits, .. } => match *field {
-            "activation_bits" => (&mut config.activation_bits, u64::from(*bits), BITS_MAX),
-            _ => (&mut config.weight_bits, u64::from(*bits), BITS_MAX),
-        },
-        ProgramError::NoZero { needed, .. } => {
-            (&mut config.weight_bits, u64::from(*needed), BITS_MAX)
-        }
-        ProgramError::Reduction { elements, .. } => {
-            (&mut config.reduction_max, *elements, REDUCTION_MAX)
-        }
-        _ => return false,
-    };
-    let can_grow = needed > u64::from(*field) && needed <= u64::from(limit);
-    if can_grow {
-        *field = needed as u32;
+/// The accelerator with what every network needs at least, one image at a time.
+///
+/// # Errors
+/// As [`point`].
+pub fn sized(
+    networks: &Networks,
+    memos: &mut [Memo],
+    mut config: ArrayConfig,
+) -> Result<AcceleratorDesign, String> {
+    let mut design = None;
+    for (forecaster, memo) in networks.forecasters.iter().zip(memos) {
+        let sized = forecaster.sized(memo, &config).map_err(|e| e.to_string())?;
+        config = sized.design().config().clone();
+        design = Some(sized);
     }
-    can_grow
+    design.ok_or_else(|| "there is no network".to_owned())
+}
+
+/// Bits of all memories of an accelerator: depths times widths times copies.
+pub fn memory_bits(design: &AcceleratorDesign) -> u64 {
+    let (array, c) = (design.design().config(), design.config());
+    let bits = |copies: u32, words: u32, width: u32| {
+        u64::from(copies) * u64::from(words) * u64::from(width)
+    };
+    let e = c.drain_columns;
+    let result = design.design().result_width;
+    bits(c.load_ports, c.activation_words, design.word_width)
+        + bits(1, c.residual_words, design.word_width)
+        + bits(array.rows, c.patch_words, design.word_width)
+        + bits(array.columns, c.weight_words, design.weight_width)
+        + bits(e, c.constant_words, design.constant_width)
+        + bits(e * ((1 << c.threshold_bits) - 1), c.channel_words, result)
+        + bits(e, c.channel_words, design.affine_width)
+        + bits(e, c.table_words, design.product_width)
+        + bits(1, c.program_words, 32)
+        + bits(1, c.schedule_words, design.schedule_width)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Work, explore, sweep::Axes};
+    use super::super::point as points;
+    use super::super::point::Work;
+    use super::super::sweep::Axes;
+    use super::super::tests::explore_all;
     use super::*;
+    use crate::accelerate::{Compiled, Report, random_inputs};
     use crate::core_rig;
-    use crate::terminal::{Color, Terminal};
-    use xnorforge_import::topology::{Widths, description, scale_sim};
+    use xnorforge_import::topology::{Topology, Widths, description, scale_sim};
+    use xnorforge_sim::network::Network;
 
     const NETWORK: &str = r#"
         network = { name = "n", input = [3, 6, 6], input_bits = 3 }
@@ -148,12 +144,8 @@ mod tests {
             { kind = "linear", out_features = 5 },
         ]"#;
 
-    fn work(networks: Vec<Network>, inputs: u32) -> Work {
-        Work::Networks {
-            outlines: networks.iter().map(|n| n.outline().unwrap()).collect(),
-            networks,
-            inputs,
-        }
+    fn of(topology: &Topology, inputs: u32) -> Networks {
+        Networks::new(topology.outlines().unwrap(), inputs)
     }
 
     fn axes() -> Axes {
@@ -163,19 +155,25 @@ mod tests {
             lanes: vec![6, 16],
             activation_branches: vec![1, 2],
             weight_branches: vec![1, 2],
+            drain_columns: vec![1],
+            load_ports: vec![1],
         }
+    }
+
+    fn design(networks: &Networks, config: ArrayConfig) -> Result<AcceleratorDesign, String> {
+        sized(networks, &mut networks.memos(), config)
     }
 
     #[test]
     fn cycles_are_those_that_the_model_takes() {
         let topology = description::parse(NETWORK, &Widths::default()).unwrap();
-        let networks = topology.networks(3).unwrap();
-        let terminal = Terminal::new(true, Color::Never);
+        let networks = of(&topology, 3);
+        let network: Network = topology.network(3).unwrap();
         let base = ArrayConfig::preset("tiny").unwrap();
-        let found = explore(&base, &axes(), &work(networks.clone(), 3), &terminal).unwrap();
+        let found = explore_all(&base, axes(), &Work::Networks(networks.clone()));
         assert!(found.points.len() >= 8, "{:?}", found.left_out);
         for point in found.points.iter().step_by(3) {
-            let config = super::super::fit_stages(ArrayConfig {
+            let config = points::fit_stages(ArrayConfig {
                 rows: point.rows,
                 columns: point.columns,
                 lanes: point.lanes,
@@ -183,9 +181,15 @@ mod tests {
                 weight_branches: point.weight_branches,
                 ..base.clone()
             });
-            let design = sized(config, &networks).unwrap();
-            let compiled = Compiled::new(&design, networks[0].clone(), 3, None).unwrap();
-            let input = crate::accelerate::random_inputs(&networks[0], Some(3), 3);
+            let design = design(&networks, config).unwrap();
+            let compiled = Compiled::new(&design, network.clone(), 3, None).unwrap();
+            let report = Report::new(&compiled, 3);
+            let bounds: Vec<&str> = std::iter::once(&report.input)
+                .chain(&report.layers)
+                .map(|layer| layer.bound)
+                .collect();
+            assert_eq!(point.layer_bounds, bounds, "{}", point.command);
+            let input = random_inputs(&network, Some(3), 3);
             let ran = core_rig::step(&[compiled], &input, None).unwrap();
             assert_eq!(point.cycles, ran[0].cycles, "{}", point.command);
             assert_eq!(point.layer_cycles.len(), found.layers.len());
@@ -197,25 +201,48 @@ mod tests {
         let rows = ["a,6,6,3,3,4,6,1", "b,3,3,1,1,8,4,1"];
         let cycles = |text: &str| {
             let topology = scale_sim::parse("t", text, &Widths::default()).unwrap();
-            let networks = topology.networks(1).unwrap();
+            let networks = of(&topology, 2);
             let base = ArrayConfig::preset("default").unwrap();
-            point(base, &networks, 2).unwrap().cycles
+            let around = Surroundings::default();
+            let point = point(&networks, &mut networks.memos(), base, &around);
+            point.unwrap().cycles
         };
         assert_eq!(cycles(&rows.join("\n")), cycles(rows[0]) + cycles(rows[1]));
     }
 
     #[test]
     fn sizes_grow_to_what_is_needed_and_no_further() {
-        let text = "a,64,64,3,3,64,64,1";
-        let topology = scale_sim::parse("t", text, &Widths::default()).unwrap();
-        let networks = topology.networks(1).unwrap();
+        let topology = |text| scale_sim::parse("t", text, &Widths::default()).unwrap();
+        let networks = of(&topology("a,64,64,3,3,64,64,1"), 1);
         let base = ArrayConfig::preset("default").unwrap();
-        let design = sized(base.clone(), &networks).unwrap();
+        let sized = design(&networks, base.clone()).unwrap();
         // 4096 pixels of two words each: activations of 2 bits in a word of 64 lanes.
-        assert_eq!(design.config().activation_words, 8192);
-        assert_eq!(design.design().config().rows, base.rows);
-        let wide = scale_sim::parse("t", "a,1024,1024,1,1,255,1,1", &Widths::default()).unwrap();
-        let error = sized(base, &wide.networks(1).unwrap()).unwrap_err();
+        assert_eq!(sized.config().activation_words, 8192);
+        assert_eq!(sized.design().config().rows, base.rows);
+        let wide = of(&topology("a,1024,1024,1,1,255,1,1"), 1);
+        let error = design(&wide, base).unwrap_err();
         assert!(error.contains("activation_words"), "{error}");
+    }
+
+    #[test]
+    fn a_narrow_outside_takes_what_its_bytes_take() {
+        let topology = description::parse(NETWORK, &Widths::default()).unwrap();
+        let networks = of(&topology, 1);
+        let at = |bytes_per_cycle| {
+            let around = Surroundings {
+                clock_mhz: Some(100.0),
+                bytes_per_cycle,
+            };
+            let base = ArrayConfig::preset("tiny").unwrap();
+            point(&networks, &mut networks.memos(), base, &around).unwrap()
+        };
+        let (free, narrow) = (at(None), at(Some(0.001)));
+        assert_eq!(free.cycles, narrow.cycles);
+        assert_eq!(free.cycles_at_bandwidth, None);
+        assert!(narrow.cycles_at_bandwidth.unwrap() > narrow.cycles);
+        assert!(narrow.layer_bounds.iter().any(|bound| bound == "bandwidth"));
+        assert!(narrow.frames_per_second < free.frames_per_second);
+        // A byte in a cycle is more than any layer of this one asks for.
+        assert_eq!(at(Some(1e6)).cycles_at_bandwidth, Some(free.cycles));
     }
 }

@@ -1,11 +1,12 @@
 //! The files of an exploration: CSV, JSON and one offline page.
 
+use super::plots::{self, Heat};
+use super::precision::{Assignment, Chosen};
 use super::{Exploration, Point};
 use crate::failure::Failure;
 use crate::manifest::{self, GENERATOR, json_bytes};
 use crate::output::Files;
 use crate::terminal::{percent, thousands};
-use plotters::prelude::*;
 use serde_json::json;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -18,10 +19,6 @@ const SCHEMA: &str = "xnorforge-explore";
 const SCHEMA_VERSION: u32 = 1;
 /// Points of the table on the page.
 const PAGE_ROWS_MAX: usize = 500;
-/// Points of the front that the bar chart shows.
-const BARS_MAX: usize = 24;
-/// Pixels of a plot.
-const PLOT_SIZE: (u32, u32) = (900, 460);
 
 const PAGE: &str = include_str!("report.html");
 
@@ -41,6 +38,13 @@ pub fn files(base: &ArrayConfig, exploration: &Exploration) -> Result<Files, Fai
         "operations_per_binary_operation_pair": 2,
         "layers": exploration.layers,
         "points_left_out": exploration.left_out.as_ref().map_or(0, |(count, _)| *count),
+        "constraints": exploration.constraints,
+        "points_past_constraints": exploration.dropped,
+        "front": exploration.front,
+        "clock_mhz": exploration.around.clock_mhz,
+        "bytes_per_cycle": exploration.around.bytes_per_cycle,
+        "search": exploration.searched,
+        "bits": exploration.chosen,
         "points": exploration.points,
     });
     let page = page(exploration).map_err(|e| cannot("page", &e))?;
@@ -52,6 +56,10 @@ pub fn files(base: &ArrayConfig, exploration: &Exploration) -> Result<Files, Fai
         ),
         ("report.html".to_owned(), page.into_bytes()),
     ]);
+    if let Some(chosen) = &exploration.chosen {
+        let table = bits_csv(chosen).map_err(|e| cannot("table of bits", &e))?;
+        files.insert("bits.csv".to_owned(), table);
+    }
     let manifest = json!({
         "schema": manifest::SCHEMA,
         "schema_version": manifest::SCHEMA_VERSION,
@@ -72,18 +80,30 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
         "lanes",
         "activation_branches",
         "weight_branches",
+        "drain_columns",
+        "load_ports",
         "binary_operation_pairs_per_cycle",
         "cycles",
         "utilization",
         "effective_pairs_per_cycle",
         "bound",
+        "stream_bytes",
+        "memory_bits",
+        "cycles_at_bandwidth",
+        "frames_per_second",
         "is_pareto",
     ]
     .map(str::to_owned)
     .into_iter()
     .chain(layers.map(|layer| format!("cycles_{}", layer.name)))
     .chain(["configuration_sha256".to_owned(), "command".to_owned()]);
-    writer.write_record(header)?;
+    let with_estimates = exploration.points.iter().any(|p| p.estimate.is_some());
+    let estimates = ["luts", "flip_flops", "block_rams", "estimate_error_percent"];
+    let estimates = estimates
+        .iter()
+        .filter(|_| with_estimates)
+        .map(|n| (*n).to_owned());
+    writer.write_record(header.chain(estimates))?;
     for p in &exploration.points {
         let fields = [
             p.rows.to_string(),
@@ -91,16 +111,80 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
             p.lanes.to_string(),
             p.activation_branches.to_string(),
             p.weight_branches.to_string(),
+            p.drain_columns.to_string(),
+            p.load_ports.to_string(),
             p.binary_operation_pairs_per_cycle.to_string(),
             p.cycles.to_string(),
             p.utilization.to_string(),
             p.effective_pairs_per_cycle.to_string(),
-            p.bound.to_owned(),
+            p.bound.to_string(),
+            p.stream_bytes.to_string(),
+            text(p.memory_bits),
+            text(p.cycles_at_bandwidth),
+            text(p.frames_per_second),
             p.is_pareto.to_string(),
         ];
         let layers = p.layer_cycles.iter().map(ToString::to_string);
         let last = [p.configuration_sha256.clone(), p.command.clone()];
-        writer.write_record(fields.into_iter().chain(layers).chain(last))?;
+        let estimate = p.estimate.as_ref();
+        let estimates = [
+            text(estimate.map(|e| e.luts)),
+            text(estimate.map(|e| e.flip_flops)),
+            text(estimate.map(|e| e.block_rams)),
+            text(estimate.map(|e| e.error_percent)),
+        ];
+        let estimates = estimates.into_iter().filter(|_| with_estimates);
+        writer.write_record(
+            fields
+                .into_iter()
+                .chain(layers)
+                .chain(last)
+                .chain(estimates),
+        )?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// A value, or nothing.
+fn text(value: Option<impl ToString>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+/// Bits of each layer: what was chosen, and the presets.
+fn bits_csv(chosen: &Chosen) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let all: Vec<&Assignment> = std::iter::once(&chosen.best)
+        .chain(&chosen.presets)
+        .chain(&chosen.curve)
+        .collect();
+    let costs = [
+        "name",
+        "loss",
+        "cycles",
+        "binary_operation_pairs",
+        "parameter_bytes",
+    ];
+    let header = costs.map(str::to_owned).into_iter().chain(
+        chosen
+            .layers
+            .iter()
+            .flat_map(|l| [format!("activation_bits_{l}"), format!("weight_bits_{l}")]),
+    );
+    writer.write_record(header.chain(["command".to_owned()]))?;
+    for (index, a) in all.into_iter().enumerate() {
+        let name = match index > chosen.presets.len() {
+            true => "curve",
+            false => &a.name,
+        };
+        let costs = [
+            name.to_owned(),
+            text(a.loss),
+            a.cycles.to_string(),
+            a.binary_operation_pairs.to_string(),
+            a.parameter_bytes.to_string(),
+        ];
+        let bits = a.bits.iter().flatten().map(ToString::to_string);
+        writer.write_record(costs.into_iter().chain(bits).chain([a.command.clone()]))?;
     }
     Ok(writer.into_inner()?)
 }
@@ -135,6 +219,10 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
                 escaped(reason)
             )
         });
+    let cycles_heading = match exploration.around.bytes_per_cycle {
+        Some(_) => "cycles at bandwidth",
+        None => "cycles",
+    };
     let values = [
         (
             "generator",
@@ -143,14 +231,134 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
         ("count", thousands(exploration.points.len() as u128)),
         ("layers", layers.join(", ")),
         ("left_out", left_out),
-        ("front_plot", front_plot(&exploration.points)?),
-        ("bar_plot", bar_plot(&exploration.points)?),
+        ("search", escaped(&search_text(exploration))),
+        ("front_metrics", front_text(exploration)),
+        ("front_plot", plots::front(&exploration.points)?),
+        ("bar_plot", plots::utilization(&exploration.points)?),
+        ("heat_plots", heat_plots(&exploration.points)?),
+        ("layer_plots", layer_plots(exploration)?),
+        ("bits", bits_section(exploration)?),
+        ("cycles_heading", cycles_heading.to_owned()),
         ("rows", table_rows(&exploration.points)),
         ("rows_max", thousands(PAGE_ROWS_MAX as u128)),
     ];
     Ok(values.iter().fold(PAGE.to_owned(), |page, (name, value)| {
         page.replace(&format!("{{{{{name}}}}}"), value)
     }))
+}
+
+fn search_text(exploration: &Exploration) -> String {
+    let searched = &exploration.searched;
+    let constraints: Vec<String> = exploration
+        .constraints
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let constraints = match constraints.is_empty() {
+        true => String::new(),
+        false => format!(
+            " Constraints: {}; {} points do not keep them.",
+            constraints.join(", "),
+            thousands(exploration.dropped.into())
+        ),
+    };
+    format!(
+        "Search: {}; {} of {} points were looked at; {}.{constraints}",
+        searched.method,
+        thousands(searched.evaluated.into()),
+        thousands(searched.points.into()),
+        searched.guarantee
+    )
+}
+
+fn front_text(exploration: &Exploration) -> String {
+    let names: Vec<&str> = exploration
+        .front
+        .iter()
+        .map(|metric| metric.name())
+        .collect();
+    names.join(", ")
+}
+
+/// A section with a heading; nothing without a picture.
+fn section(heading: &str, text: &str, pictures: &[String]) -> String {
+    match pictures.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<h2>{heading}</h2>\n<p>{text}</p>\n{}\n",
+            pictures.join("\n")
+        ),
+    }
+}
+
+fn heat_plots(points: &[Point]) -> Result<String, Box<dyn Error>> {
+    let maps = [
+        Heat::new(points, ["rows", "columns"], |p| [p.rows, p.columns]),
+        Heat::new(points, ["activation branches", "weight branches"], |p| {
+            [p.activation_branches, p.weight_branches]
+        }),
+    ];
+    let pictures: Result<Vec<String>, _> = maps.iter().flatten().map(Heat::draw).collect();
+    Ok(section(
+        "Heat maps",
+        "The fewest cycles of all points with these two values; the darker, the fewer.",
+        &pictures?,
+    ))
+}
+
+/// Bars of the layers and the roofline, of the fastest point.
+fn layer_plots(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
+    let Some(point) = exploration.points.iter().min_by_key(|p| p.bounded_cycles()) else {
+        return Ok(String::new());
+    };
+    let mut sections = section(
+        "Layers",
+        &format!(
+            "The fastest point, {}. Hatches, colours and labels say what bounds a layer: computing, loading of patches, draining, streaming of weights, bandwidth to the outside, and so on. <code>{}</code>",
+            point.label(),
+            escaped(&point.command)
+        ),
+        &[plots::layers(point, &exploration.layers)?],
+    );
+    if let Some(bandwidth) = exploration.around.bytes_per_cycle {
+        sections += &section(
+            "Roofline",
+            "The fastest point. Flat: what the array can do; rising: what the streams bring. Layers without bytes on a stream, whose weights are resident, have no place on it.",
+            &[plots::roofline(point, &exploration.layers, bandwidth)?],
+        );
+    }
+    Ok(sections)
+}
+
+fn bits_section(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
+    let Some(chosen) = &exploration.chosen else {
+        return Ok(String::new());
+    };
+    let mut rows = String::new();
+    for a in std::iter::once(&chosen.best).chain(&chosen.presets) {
+        let _ = writeln!(
+            rows,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+            escaped(&a.name),
+            a.loss.map_or("-".to_owned(), |loss| format!("{loss:.4}")),
+            thousands(a.cycles.into()),
+            thousands(a.binary_operation_pairs.into()),
+            thousands(a.parameter_bytes.into()),
+            a.bits_text(),
+            escaped(&a.command)
+        );
+    }
+    let table = format!(
+        "<div class=\"scroll\"><table><thead><tr><th>bits</th><th>loss</th><th>cycles</th><th>binary operation pairs</th><th>parameter bytes</th><th>activations x weights</th><th>command</th></tr></thead><tbody>\n{rows}</tbody></table></div>"
+    );
+    Ok(section(
+        "Bits of each layer",
+        &format!(
+            "On the base configuration. Line: the least loss for each number of cycles; ring: what was chosen; triangles: choices by rule. {} All bits are in bits.csv.",
+            escaped(&chosen.guarantee)
+        ),
+        &[plots::precision(chosen)?, table],
+    ))
 }
 
 fn escaped(text: &str) -> String {
@@ -176,110 +384,11 @@ fn table_rows(points: &[Point]) -> String {
             p.activation_branches,
             p.weight_branches,
             thousands(p.binary_operation_pairs_per_cycle.into()),
-            thousands(p.cycles.into()),
+            thousands(p.bounded_cycles().into()),
             percent(p.utilization),
             p.bound,
             escaped(&p.command)
         );
     }
     rows
-}
-
-/// Cycles against the size of the array, both logarithmic, with the front as a line.
-fn front_plot(points: &[Point]) -> Result<String, Box<dyn Error>> {
-    let size = |p: &Point| p.binary_operation_pairs_per_cycle as f64;
-    let cycles = |p: &Point| p.cycles as f64;
-    let bounds = |value: &dyn Fn(&Point) -> f64| {
-        let low = points.iter().map(value).fold(f64::INFINITY, f64::min);
-        let high = points.iter().map(value).fold(1.0, f64::max);
-        0.8 * low.min(high)..1.25 * high
-    };
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, PLOT_SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&root)
-            .margin(16)
-            .x_label_area_size(52)
-            .y_label_area_size(110)
-            .build_cartesian_2d(bounds(&size).log_scale(), bounds(&cycles).log_scale())?;
-        chart
-            .configure_mesh()
-            .x_desc("binary operation pairs per cycle")
-            .y_desc("cycles")
-            .x_label_formatter(&|v| thousands(v.round() as u128))
-            .y_label_formatter(&|v| thousands(v.round() as u128))
-            .label_style(("sans-serif", 16))
-            .axis_desc_style(("sans-serif", 18))
-            .max_light_lines(0)
-            .bold_line_style(RGBColor(225, 228, 232))
-            .draw()?;
-        let others = points.iter().filter(|p| !p.is_pareto);
-        chart.draw_series(
-            others.map(|p| Circle::new((size(p), cycles(p)), 3, RGBColor(150, 160, 170).filled())),
-        )?;
-        let front: Vec<(f64, f64)> = points
-            .iter()
-            .filter(|p| p.is_pareto)
-            .map(|p| (size(p), cycles(p)))
-            .collect();
-        let blue = RGBColor(20, 90, 180);
-        chart.draw_series(LineSeries::new(front.iter().copied(), blue.stroke_width(2)))?;
-        chart.draw_series(front.iter().map(|at| Circle::new(*at, 5, blue.filled())))?;
-        root.present()?;
-    }
-    Ok(svg)
-}
-
-/// Utilization of the points of the front.
-fn bar_plot(points: &[Point]) -> Result<String, Box<dyn Error>> {
-    let front: Vec<&Point> = points
-        .iter()
-        .filter(|p| p.is_pareto)
-        .take(BARS_MAX)
-        .collect();
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, PLOT_SIZE).into_drawing_area();
-        root.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&root)
-            .margin(16)
-            .x_label_area_size(52)
-            .y_label_area_size(110)
-            .build_cartesian_2d(0.0..front.len() as f64, 0.0..100.0)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_labels(0)
-            .x_desc("points of the front, smallest array first: rows x columns x lanes / branches")
-            .y_desc("utilization in %")
-            .label_style(("sans-serif", 16))
-            .axis_desc_style(("sans-serif", 18))
-            .max_light_lines(0)
-            .bold_line_style(RGBColor(225, 228, 232))
-            .draw()?;
-        let left = |index: usize| index as f64;
-        chart.draw_series(front.iter().enumerate().map(|(index, p)| {
-            Rectangle::new(
-                [
-                    (left(index) + 0.15, 0.0),
-                    (left(index) + 0.85, 100.0 * p.utilization),
-                ],
-                RGBColor(140, 180, 230).filled(),
-            )
-        }))?;
-        let style = ("sans-serif", 15)
-            .into_font()
-            .transform(FontTransform::Rotate270)
-            .color(&BLACK);
-        chart.draw_series(front.iter().enumerate().map(|(index, p)| {
-            let label = format!(
-                "{}x{}x{} / {}x{}",
-                p.rows, p.columns, p.lanes, p.activation_branches, p.weight_branches
-            );
-            Text::new(label, (left(index) + 0.4, 2.0), style.clone())
-        }))?;
-        root.present()?;
-    }
-    Ok(svg)
 }

@@ -1,10 +1,13 @@
-//! The axes of a sweep: lists and ranges from flags or a TOML file.
+//! A sweep: axes, constraints and surroundings, from flags or a TOML file.
 
-use super::POINTS_MAX;
+use super::metric::{Constraint, Metric};
+use super::point::Surroundings;
+use super::precision::Limits;
 use crate::config::read_text;
 use crate::failure::Failure;
 use crate::terminal::thousands;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 use xnorforge_hdl::ArrayConfig;
@@ -32,7 +35,37 @@ pub struct SweepArgs {
     /// Weight branches in one cycle to try
     #[arg(long, value_name = "RANGE")]
     sweep_weight_branches: Option<Values>,
+    /// Columns that leave the drain in one cycle to try, of networks
+    #[arg(long, value_name = "RANGE")]
+    sweep_drain_columns: Option<Values>,
+    /// Load ports to try, of networks
+    #[arg(long, value_name = "RANGE")]
+    sweep_load_ports: Option<Values>,
+    /// A limit that points must keep, cycles=1000000 for example; may be repeated. At most: cycles, pairs_per_cycle,
+    /// memory_bits, bytes_per_cycle; at least: utilization, frames_per_second
+    #[arg(long = "constraint", value_name = "METRIC=LIMIT")]
+    constraints: Vec<Constraint>,
+    /// What the front is made of: metrics, separated by commas
+    #[arg(long, value_name = "METRICS", value_delimiter = ',')]
+    front: Vec<Metric>,
+    /// Clock in MHz, for frames per second; none is made up
+    #[arg(long, value_name = "MHZ", value_parser = positive)]
+    clock_mhz: Option<f64>,
+    /// Bytes from and to the outside in a cycle: layers whose streams need more are bound by bandwidth
+    #[arg(long, value_name = "BYTES", value_parser = positive)]
+    bytes_per_cycle: Option<f64>,
 }
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "give a number".to_owned())?;
+    match number > 0.0 && number.is_finite() {
+        true => Ok(number),
+        false => Err("give a number above 0".to_owned()),
+    }
+}
+
+/// Most values of an axis.
+pub const VALUES_MAX: usize = 100_000;
 
 /// The values of one axis, rising, without repetitions; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +89,7 @@ impl FromStr for Values {
         for item in text.split(',') {
             expand(item.trim(), &mut values).ok_or_else(|| {
                 format!(
-                    "\"{item}\" is no number and no range; write 8, 4..16 (counts), 8..64+8 (adds) or 8..64x2 (multiplies), at most {POINTS_MAX} values"
+                    "\"{item}\" is no number and no range; write 8, 4..16 (counts), 8..64+8 (adds) or 8..64x2 (multiplies), at most {VALUES_MAX} values"
                 )
             })?;
         }
@@ -90,7 +123,7 @@ fn expand(item: &str, values: &mut Vec<u32>) -> Option<()> {
     let mut value = Some(first);
     while let Some(v) = value.filter(|v| *v <= last) {
         values.push(v);
-        if values.len() as u64 > POINTS_MAX {
+        if values.len() > VALUES_MAX {
             return None;
         }
         value = if is_product {
@@ -111,6 +144,14 @@ struct SweepFile {
     lanes: Option<FileValues>,
     activation_branches: Option<FileValues>,
     weight_branches: Option<FileValues>,
+    drain_columns: Option<FileValues>,
+    load_ports: Option<FileValues>,
+    clock_mhz: Option<f64>,
+    bytes_per_cycle: Option<f64>,
+    front: Option<Vec<Metric>>,
+    #[serde(default)]
+    constraints: BTreeMap<Metric, f64>,
+    precision: Option<Limits>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +175,9 @@ impl FileValues {
     }
 }
 
+/// Axes of a sweep.
+pub const AXES: usize = 7;
+
 /// The values of every axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axes {
@@ -147,16 +191,59 @@ pub struct Axes {
     pub activation_branches: Vec<u32>,
     /// Weight branches in one cycle.
     pub weight_branches: Vec<u32>,
+    /// Columns that leave the drain in one cycle.
+    pub drain_columns: Vec<u32>,
+    /// Load ports.
+    pub load_ports: Vec<u32>,
+}
+
+/// What is explored and how points are compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// The axes.
+    pub axes: Axes,
+    /// Limits that points must keep.
+    pub constraints: Vec<Constraint>,
+    /// What the front is made of.
+    pub front: Vec<Metric>,
+    /// What is outside.
+    pub around: Surroundings,
+    /// Limits on the choice of bits.
+    pub precision: Option<Limits>,
 }
 
 impl SweepArgs {
-    /// The axes: what the flags say, else the file, else half, once and twice the base; for the branches 1 and as
-    /// many as the work has: `bits` of activations and weights.
+    /// The sweep: what the flags say, else the file, else half, once and twice the base; for the branches 1 and as many
+    /// as the work has: `bits` of activations and weights. Constraints of both hold.
     ///
     /// # Errors
-    /// A file that cannot be read or is no sweep; more than [`POINTS_MAX`] points.
-    pub fn axes(&self, base: &ArrayConfig, bits: (u32, u32)) -> Result<Axes, Failure> {
+    /// A file that cannot be read or is no sweep.
+    pub fn sweep(&self, base: &ArrayConfig, bits: (u32, u32)) -> Result<Sweep, Failure> {
         let file = self.read_file()?;
+        let constraints = file.constraints.into_iter();
+        let constraints: Result<Vec<Constraint>, String> = constraints
+            .map(|(metric, limit)| Constraint::new(metric, limit))
+            .collect();
+        let mut constraints =
+            constraints.map_err(|e| Failure::input(format!("--sweep: constraints: {e}")))?;
+        constraints.extend(&self.constraints);
+        for (name, value) in [
+            ("clock_mhz", file.clock_mhz),
+            ("bytes_per_cycle", file.bytes_per_cycle),
+        ] {
+            if value.is_some_and(|value| !(value > 0.0 && value.is_finite())) {
+                return Err(Failure::input(format!(
+                    "--sweep: `{name}` is no number above 0; give one"
+                )));
+            }
+        }
+        let mut front = match self.front.is_empty() {
+            true => file.front.unwrap_or_default(),
+            false => self.front.clone(),
+        };
+        if front.is_empty() {
+            front = vec![Metric::Cycles, Metric::PairsPerCycle];
+        }
         let axis = |name: &str,
                     flag: &Option<Values>,
                     file: Option<FileValues>,
@@ -175,6 +262,7 @@ impl SweepArgs {
             let all = bits.min(limit);
             if all > 1 { vec![1, all] } else { vec![1] }
         };
+        let c = &base.accelerator;
         let axes = Axes {
             rows: axis("rows", &self.sweep_rows, file.rows, around(base.rows))?,
             columns: axis(
@@ -196,9 +284,29 @@ impl SweepArgs {
                 file.weight_branches,
                 one_and_all(bits.1, base.weight_bits),
             )?,
+            drain_columns: axis(
+                "drain_columns",
+                &self.sweep_drain_columns,
+                file.drain_columns,
+                vec![c.drain_columns],
+            )?,
+            load_ports: axis(
+                "load_ports",
+                &self.sweep_load_ports,
+                file.load_ports,
+                vec![c.load_ports],
+            )?,
         };
-        axes.check()?;
-        Ok(axes)
+        Ok(Sweep {
+            axes,
+            constraints,
+            front,
+            around: Surroundings {
+                clock_mhz: self.clock_mhz.or(file.clock_mhz),
+                bytes_per_cycle: self.bytes_per_cycle.or(file.bytes_per_cycle),
+            },
+            precision: file.precision,
+        })
     }
 
     fn read_file(&self) -> Result<SweepFile, Failure> {
@@ -211,7 +319,7 @@ impl SweepArgs {
                 1 + text[..span.start.min(text.len())].matches('\n').count()
             });
             Failure::input(format!(
-                "`{}` is no sweep: line {line}: {}; the keys are rows, columns, lanes, activation_branches, weight_branches",
+                "`{}` is no sweep: line {line}: {}; the keys are rows, columns, lanes, activation_branches, weight_branches, drain_columns, load_ports, clock_mhz, bytes_per_cycle, front and the tables constraints and precision",
                 path.display(),
                 e.message().replace('\n', " ")
             ))
@@ -220,54 +328,105 @@ impl SweepArgs {
 }
 
 impl Axes {
-    fn all(&self) -> [&Vec<u32>; 5] {
+    fn all(&self) -> [&Vec<u32>; AXES] {
         [
             &self.rows,
             &self.columns,
             &self.lanes,
             &self.activation_branches,
             &self.weight_branches,
+            &self.drain_columns,
+            &self.load_ports,
         ]
     }
 
-    fn check(&self) -> Result<(), Failure> {
-        let count: u128 = self.all().iter().map(|axis| axis.len() as u128).product();
-        if count <= POINTS_MAX.into() {
+    /// Points of the sweep.
+    pub fn count(&self) -> u128 {
+        self.all().iter().map(|axis| axis.len() as u128).product()
+    }
+
+    /// Refuses more points than `limit`.
+    ///
+    /// # Errors
+    /// Too many points: how many, and how the limit is raised.
+    pub fn check(&self, limit: u64) -> Result<(), Failure> {
+        let count = self.count();
+        if count <= limit.into() {
             return Ok(());
         }
-        let sizes: Vec<String> = self.all().iter().map(|a| a.len().to_string()).collect();
+        let names = [
+            "rows",
+            "columns",
+            "lanes",
+            "activation branches",
+            "weight branches",
+            "drain columns",
+            "load ports",
+        ];
+        let axes = self.all().into_iter().zip(names);
+        let (sizes, names): (Vec<String>, Vec<&str>) = axes
+            .filter(|(axis, _)| axis.len() > 1)
+            .map(|(axis, name)| (axis.len().to_string(), name))
+            .unzip();
         Err(Failure::input(format!(
-            "the sweep has {} = {} points (rows x columns x lanes x activation branches x weight branches), the limit is {}; take fewer values",
+            "the sweep has {} = {} points ({}), the limit is {}; take fewer values, or raise the limit with --points-max",
             sizes.join(" x "),
             thousands(count),
-            thousands(POINTS_MAX.into())
+            names.join(" x "),
+            thousands(limit.into())
         )))
     }
 
-    /// Every combination, in the order of the axes.
-    pub fn configs(&self, base: &ArrayConfig) -> Vec<ArrayConfig> {
-        let mut configs = vec![base.clone()];
-        type Set = fn(&mut ArrayConfig, u32);
-        let setters: [Set; 5] = [
-            |c, v| c.rows = v,
-            |c, v| c.columns = v,
-            |c, v| c.lanes = v,
-            |c, v| c.activation_branches = v,
-            |c, v| c.weight_branches = v,
-        ];
-        for (axis, set) in self.all().into_iter().zip(setters) {
-            configs = configs
-                .iter()
-                .flat_map(|config| {
-                    axis.iter().map(move |value| {
-                        let mut config = config.clone();
-                        set(&mut config, *value);
-                        config
-                    })
-                })
-                .collect();
-        }
-        configs
+    /// The position of a point on each axis. Rows move fastest: points that differ in them alone have most in common.
+    pub fn positions(&self, mut index: u64) -> [usize; AXES] {
+        self.all().map(|axis| {
+            let position = index % axis.len() as u64;
+            index /= axis.len() as u64;
+            position as usize
+        })
+    }
+
+    /// The number of a point.
+    pub fn index(&self, positions: &[usize; AXES]) -> u64 {
+        let axes = self.all().into_iter().zip(positions).rev();
+        axes.fold(0, |index, (axis, at)| {
+            index * axis.len() as u64 + *at as u64
+        })
+    }
+
+    /// The last position on each axis.
+    pub fn last(&self) -> [usize; AXES] {
+        self.all().map(|axis| axis.len() - 1)
+    }
+
+    /// The values at positions.
+    pub fn values(&self, positions: &[usize; AXES]) -> [u32; AXES] {
+        let all = self.all();
+        std::array::from_fn(|axis| all[axis][positions[axis]])
+    }
+
+    /// A point's configuration.
+    pub fn config(&self, base: &ArrayConfig, index: u64) -> ArrayConfig {
+        let [
+            rows,
+            columns,
+            lanes,
+            activation_branches,
+            weight_branches,
+            drain,
+            ports,
+        ] = self.values(&self.positions(index));
+        let mut config = ArrayConfig {
+            rows,
+            columns,
+            lanes,
+            activation_branches,
+            weight_branches,
+            ..base.clone()
+        };
+        config.accelerator.drain_columns = drain;
+        config.accelerator.load_ports = ports;
+        config
     }
 }
 
@@ -305,9 +464,20 @@ mod tests {
             lanes: vec![4, 5, 6],
             activation_branches: vec![1],
             weight_branches: vec![1, 2],
+            drain_columns: vec![1],
+            load_ports: vec![1, 2],
         };
-        let configs = axes.configs(&ArrayConfig::default());
-        assert_eq!(configs.len(), 12);
-        assert_eq!((configs[11].rows, configs[11].lanes), (2, 6));
+        assert_eq!(axes.count(), 24);
+        let all: std::collections::HashSet<[u32; AXES]> = (0..24)
+            .map(|index| axes.values(&axes.positions(index)))
+            .collect();
+        assert_eq!(all.len(), 24);
+        for index in 0..24 {
+            assert_eq!(axes.index(&axes.positions(index)), index);
+        }
+        let config = axes.config(&ArrayConfig::default(), 23);
+        assert_eq!((config.rows, config.lanes), (2, 6));
+        assert_eq!(config.accelerator.load_ports, 2);
+        assert!(axes.check(24).is_ok() && axes.check(23).is_err());
     }
 }

