@@ -24,8 +24,8 @@ struct Flow {
 const FLOWS: [Flow; 3] = [
     Flow {
         target: Target::Xilinx,
-        // Without shift registers in LUTs: those that Yosys 0.23 makes of the control pipeline give wrong results in
-        // Icarus with Yosys' own model of SRL16E, and have nothing to do with the units.
+        // Without shift registers in LUTs: Yosys 0.23 loses the enable of registers that it puts into an SRL16E, as three
+        // enabled registers in a row show.
         synthesis: "synth_xilinx -family xc7 -flatten -noiopad -nowidelut -nosrl",
         cells: &["xilinx/cells_sim.v"],
     },
