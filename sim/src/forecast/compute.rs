@@ -36,7 +36,7 @@ pub(crate) struct ComputeShape {
     /// Beats of a tile.
     pub beats: u64,
     /// Pipeline registers of the popcount.
-    pub popcount_stages: u64,
+    pub popcount_latency: u64,
     /// Steps in which a row is drained.
     pub drain_steps: u64,
     /// Plane groups that are written, no more than the packer has.
@@ -69,7 +69,7 @@ impl ComputeShape {
 
     /// Cycles from a row tile's first move to that in which its first sums are complete.
     fn until_sums(&self) -> u64 {
-        self.beats + self.popcount_stages + 2
+        self.beats + self.popcount_latency + 2
     }
 
     fn back(&self) -> BackTiming {
@@ -262,7 +262,7 @@ impl Array {
         let tiles = shape.column_tiles;
         let (mut first, mut before) = (None, None);
         for tile in 1..=tiles {
-            let at = enters + tile * shape.beats + shape.popcount_stages + 2;
+            let at = enters + tile * shape.beats + shape.popcount_latency + 2;
             let done = at + self.stalled_in_all;
             self.load = self.back.tile(done, rows as u32).load;
             let stall = self.load - done;
@@ -301,7 +301,7 @@ impl Array {
             return;
         }
         // Those up to the last move pass before anything asks for them: one stall is as good as all.
-        let behind = rest.min((shape.popcount_stages + 2).div_ceil(shape.beats));
+        let behind = rest.min((shape.popcount_latency + 2).div_ceil(shape.beats));
         let passed = rest - behind;
         self.stall(at + passed * shape.beats, passed * stall);
         for tile in passed + 1..=rest {
@@ -416,7 +416,7 @@ impl<'a> Engine<'a> {
         let drain = Steady::drain(&steady.full);
         let interval = shape.beats.max(drain);
         let stall = interval - shape.beats;
-        let behind = (shape.popcount_stages + 2).div_ceil(shape.beats) as usize;
+        let behind = (shape.popcount_latency + 2).div_ceil(shape.beats) as usize;
         let stalls_alike = stall == 0
             || (self.array.ahead.len() == behind
                 && self.array.ahead.iter().all(|(_, cycles)| *cycles == stall));

@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
             groups: stage.groups,
             column_tiles: tiles,
             beats: product.steps * part.chunks,
-            popcount_stages: c.popcount_stages.into(),
+            popcount_latency: array.latency().into(),
             drain_steps: self.design.drain_steps.into(),
             out_groups: stage.out_groups.clamp(1, array.activation_groups.into()),
             residual_groups: product.residual_groups,
