@@ -35,7 +35,7 @@ pub(crate) struct ComputeShape {
     pub column_tiles: u64,
     /// Beats of a tile.
     pub beats: u64,
-    /// Pipeline registers of the popcount.
+    /// Cycles from a beat to its count.
     pub popcount_latency: u64,
     /// Steps in which a row is drained.
     pub drain_steps: u64,
