@@ -458,13 +458,13 @@ fn specified_count(lanes: usize, arrival: &[u32], latency: u32) -> String {
 
 /// Whether Yosys proves that `design`, a module of that name and what it needs, is what `specified` says; `None` without
 /// Yosys. The pipeline's content follows from the inputs of the last `latency` cycles in which it moves; then one more cycle
-/// is looked at, with any state before it in which both agree.
+/// is looked at, with any state before it in which both agree: not only what follows from the registers' initial values.
 fn proven(design: &str, specified: &str, latency: u32) -> Option<bool> {
     let mut files = vec![("design.v", design), ("specified.v", specified)];
     files.extend(xnorforge_hdl::fabric::primitives::XILINX);
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     let script = format!(
-        "read_verilog {}; prep -flatten -top design; design -stash d; \
+        "read_verilog {}; prep -flatten -top design; setattr -unset init w:*; design -stash d; \
          read_verilog specified.v; prep -flatten -top specified; design -stash s; \
          design -copy-from d design; design -copy-from s specified; \
          miter -equiv -flatten design specified miter; hierarchy -top miter; \

@@ -527,7 +527,7 @@ fn prove(netlist: &Netlist, check: &str, flags: &str) {
         files.push(name);
     }
     let script = format!(
-        "read_verilog {}; hierarchy -top top; proc; flatten; opt -full; techmap; opt -fast; sat -verify -prove good 1 {flags} top",
+        "read_verilog {}; hierarchy -top top; proc; flatten; setattr -unset init w:*; opt -full; techmap; opt -fast; sat -verify -prove good 1 {flags} top",
         files.join(" ")
     );
     let output = Command::new("yosys")
