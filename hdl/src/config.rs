@@ -432,7 +432,7 @@ impl ArrayConfig {
     fn is_tree(&self) -> bool {
         match self.structure {
             Structure::Tree => true,
-            Structure::Auto => Structure::of_target(self.target).is_empty(),
+            Structure::Auto => Structure::compared_by_auto(self.target).is_empty(),
             _ => false,
         }
     }

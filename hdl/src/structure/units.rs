@@ -190,7 +190,7 @@ fn choose(
     shape: &UnitShape,
 ) -> Result<DeviceUnits, StructureError> {
     let candidates = match structure {
-        Structure::Auto => Structure::of_target(target),
+        Structure::Auto => Structure::compared_by_auto(target),
         _ => &[structure],
     };
     let mut built = Vec::new();
