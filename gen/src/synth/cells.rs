@@ -1,10 +1,10 @@
 //! Standard cells: mapping to a Liberty file with Yosys and ABC, timing with OpenSTA.
 
 use super::{Family, Request, SynthError, Toolbox};
-use crate::area::netlist::{Cell, Module};
+use crate::area::netlist::{Bit, Cell, Module};
 use crate::area::{self, file_error};
-use crate::liberty::Library;
-use crate::pnr::clock_port;
+use crate::liberty::{Library, LibraryCell};
+use crate::pnr::{PnrError, clock_port};
 use crate::tools::Found;
 use serde::Serialize;
 use std::fs;
@@ -90,21 +90,53 @@ pub(super) fn time(
     module: &Module,
     folder: &Path,
 ) -> Result<CellTiming, SynthError> {
+    check_registers(&request.verilog.top, library, module)?;
     match &toolbox.sta {
         Some(sta) => by_sta(sta, request, library, module, folder),
         None => by_abc(&toolbox.yosys, folder),
     }
 }
 
+/// Refuses what neither tool times as [`crate::pnr`] does: registers must take the rising edge.
+fn check_registers(top: &str, library: &Library, module: &Module) -> Result<(), SynthError> {
+    let clock = |what: &str| {
+        Err(PnrError::Clock {
+            top: top.to_owned(),
+            what: what.to_owned(),
+        }
+        .into())
+    };
+    for cell in module.cells.values() {
+        let Some(found) = library.cell(&cell.kind) else {
+            // Neither a cell nor a note of Yosys: what the library has no cell for.
+            if cell.kind.starts_with("$_DLATCH") || cell.kind.starts_with("$_SR_") {
+                return clock("some registers are latches");
+            }
+            if cell.kind.starts_with("$_") {
+                return Err(SynthError::NoCell {
+                    top: top.to_owned(),
+                    kind: cell.kind.clone(),
+                });
+            }
+            continue;
+        };
+        if found.latch {
+            return clock("some registers are latches");
+        }
+        match (&found.flip_flop, found.clock()) {
+            (None, _) | (_, Some((_, true))) => {}
+            (_, Some((_, false))) => return clock("some registers take the falling edge"),
+            (_, None) => return clock("several pins clock some registers"),
+        }
+    }
+    Ok(())
+}
+
 /// The nets at a library cell's clock pin.
 fn clock_nets(library: &Library, cell: &Cell) -> Vec<Option<u32>> {
-    let Some(flip_flop) = library.cell(&cell.kind).and_then(|c| c.flip_flop.as_ref()) else {
-        return Vec::new();
-    };
-    let pin = flip_flop
-        .clocked_on
-        .trim_matches(|c: char| "()!' ".contains(c));
-    cell.pin(pin, 0).map(|bit| bit.net()).into_iter().collect()
+    let clock = library.cell(&cell.kind).and_then(LibraryCell::clock);
+    let bit = clock.and_then(|(pin, _)| cell.pin(pin, 0));
+    bit.map(Bit::net).into_iter().collect()
 }
 
 fn by_sta(
@@ -267,6 +299,32 @@ worst slack 0.5 of 1 ns
         }
         assert!(read_abc("ABC: + stime -p").is_none());
         assert!(read_abc("Delay = 0.00 ps").is_none());
+    }
+
+    #[test]
+    fn registers_without_a_cell_are_refused() {
+        let module = |kind: &str| {
+            let text = format!(
+                r#"{{"cells": {{"r": {{"type": "{kind}", "connections": {{"C": [2]}}}}}}}}"#
+            );
+            serde_json::from_str::<Module>(&text).unwrap()
+        };
+        let library = Library::parse(
+            r#"library (l) { cell (F) { ff (IQ, IQN) { next_state : "D"; clocked_on : "C & E"; }
+                pin (C) { direction : input; } pin (E) { direction : input; }
+                pin (D) { direction : input; } pin (Q) { direction : output; function : "IQ"; } } }"#,
+        )
+        .unwrap();
+        for (kind, expected) in [
+            ("$_DFFSR_PPP_", "needs a `$_DFFSR_PPP_`"),
+            ("$_DLATCH_P_", "are latches"),
+            ("F", "several pins clock"),
+        ] {
+            let error = check_registers("m", &library, &module(kind)).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert!(check_registers("m", &library, &module("$scopeinfo")).is_ok());
     }
 
     #[test]

@@ -224,6 +224,59 @@ fn standard_cells_by_both_methods() {
     );
 }
 
+/// A toolbox for OSU's cells, with OpenSTA where it is installed.
+fn for_cells() -> Option<(Toolbox, PathBuf)> {
+    let (yosys, liberty) = (installed(&YOSYS)?, liberty()?);
+    let toolbox = Toolbox {
+        sta: installed(&OPENSTA),
+        library: Some(Library::read(&liberty).unwrap()),
+        ..with(&yosys)
+    };
+    Some((toolbox, liberty))
+}
+
+/// The flat synthesis of one small module to OSU's cells.
+fn to_cells(toolbox: &Toolbox, liberty: &Path, text: &str) -> Result<Synthesis, SynthError> {
+    let verilog = Verilog::from_text(text, "m");
+    let request = Request {
+        liberty: Some(liberty),
+        ..request(&verilog, Family::Asic)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    run(toolbox, &request, folder.path(), &|| {})
+}
+
+#[test]
+fn registers_of_cells_take_the_rising_edge() {
+    let Some((mut toolbox, liberty)) = for_cells() else {
+        return;
+    };
+    let refused = [
+        (
+            "module m(input clk, a, output reg y); always @(negedge clk) y <= a; endmodule",
+            "take the falling edge",
+        ),
+        (
+            "module m(input clk, a, output reg y); reg p;
+             always @(posedge clk) p <= a; always @(negedge clk) y <= p; endmodule",
+            "take the falling edge",
+        ),
+        (
+            "module m(input e, a, output reg y); always @* if (e) y = a; endmodule",
+            "are latches",
+        ),
+    ];
+    let sta = toolbox.sta.take();
+    for sta in [sta, None] {
+        toolbox.sta = sta;
+        for (text, expected) in refused {
+            let error = to_cells(&toolbox, &liberty, text).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{text}: {error}");
+            assert!(error.to_string().contains(expected), "{text}: {error}");
+        }
+    }
+}
+
 #[test]
 fn tiny_placed_on_ice40() {
     let verilog = tiny(Target::Ice40);
