@@ -5,7 +5,10 @@ mod common;
 use common::{Folder, text};
 use std::path::PathBuf;
 use xnorforge::pnr::{self, Part};
+use xnorforge::scripts;
 use xnorforge::tools::{Found, OPENSTA, Search, Tool, YOSYS};
+use xnorforge_hdl::emit::VerilogFile;
+use xnorforge_hdl::{Package, Target};
 
 const TOP: &str = "xnf_array_r2_c3_l5";
 const OSU018: &str = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib";
@@ -315,4 +318,61 @@ fn synth_writes_its_report_and_the_logs() {
         output.contains("longest path: 1 cells (1 LUT2)"),
         "{output}"
     );
+}
+
+/// A register with 512 readers, and sums whose netlist has wires of pieces: what Yosys writes is buffered, and OpenSTA
+/// reads it.
+#[test]
+fn the_script_for_cells_buffers_what_opensta_reads() {
+    let (Some(yosys), Some(sta)) = (installed(&YOSYS), installed(&OPENSTA)) else {
+        return;
+    };
+    if !PathBuf::from(OSU018).is_file() {
+        assert!(std::env::var_os("CI").is_none(), "{OSU018} is missing");
+        return eprintln!("skipped: no {OSU018}");
+    }
+    let verilog = "module wide(input clock, input [7:0] a, input [511:0] b, output reg [3:0] y,
+            output reg [511:0] z, output [5:0] p);
+        reg s;
+        always @(posedge clock) begin
+            y <= a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7];
+            s <= a[0];
+            z <= b ^ {512{s}};
+        end
+        assign p = {a[3], s, a[1], y[0], 2'b01};
+    endmodule";
+    let package = Package {
+        top: "wide".into(),
+        modules: Vec::new(),
+        ports: Vec::new(),
+        primitives: Vec::new(),
+        files: vec![VerilogFile {
+            name: "wide.v".into(),
+            text: verilog.into(),
+        }],
+    };
+    let folder = Folder::new();
+    folder.write("design/rtl/wide.v", verilog);
+    for (path, bytes) in scripts::files(&package, Target::Asic, 40.0).unwrap() {
+        folder.write(&format!("design/{path}"), bytes);
+    }
+    std::fs::create_dir(folder.path("design/build")).unwrap();
+    run(
+        &yosys,
+        &folder,
+        &["-q", "-c", "scripts/yosys_asic.tcl"],
+        Some("build/wide_asic.v"),
+    );
+    assert_eq!(
+        folder.read("design/build/abc.constr"),
+        "set_driving_cell INVX1\nset_load 20\n"
+    );
+    let arguments = ["-no_splash", "-exit", "scripts/sta.tcl"];
+    let log = run(&sta, &folder, &arguments, None);
+    assert!(!log.contains("Error"), "{log}");
+    let arrival = log.lines().find(|line| line.ends_with("data arrival time"));
+    let arrival = arrival.unwrap_or_else(|| panic!("{log}"));
+    // Inputs and outputs wait 5 ns outside; unbuffered, the register alone takes more than 30 ns.
+    let arrival: f64 = arrival.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((0.3..10.0).contains(&arrival), "{log}");
 }

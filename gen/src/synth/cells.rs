@@ -43,7 +43,8 @@ pub enum Method {
 }
 
 /// The commands that map to the cells; [`prepare`] writes the files that they read. With constraints ABC inserts
-/// buffers, sizes gates for the frequency, and prints the delay.
+/// buffers, sizes gates for the frequency, and prints the delay. OpenSTA reads no concatenation on the left of an
+/// assignment: nets are split, so that only ports have assignments, and these are of one range each.
 pub(super) fn synthesis(top: &str, flat: bool, clock_mhz: f64) -> String {
     let picoseconds = 1e6 / clock_mhz;
     let flatten = if flat { " -flatten" } else { "" };
@@ -51,8 +52,9 @@ pub(super) fn synthesis(top: &str, flat: bool, clock_mhz: f64) -> String {
         "synth{flatten} -top {top}\n\
          dfflibmap -liberty {LIBERTY}\n\
          tee -q -o abc.log abc -D {picoseconds:.0} -liberty {LIBERTY} -constr abc.constr\n\
+         splitnets\n\
          opt_clean -purge\n\
-         write_verilog -noattr -noexpr netlist.v"
+         write_verilog -noattr -noexpr -simple-lhs netlist.v"
     )
 }
 

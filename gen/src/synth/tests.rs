@@ -277,6 +277,21 @@ fn registers_of_cells_take_the_rising_edge() {
     }
 }
 
+/// Its sums become wires of pieces, and some of its outputs are inputs: nothing that OpenSTA cannot read.
+#[test]
+fn sums_of_bits_in_cells() {
+    let Some((toolbox, liberty)) = for_cells() else {
+        return;
+    };
+    let text = "module m(input clk, input [7:0] a, output reg [3:0] y, output [5:0] p);
+        always @(posedge clk) y <= a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7];
+        assign p = {a[3], y[2], a[1], y[0], 2'b01}; endmodule";
+    let synthesis = to_cells(&toolbox, &liberty, text).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(synthesis.total.ff, 4);
+    let fmax = synthesis.timing.fmax_mhz().unwrap();
+    assert!((100.0..2000.0).contains(&fmax), "{synthesis:?}");
+}
+
 #[test]
 fn tiny_placed_on_ice40() {
     let verilog = tiny(Target::Ice40);
