@@ -276,6 +276,14 @@ pub enum SynthError {
         /// The cell as Yosys names it.
         kind: String,
     },
+    /// A design of standard cells whose outputs are inputs or constants.
+    #[error(
+        "module `{top}` has no path through a gate, so it has no frequency; give one that computes something"
+    )]
+    NoPath {
+        /// The module.
+        top: String,
+    },
     /// A netlist with a loop of cells, which has no longest path.
     #[error("module `{top}` has a combinational loop through `{cell}`; break it with a register")]
     Loop {
@@ -308,6 +316,7 @@ impl SynthError {
             SynthError::Liberty(_)
             | SynthError::NoLiberty
             | SynthError::NoCell { .. }
+            | SynthError::NoPath { .. }
             | SynthError::Loop { .. } => 2,
         }
     }

@@ -268,12 +268,67 @@ fn synth_fails_as_the_contract_says() {
             "`clock_mhz` = 0 is out of range",
         ),
         ("--family vax", "invalid value 'vax'"),
+        (
+            "--target xilinx --family ecp5",
+            "add --target ecp5 or --structure tree",
+        ),
+        (
+            "--target ice40 --family gowin",
+            "add --target generic or --structure tree",
+        ),
+        ("--target xilinx --seeds 5", "leave --seeds out"),
         ("--target ice40 --seeds 0", "0 is not in 1..=99"),
     ] {
         let output = folder.run(&format!("synth --config tiny {arguments}"));
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
         assert!(message.contains(expected), "{arguments}: {message}");
+    }
+}
+
+/// Wrong Verilog is wrong input, said before anything is written; nothing stays of such a run.
+#[test]
+fn synth_of_wrong_verilog() {
+    if installed(&YOSYS).is_none() {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write(
+        "m.v",
+        "module m(input a, output y); assign y = a; endmodule",
+    );
+    folder.write(
+        "half.v",
+        "module m(input a, output y);\nassign y = (a; endmodule",
+    );
+    folder.write(
+        "sub.v",
+        "module m(input a, output y); sub s(a, y); endmodule",
+    );
+    std::fs::create_dir(folder.path("temporary")).unwrap();
+    for (arguments, expected) in [
+        ("m.v --top nope", "Module `\\nope' not found"),
+        ("half.v --top m", "half.v:2: syntax error"),
+        ("sub.v --top m", "Module `\\sub' referenced in module `\\m'"),
+        ("m.v --top m --json temporary", "it is a folder"),
+        ("m.v --top m --json m.v/r.json", "cannot write `m.v/r.json`"),
+        ("m.v --top m --rows 16", "cannot be used with"),
+        ("m.v --top m --layers 2", "cannot be used with"),
+        ("m.v --top m --seeds 5", "leave --seeds out"),
+        ("m.v --top m --target ecp5 --family xilinx", "do not agree"),
+    ] {
+        let mut command = folder.command(&format!("synth --out out --verilog {arguments}"));
+        let output = command.env("TMPDIR", folder.path("temporary")).output();
+        let output = output.unwrap();
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+        assert!(message.contains(expected), "{arguments}: {message}");
+        let listing = folder.listing();
+        assert_eq!(
+            listing,
+            ["half.v", "m.v", "sub.v", "temporary"],
+            "{arguments}"
+        );
     }
 }
 
@@ -372,7 +427,7 @@ fn the_script_for_cells_buffers_what_opensta_reads() {
     assert!(!log.contains("Error"), "{log}");
     let arrival = log.lines().find(|line| line.ends_with("data arrival time"));
     let arrival = arrival.unwrap_or_else(|| panic!("{log}"));
-    // Inputs and outputs wait 5 ns outside; unbuffered, the register alone takes more than 30 ns.
+    // Inputs and outputs wait 5 ns outside; unbuffered, the register of 512 readers alone takes 15 ns.
     let arrival: f64 = arrival.split_whitespace().next().unwrap().parse().unwrap();
     assert!((0.3..10.0).contains(&arrival), "{log}");
 }

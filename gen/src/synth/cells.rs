@@ -92,7 +92,16 @@ pub(super) fn time(
     module: &Module,
     folder: &Path,
 ) -> Result<CellTiming, SynthError> {
-    check_registers(&request.verilog.top, library, module)?;
+    let top = &request.verilog.top;
+    check_registers(top, library, module)?;
+    let is_gate = |cell: &Cell| {
+        let found = library.cell(&cell.kind);
+        found.is_some_and(|found| found.flip_flop.is_none())
+    };
+    // ABC times gates alone.
+    if toolbox.sta.is_none() && !module.cells.values().any(is_gate) {
+        return Err(no_path(top));
+    }
     match &toolbox.sta {
         Some(sta) => by_sta(sta, request, library, module, folder),
         None => by_abc(&toolbox.yosys, folder),
@@ -134,6 +143,12 @@ fn check_registers(top: &str, library: &Library, module: &Module) -> Result<(), 
     Ok(())
 }
 
+fn no_path(top: &str) -> SynthError {
+    SynthError::NoPath {
+        top: top.to_owned(),
+    }
+}
+
 /// The nets at a library cell's clock pin.
 fn clock_nets(library: &Library, cell: &Cell) -> Vec<Option<u32>> {
     let clock = library.cell(&cell.kind).and_then(LibraryCell::clock);
@@ -159,12 +174,13 @@ fn by_sta(
         .time_limit(request.time_limit)
         .run()?;
     let log = run.read_log().map_err(|e| file_error(&run.log, e))?;
-    read_sta(&log).map_err(|reason| SynthError::Log {
+    let timing = read_sta(&log).map_err(|reason| SynthError::Log {
         tool: sta.tool.name,
         version: sta.version.clone(),
         path: run.log,
         reason,
-    })
+    })?;
+    timing.ok_or_else(|| no_path(top))
 }
 
 /// OpenSTA's script. Inputs change at the clock's edge, and outputs are taken at it, as between registers.
@@ -195,7 +211,8 @@ puts \"worst slack [worst_slack -max] of {period_ns} ns\"
     ))
 }
 
-fn read_sta(log: &str) -> Result<CellTiming, String> {
+/// What OpenSTA says of the longest path; none if no path goes through a cell.
+fn read_sta(log: &str) -> Result<Option<CellTiming>, String> {
     if let Some(line) = log.lines().find(|l| l.starts_with("Error")) {
         return Err(line.to_owned());
     }
@@ -207,12 +224,18 @@ fn read_sta(log: &str) -> Result<CellTiming, String> {
     let [slack, "of", period, "ns"] = words[..] else {
         return Err(format!("its slack is `{line}`"));
     };
-    let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
-    let delay = number(period)
+    let number = |text: &str| text.parse::<f64>().ok().filter(|n| !n.is_nan());
+    let (period, slack) = number(period)
         .zip(number(slack))
-        .map(|(period, slack)| period - slack)
-        .filter(|delay| *delay > 0.0 && *delay < 1e9)
-        .ok_or_else(|| format!("its slack is `{line}`: is there a path between registers?"))?;
+        .ok_or_else(|| format!("its slack is `{line}`"))?;
+    let delay = period - slack;
+    if delay > 1e9 {
+        return Err(format!("its slack is `{line}`"));
+    }
+    // Slack is a number of 24 bits, so that no path, or one without cells, is near the period; or it is infinite.
+    if delay < (1e-6 * period).max(1e-4) {
+        return Ok(None);
+    }
     let name = |label: &str| {
         let line = log.lines().find_map(|l| l.strip_prefix(label))?;
         Some(line.split_whitespace().next()?.to_owned())
@@ -220,7 +243,7 @@ fn read_sta(log: &str) -> Result<CellTiming, String> {
     // A line of the path names a pin and, in brackets, its cell; the end is another register's clock.
     let arrival = log.lines().take_while(|l| !l.contains("data arrival time"));
     let pins = arrival.filter(|l| l.contains('/') && l.ends_with(')'));
-    Ok(CellTiming {
+    Ok(Some(CellTiming {
         method: Method::OpenSta,
         delay_ns: delay,
         fmax_mhz: 1000.0 / delay,
@@ -228,7 +251,7 @@ fn read_sta(log: &str) -> Result<CellTiming, String> {
         to: name("Endpoint: "),
         // The clock pin of the first register and the data pin of the last one are no further cells.
         levels: (pins.count() as u64).checked_sub(2),
-    })
+    }))
 }
 
 fn by_abc(yosys: &Found, folder: &Path) -> Result<CellTiming, SynthError> {
@@ -279,7 +302,7 @@ worst slack 0.5 of 1 ns
 
     #[test]
     fn a_log_of_opensta() {
-        let timing = read_sta(STA).unwrap();
+        let timing = read_sta(STA).unwrap().unwrap();
         assert_eq!((timing.delay_ns, timing.fmax_mhz), (0.5, 2000.0));
         assert_eq!(timing.from.as_deref(), Some("_1_"));
         assert_eq!(
@@ -291,10 +314,18 @@ worst slack 0.5 of 1 ns
     #[test]
     fn logs_that_say_nothing() {
         for log in [
-            "",
             "worst slack 1e+30 of 1 ns",
             "worst slack INF of 1 ns",
+            "worst slack 4.0 of 4 ns",
+            "worst slack 3.3333332538604736 of 3.3333333333333335 ns",
+        ] {
+            assert_eq!(read_sta(log), Ok(None), "{log}");
+        }
+        for log in [
+            "",
             "worst slack x",
+            "worst slack NaN of 1 ns",
+            "worst slack -INF of 1 ns",
             "Error: cells.lib line 1, syntax error\nworst slack 0.5 of 1 ns",
         ] {
             assert!(read_sta(log).is_err(), "{log}");

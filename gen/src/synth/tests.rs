@@ -164,6 +164,21 @@ fn the_longest_path_of_adders() {
 }
 
 #[test]
+fn latches_are_counted() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    let text = "module m(input e, input [2:0] a, output reg [2:0] y);
+        always @* if (e) y = a; endmodule";
+    let verilog = Verilog::from_text(text, "m");
+    for family in [Family::Xilinx, Family::Generic] {
+        let synthesis = synthesize(&with(&yosys), &request(&verilog, family));
+        assert_eq!(synthesis.total.ff, 3, "{:?}", synthesis.total);
+        assert_eq!(synthesis.total.logic, 0, "{:?}", synthesis.total);
+    }
+}
+
+#[test]
 fn a_loop_has_no_longest_path() {
     let Some(yosys) = installed(&YOSYS) else {
         return;
@@ -290,6 +305,28 @@ fn sums_of_bits_in_cells() {
     assert_eq!(synthesis.total.ff, 4);
     let fmax = synthesis.timing.fmax_mhz().unwrap();
     assert!((100.0..2000.0).contains(&fmax), "{synthesis:?}");
+}
+
+#[test]
+fn what_has_no_gate_has_no_frequency() {
+    let Some((mut toolbox, liberty)) = for_cells() else {
+        return;
+    };
+    let sta = toolbox.sta.take();
+    for sta in [sta, None] {
+        toolbox.sta = sta;
+        for text in [
+            "module m(input a, output y); assign y = a; endmodule",
+            "module m(input a, output y); assign y = 1'b1; endmodule",
+        ] {
+            let error = to_cells(&toolbox, &liberty, text).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{text}: {error}");
+            assert!(
+                error.to_string().contains("no path through a gate"),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[test]
