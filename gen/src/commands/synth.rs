@@ -235,7 +235,7 @@ fn check_family(args: &Args, design: &Design) -> Result<(), Failure> {
     ) else {
         return Ok(());
     };
-    if family == Family::from(target) {
+    if family.target() == target {
         return Ok(());
     }
     let Some(configuration) = &design.configuration else {
