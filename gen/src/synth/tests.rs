@@ -239,6 +239,55 @@ fn standard_cells_by_both_methods() {
     );
 }
 
+#[test]
+fn tiny_placed_on_ice40() {
+    let verilog = tiny(Target::Ice40);
+    let request = Request {
+        seeds: 2,
+        ..request(&verilog, Family::Ice40)
+    };
+    let toolbox = match Toolbox::find(&Search::from_environment(), &request) {
+        Ok(toolbox) => toolbox,
+        Err(e) => {
+            assert!(std::env::var_os("CI").is_none(), "{e}");
+            return eprintln!("skipped: {e}");
+        }
+    };
+    let synthesis = synthesize(&toolbox, &request);
+    let fmax = synthesis.timing.fmax_mhz().unwrap();
+    assert!((40.0..300.0).contains(&fmax), "{fmax}");
+    assert_eq!(synthesis.tools.len(), 2);
+    assert!(synthesis.total.logic <= sum(&synthesis, |c| c.logic) + 20);
+}
+
+#[test]
+fn what_is_missing_is_said_before_anything_runs() {
+    let verilog = tiny(Target::Generic);
+    let nothing = Search::default();
+    let find = |request: &Request<'_>| Toolbox::find(&nothing, request).unwrap_err();
+    let error = find(&request(&verilog, Family::Xilinx));
+    assert_eq!(error.exit_code(), 3);
+    assert!(
+        error.to_string().contains("apt-get install yosys"),
+        "{error}"
+    );
+    assert_eq!(find(&request(&verilog, Family::Asic)).exit_code(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("few.lib");
+    fs::write(&path, "library (few) { cell (A) { area : 1; } }").unwrap();
+    let error = find(&Request {
+        liberty: Some(&path),
+        ..request(&verilog, Family::Asic)
+    });
+    assert_eq!(error.exit_code(), 2);
+    assert!(
+        error
+            .to_string()
+            .contains("`few` (1 cells) lacks a D flip-flop"),
+        "{error}"
+    );
+}
+
 /// A toolbox for OSU's cells, with OpenSTA where it is installed.
 fn for_cells() -> Option<(Toolbox, PathBuf)> {
     let (yosys, liberty) = (installed(&YOSYS)?, liberty()?);
@@ -327,53 +376,4 @@ fn what_has_no_gate_has_no_frequency() {
             );
         }
     }
-}
-
-#[test]
-fn tiny_placed_on_ice40() {
-    let verilog = tiny(Target::Ice40);
-    let request = Request {
-        seeds: 2,
-        ..request(&verilog, Family::Ice40)
-    };
-    let toolbox = match Toolbox::find(&Search::from_environment(), &request) {
-        Ok(toolbox) => toolbox,
-        Err(e) => {
-            assert!(std::env::var_os("CI").is_none(), "{e}");
-            return eprintln!("skipped: {e}");
-        }
-    };
-    let synthesis = synthesize(&toolbox, &request);
-    let fmax = synthesis.timing.fmax_mhz().unwrap();
-    assert!((40.0..300.0).contains(&fmax), "{fmax}");
-    assert_eq!(synthesis.tools.len(), 2);
-    assert!(synthesis.total.logic <= sum(&synthesis, |c| c.logic) + 20);
-}
-
-#[test]
-fn what_is_missing_is_said_before_anything_runs() {
-    let verilog = tiny(Target::Generic);
-    let nothing = Search::default();
-    let find = |request: &Request<'_>| Toolbox::find(&nothing, request).unwrap_err();
-    let error = find(&request(&verilog, Family::Xilinx));
-    assert_eq!(error.exit_code(), 3);
-    assert!(
-        error.to_string().contains("apt-get install yosys"),
-        "{error}"
-    );
-    assert_eq!(find(&request(&verilog, Family::Asic)).exit_code(), 2);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("few.lib");
-    fs::write(&path, "library (few) { cell (A) { area : 1; } }").unwrap();
-    let error = find(&Request {
-        liberty: Some(&path),
-        ..request(&verilog, Family::Asic)
-    });
-    assert_eq!(error.exit_code(), 2);
-    assert!(
-        error
-            .to_string()
-            .contains("`few` (1 cells) lacks a D flip-flop"),
-        "{error}"
-    );
 }
