@@ -43,11 +43,12 @@ pub enum Method {
 }
 
 /// The commands that map to the cells; [`prepare`] writes the files that they read. With constraints ABC inserts
-/// buffers, sizes gates for the frequency, and prints the delay. OpenSTA reads no concatenation on the left of an
-/// assignment: nets are split, so that only ports have assignments, and these are of one range each.
+/// buffers, sizes gates for the frequency, and prints the delay.
 pub(super) fn synthesis(top: &str, flat: bool, clock_mhz: f64) -> String {
     let picoseconds = 1e6 / clock_mhz;
     let flatten = if flat { " -flatten" } else { "" };
+    // OpenSTA reads no concatenation on the left of an assignment: nets are split, so that only ports have assignments,
+    // and these are of one range each.
     format!(
         "synth{flatten} -top {top}\n\
          dfflibmap -liberty {LIBERTY}\n\
@@ -108,6 +109,40 @@ pub(super) fn time(
     }
 }
 
+/// The nets at a library cell's clock pin.
+fn clock_nets(library: &Library, cell: &Cell) -> Vec<Option<u32>> {
+    let clock = library.cell(&cell.kind).and_then(LibraryCell::clock);
+    let bit = clock.and_then(|(pin, _)| cell.pin(pin, 0));
+    bit.map(Bit::net).into_iter().collect()
+}
+
+fn by_sta(
+    sta: &Found,
+    request: &Request<'_>,
+    library: &Library,
+    module: &Module,
+    folder: &Path,
+) -> Result<CellTiming, SynthError> {
+    let top = &request.verilog.top;
+    let clock = clock_port(top, module, &|cell| clock_nets(library, cell))?;
+    let path = folder.join("sta.tcl");
+    let text = sta_script(top, clock, 1000.0 / request.clock_mhz)?;
+    fs::write(&path, text).map_err(|e| file_error(&path, e))?;
+    let run = sta
+        .invoke(folder, "sta.log")
+        .args(["-no_splash", "-no_init", "-exit", "sta.tcl"])
+        .time_limit(request.time_limit)
+        .run()?;
+    let log = run.read_log().map_err(|e| file_error(&run.log, e))?;
+    let timing = read_sta(&log).map_err(|reason| SynthError::Log {
+        tool: sta.tool.name,
+        version: sta.version.clone(),
+        path: run.log,
+        reason,
+    })?;
+    timing.ok_or_else(|| no_path(top))
+}
+
 /// Refuses what neither tool times as [`crate::pnr`] does: registers must take the rising edge.
 fn check_registers(top: &str, library: &Library, module: &Module) -> Result<(), SynthError> {
     let clock = |what: &str| {
@@ -147,40 +182,6 @@ fn no_path(top: &str) -> SynthError {
     SynthError::NoPath {
         top: top.to_owned(),
     }
-}
-
-/// The nets at a library cell's clock pin.
-fn clock_nets(library: &Library, cell: &Cell) -> Vec<Option<u32>> {
-    let clock = library.cell(&cell.kind).and_then(LibraryCell::clock);
-    let bit = clock.and_then(|(pin, _)| cell.pin(pin, 0));
-    bit.map(Bit::net).into_iter().collect()
-}
-
-fn by_sta(
-    sta: &Found,
-    request: &Request<'_>,
-    library: &Library,
-    module: &Module,
-    folder: &Path,
-) -> Result<CellTiming, SynthError> {
-    let top = &request.verilog.top;
-    let clock = clock_port(top, module, &|cell| clock_nets(library, cell))?;
-    let path = folder.join("sta.tcl");
-    let text = sta_script(top, clock, 1000.0 / request.clock_mhz)?;
-    fs::write(&path, text).map_err(|e| file_error(&path, e))?;
-    let run = sta
-        .invoke(folder, "sta.log")
-        .args(["-no_splash", "-no_init", "-exit", "sta.tcl"])
-        .time_limit(request.time_limit)
-        .run()?;
-    let log = run.read_log().map_err(|e| file_error(&run.log, e))?;
-    let timing = read_sta(&log).map_err(|reason| SynthError::Log {
-        tool: sta.tool.name,
-        version: sta.version.clone(),
-        path: run.log,
-        reason,
-    })?;
-    timing.ok_or_else(|| no_path(top))
 }
 
 /// OpenSTA's script. Inputs change at the clock's edge, and outputs are taken at it, as between registers.
