@@ -303,7 +303,7 @@ pub(crate) fn file_error(path: &Path, source: io::Error) -> AreaError {
 }
 
 /// A copy's name: Yosys' script has no way to quote any name that a file may have.
-fn copy_name(index: usize) -> String {
+pub(crate) fn copy_name(index: usize) -> String {
     format!("source_{index}.v")
 }
 
@@ -403,13 +403,16 @@ fn memory_sites(kind: &str) -> u64 {
     }
 }
 
+/// Flip-flops, and the latches that take their places.
 fn is_flip_flop(kind: &str) -> bool {
-    matches!(kind, "FDRE" | "FDSE" | "FDCE" | "FDPE" | "TRELLIS_FF")
-        || [
-            "FDRE_", "FDSE_", "FDCE_", "FDPE_", "SB_DFF", "$_DFF", "$_SDFF", "$_ALDFF",
-        ]
-        .iter()
-        .any(|prefix| kind.starts_with(prefix))
+    matches!(
+        kind,
+        "FDRE" | "FDSE" | "FDCE" | "FDPE" | "LDCE" | "LDPE" | "TRELLIS_FF"
+    ) || [
+        "FDRE_", "FDSE_", "FDCE_", "FDPE_", "SB_DFF", "$_DFF", "$_SDFF", "$_ALDFF", "$_DLATCH",
+    ]
+    .iter()
+    .any(|prefix| kind.starts_with(prefix))
 }
 
 fn is_block_memory(kind: &str) -> bool {

@@ -212,6 +212,19 @@ impl LibraryCell {
         self.outputs.iter().map(table).collect()
     }
 
+    /// The input that clocks it, and whether its rising edge does; none of a cell without an `ff` group, or one that
+    /// several pins clock.
+    pub fn clock(&self) -> Option<(&str, bool)> {
+        let clocked_on = &self.flip_flop.as_ref()?.clocked_on;
+        self.inputs.iter().find_map(|pin| {
+            match function::truth_table(clocked_on, std::slice::from_ref(pin))? {
+                0b10 => Some((pin.as_str(), true)),
+                0b01 => Some((pin.as_str(), false)),
+                _ => None,
+            }
+        })
+    }
+
     /// Whether it takes one input, or its inverse, at one edge of one input.
     pub fn is_plain_flip_flop(&self) -> bool {
         let pin = |expression: &str| {

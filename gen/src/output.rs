@@ -243,6 +243,29 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     Failure::input(format!("cannot write `{}`: {error}", path.display()))
 }
 
+/// Checks, before any long work, that [`write_file`] may write `path`. A device or a pipe is not opened for it.
+///
+/// # Errors
+/// A destination that is a folder, or in whose place no file can be made.
+pub fn check_file(path: &Path) -> Result<(), Failure> {
+    let kind = std::fs::metadata(path).map(|m| m.file_type());
+    if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir()) {
+        return Ok(());
+    }
+    if parent_of(path).is_dir() || path.is_dir() {
+        return NewFile::create(path).map(drop);
+    }
+    // Folders on the way are made when the file is.
+    let there = path.ancestors().skip(1).find(|folder| folder.exists());
+    let there = match there {
+        Some(folder) => folder,
+        None => Path::new("."),
+    };
+    tempfile::tempfile_in(there)
+        .map(drop)
+        .map_err(|e| cannot_write(path, &e))
+}
+
 /// Writes one file all at once.
 ///
 /// # Errors

@@ -266,6 +266,24 @@ pub enum SynthError {
         "the asic family needs the cells to map to: add `--liberty FILE`, the .lib file of a standard-cell library"
     )]
     NoLiberty,
+    /// Something that the library has no cell for, as a tri-state driver or a register with set and reset.
+    #[error(
+        "module `{top}` needs a `{kind}` (Yosys' name), for which the library has no cell; change the module, or choose another library"
+    )]
+    NoCell {
+        /// The module.
+        top: String,
+        /// The cell as Yosys names it.
+        kind: String,
+    },
+    /// A design of standard cells whose outputs are inputs or constants.
+    #[error(
+        "module `{top}` has no path through a gate, so it has no frequency; give one that computes something"
+    )]
+    NoPath {
+        /// The module.
+        top: String,
+    },
     /// A netlist with a loop of cells, which has no longest path.
     #[error("module `{top}` has a combinational loop through `{cell}`; break it with a register")]
     Loop {
@@ -295,7 +313,11 @@ impl SynthError {
             SynthError::Area(error) => error.exit_code(),
             SynthError::Pnr(error) => error.exit_code(),
             SynthError::Tool(_) | SynthError::Log { .. } => tools::EXIT_CODE,
-            SynthError::Liberty(_) | SynthError::NoLiberty | SynthError::Loop { .. } => 2,
+            SynthError::Liberty(_)
+            | SynthError::NoLiberty
+            | SynthError::NoCell { .. }
+            | SynthError::NoPath { .. }
+            | SynthError::Loop { .. } => 2,
         }
     }
 }

@@ -5,7 +5,10 @@ mod common;
 use common::{Folder, text};
 use std::path::PathBuf;
 use xnorforge::pnr::{self, Part};
+use xnorforge::scripts;
 use xnorforge::tools::{Found, OPENSTA, Search, Tool, YOSYS};
+use xnorforge_hdl::emit::VerilogFile;
+use xnorforge_hdl::{Package, Target};
 
 const TOP: &str = "xnf_array_r2_c3_l5";
 const OSU018: &str = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib";
@@ -265,12 +268,67 @@ fn synth_fails_as_the_contract_says() {
             "`clock_mhz` = 0 is out of range",
         ),
         ("--family vax", "invalid value 'vax'"),
+        (
+            "--target xilinx --family ecp5",
+            "add --target ecp5 or --structure tree",
+        ),
+        (
+            "--target ice40 --family gowin",
+            "add --target generic or --structure tree",
+        ),
+        ("--target xilinx --seeds 5", "leave --seeds out"),
         ("--target ice40 --seeds 0", "0 is not in 1..=99"),
     ] {
         let output = folder.run(&format!("synth --config tiny {arguments}"));
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
         assert!(message.contains(expected), "{arguments}: {message}");
+    }
+}
+
+/// Wrong Verilog is wrong input, said before anything is written; nothing stays of such a run.
+#[test]
+fn synth_of_wrong_verilog() {
+    if installed(&YOSYS).is_none() {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write(
+        "m.v",
+        "module m(input a, output y); assign y = a; endmodule",
+    );
+    folder.write(
+        "half.v",
+        "module m(input a, output y);\nassign y = (a; endmodule",
+    );
+    folder.write(
+        "sub.v",
+        "module m(input a, output y); sub s(a, y); endmodule",
+    );
+    std::fs::create_dir(folder.path("temporary")).unwrap();
+    for (arguments, expected) in [
+        ("m.v --top nope", "Module `nope' not found"),
+        ("half.v --top m", "half.v:2: syntax error"),
+        ("sub.v --top m", "Module `\\sub' referenced in module `\\m'"),
+        ("m.v --top m --json temporary", "it is a folder"),
+        ("m.v --top m --json m.v/r.json", "cannot write `m.v/r.json`"),
+        ("m.v --top m --rows 16", "cannot be used with"),
+        ("m.v --top m --layers 2", "cannot be used with"),
+        ("m.v --top m --seeds 5", "leave --seeds out"),
+        ("m.v --top m --target ecp5 --family gowin", "do not agree"),
+    ] {
+        let mut command = folder.command(&format!("synth --out out --verilog {arguments}"));
+        let output = command.env("TMPDIR", folder.path("temporary")).output();
+        let output = output.unwrap();
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+        assert!(message.contains(expected), "{arguments}: {message}");
+        let listing = folder.listing();
+        assert_eq!(
+            listing,
+            ["half.v", "m.v", "sub.v", "temporary"],
+            "{arguments}"
+        );
     }
 }
 
@@ -315,4 +373,61 @@ fn synth_writes_its_report_and_the_logs() {
         output.contains("longest path: 1 cells (1 LUT2)"),
         "{output}"
     );
+}
+
+/// A register with 512 readers, and sums whose netlist has wires of pieces: what Yosys writes is buffered, and OpenSTA
+/// reads it.
+#[test]
+fn the_script_for_cells_buffers_what_opensta_reads() {
+    let (Some(yosys), Some(sta)) = (installed(&YOSYS), installed(&OPENSTA)) else {
+        return;
+    };
+    if !PathBuf::from(OSU018).is_file() {
+        assert!(std::env::var_os("CI").is_none(), "{OSU018} is missing");
+        return eprintln!("skipped: no {OSU018}");
+    }
+    let verilog = "module wide(input clock, input [7:0] a, input [511:0] b, output reg [3:0] y,
+            output reg [511:0] z, output [5:0] p);
+        reg s;
+        always @(posedge clock) begin
+            y <= a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7];
+            s <= a[0];
+            z <= b ^ {512{s}};
+        end
+        assign p = {a[3], s, a[1], y[0], 2'b01};
+    endmodule";
+    let package = Package {
+        top: "wide".into(),
+        modules: Vec::new(),
+        ports: Vec::new(),
+        primitives: Vec::new(),
+        files: vec![VerilogFile {
+            name: "wide.v".into(),
+            text: verilog.into(),
+        }],
+    };
+    let folder = Folder::new();
+    folder.write("design/rtl/wide.v", verilog);
+    for (path, bytes) in scripts::files(&package, Target::Asic, 40.0).unwrap() {
+        folder.write(&format!("design/{path}"), bytes);
+    }
+    std::fs::create_dir(folder.path("design/build")).unwrap();
+    run(
+        &yosys,
+        &folder,
+        &["-q", "-c", "scripts/yosys_asic.tcl"],
+        Some("build/wide_asic.v"),
+    );
+    assert_eq!(
+        folder.read("design/build/abc.constr"),
+        "set_driving_cell INVX1\nset_load 20\n"
+    );
+    let arguments = ["-no_splash", "-exit", "scripts/sta.tcl"];
+    let log = run(&sta, &folder, &arguments, None);
+    assert!(!log.contains("Error"), "{log}");
+    let arrival = log.lines().find(|line| line.ends_with("data arrival time"));
+    let arrival = arrival.unwrap_or_else(|| panic!("{log}"));
+    // Inputs and outputs wait 5 ns outside; unbuffered, the register of 512 readers alone takes 15 ns.
+    let arrival: f64 = arrival.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((0.3..10.0).contains(&arrival), "{log}");
 }

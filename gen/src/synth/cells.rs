@@ -1,10 +1,10 @@
 //! Standard cells: mapping to a Liberty file with Yosys and ABC, timing with OpenSTA.
 
 use super::{Family, Request, SynthError, Toolbox};
-use crate::area::netlist::{Cell, Module};
+use crate::area::netlist::{Bit, Cell, Module};
 use crate::area::{self, file_error};
-use crate::liberty::Library;
-use crate::pnr::clock_port;
+use crate::liberty::{Library, LibraryCell};
+use crate::pnr::{PnrError, clock_port};
 use crate::tools::Found;
 use serde::Serialize;
 use std::fs;
@@ -47,12 +47,15 @@ pub enum Method {
 pub(super) fn synthesis(top: &str, flat: bool, clock_mhz: f64) -> String {
     let picoseconds = 1e6 / clock_mhz;
     let flatten = if flat { " -flatten" } else { "" };
+    // OpenSTA reads no concatenation on the left of an assignment: nets are split, so that only ports have assignments,
+    // and these are of one range each.
     format!(
         "synth{flatten} -top {top}\n\
          dfflibmap -liberty {LIBERTY}\n\
          tee -q -o abc.log abc -D {picoseconds:.0} -liberty {LIBERTY} -constr abc.constr\n\
+         splitnets\n\
          opt_clean -purge\n\
-         write_verilog -noattr -noexpr netlist.v"
+         write_verilog -noattr -noexpr -simple-lhs netlist.v"
     )
 }
 
@@ -90,6 +93,16 @@ pub(super) fn time(
     module: &Module,
     folder: &Path,
 ) -> Result<CellTiming, SynthError> {
+    let top = &request.verilog.top;
+    check_registers(top, library, module)?;
+    let is_gate = |cell: &Cell| {
+        let found = library.cell(&cell.kind);
+        found.is_some_and(|found| found.flip_flop.is_none())
+    };
+    // ABC times gates alone.
+    if toolbox.sta.is_none() && !module.cells.values().any(is_gate) {
+        return Err(no_path(top));
+    }
     match &toolbox.sta {
         Some(sta) => by_sta(sta, request, library, module, folder),
         None => by_abc(&toolbox.yosys, folder),
@@ -98,13 +111,9 @@ pub(super) fn time(
 
 /// The nets at a library cell's clock pin.
 fn clock_nets(library: &Library, cell: &Cell) -> Vec<Option<u32>> {
-    let Some(flip_flop) = library.cell(&cell.kind).and_then(|c| c.flip_flop.as_ref()) else {
-        return Vec::new();
-    };
-    let pin = flip_flop
-        .clocked_on
-        .trim_matches(|c: char| "()!' ".contains(c));
-    cell.pin(pin, 0).map(|bit| bit.net()).into_iter().collect()
+    let clock = library.cell(&cell.kind).and_then(LibraryCell::clock);
+    let bit = clock.and_then(|(pin, _)| cell.pin(pin, 0));
+    bit.map(Bit::net).into_iter().collect()
 }
 
 fn by_sta(
@@ -125,12 +134,54 @@ fn by_sta(
         .time_limit(request.time_limit)
         .run()?;
     let log = run.read_log().map_err(|e| file_error(&run.log, e))?;
-    read_sta(&log).map_err(|reason| SynthError::Log {
+    let timing = read_sta(&log).map_err(|reason| SynthError::Log {
         tool: sta.tool.name,
         version: sta.version.clone(),
         path: run.log,
         reason,
-    })
+    })?;
+    timing.ok_or_else(|| no_path(top))
+}
+
+/// Refuses what neither tool times as [`crate::pnr`] does: registers must take the rising edge.
+fn check_registers(top: &str, library: &Library, module: &Module) -> Result<(), SynthError> {
+    let clock = |what: &str| {
+        Err(PnrError::Clock {
+            top: top.to_owned(),
+            what: what.to_owned(),
+        }
+        .into())
+    };
+    for cell in module.cells.values() {
+        let Some(found) = library.cell(&cell.kind) else {
+            // Neither a cell nor a note of Yosys: what the library has no cell for.
+            if cell.kind.starts_with("$_DLATCH") || cell.kind.starts_with("$_SR_") {
+                return clock("some registers are latches");
+            }
+            if cell.kind.starts_with("$_") {
+                return Err(SynthError::NoCell {
+                    top: top.to_owned(),
+                    kind: cell.kind.clone(),
+                });
+            }
+            continue;
+        };
+        if found.latch {
+            return clock("some registers are latches");
+        }
+        match (&found.flip_flop, found.clock()) {
+            (None, _) | (_, Some((_, true))) => {}
+            (_, Some((_, false))) => return clock("some registers take the falling edge"),
+            (_, None) => return clock("several pins clock some registers"),
+        }
+    }
+    Ok(())
+}
+
+fn no_path(top: &str) -> SynthError {
+    SynthError::NoPath {
+        top: top.to_owned(),
+    }
 }
 
 /// OpenSTA's script. Inputs change at the clock's edge, and outputs are taken at it, as between registers.
@@ -161,7 +212,8 @@ puts \"worst slack [worst_slack -max] of {period_ns} ns\"
     ))
 }
 
-fn read_sta(log: &str) -> Result<CellTiming, String> {
+/// What OpenSTA says of the longest path; none if no path goes through a cell.
+fn read_sta(log: &str) -> Result<Option<CellTiming>, String> {
     if let Some(line) = log.lines().find(|l| l.starts_with("Error")) {
         return Err(line.to_owned());
     }
@@ -173,12 +225,18 @@ fn read_sta(log: &str) -> Result<CellTiming, String> {
     let [slack, "of", period, "ns"] = words[..] else {
         return Err(format!("its slack is `{line}`"));
     };
-    let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
-    let delay = number(period)
+    let number = |text: &str| text.parse::<f64>().ok().filter(|n| !n.is_nan());
+    let (period, slack) = number(period)
         .zip(number(slack))
-        .map(|(period, slack)| period - slack)
-        .filter(|delay| *delay > 0.0 && *delay < 1e9)
-        .ok_or_else(|| format!("its slack is `{line}`: is there a path between registers?"))?;
+        .ok_or_else(|| format!("its slack is `{line}`"))?;
+    let delay = period - slack;
+    if delay > 1e9 {
+        return Err(format!("its slack is `{line}`"));
+    }
+    // Slack is a number of 24 bits, so that no path, or one without cells, is near the period; or it is infinite.
+    if delay < (1e-6 * period).max(1e-4) {
+        return Ok(None);
+    }
     let name = |label: &str| {
         let line = log.lines().find_map(|l| l.strip_prefix(label))?;
         Some(line.split_whitespace().next()?.to_owned())
@@ -186,7 +244,7 @@ fn read_sta(log: &str) -> Result<CellTiming, String> {
     // A line of the path names a pin and, in brackets, its cell; the end is another register's clock.
     let arrival = log.lines().take_while(|l| !l.contains("data arrival time"));
     let pins = arrival.filter(|l| l.contains('/') && l.ends_with(')'));
-    Ok(CellTiming {
+    Ok(Some(CellTiming {
         method: Method::OpenSta,
         delay_ns: delay,
         fmax_mhz: 1000.0 / delay,
@@ -194,7 +252,7 @@ fn read_sta(log: &str) -> Result<CellTiming, String> {
         to: name("Endpoint: "),
         // The clock pin of the first register and the data pin of the last one are no further cells.
         levels: (pins.count() as u64).checked_sub(2),
-    })
+    }))
 }
 
 fn by_abc(yosys: &Found, folder: &Path) -> Result<CellTiming, SynthError> {
@@ -245,7 +303,7 @@ worst slack 0.5 of 1 ns
 
     #[test]
     fn a_log_of_opensta() {
-        let timing = read_sta(STA).unwrap();
+        let timing = read_sta(STA).unwrap().unwrap();
         assert_eq!((timing.delay_ns, timing.fmax_mhz), (0.5, 2000.0));
         assert_eq!(timing.from.as_deref(), Some("_1_"));
         assert_eq!(
@@ -257,16 +315,50 @@ worst slack 0.5 of 1 ns
     #[test]
     fn logs_that_say_nothing() {
         for log in [
-            "",
             "worst slack 1e+30 of 1 ns",
             "worst slack INF of 1 ns",
+            "worst slack 4.0 of 4 ns",
+            "worst slack 3.3333332538604736 of 3.3333333333333335 ns",
+        ] {
+            assert_eq!(read_sta(log), Ok(None), "{log}");
+        }
+        for log in [
+            "",
             "worst slack x",
+            "worst slack NaN of 1 ns",
+            "worst slack -INF of 1 ns",
             "Error: cells.lib line 1, syntax error\nworst slack 0.5 of 1 ns",
         ] {
             assert!(read_sta(log).is_err(), "{log}");
         }
         assert!(read_abc("ABC: + stime -p").is_none());
         assert!(read_abc("Delay = 0.00 ps").is_none());
+    }
+
+    #[test]
+    fn registers_without_a_cell_are_refused() {
+        let module = |kind: &str| {
+            let text = format!(
+                r#"{{"cells": {{"r": {{"type": "{kind}", "connections": {{"C": [2]}}}}}}}}"#
+            );
+            serde_json::from_str::<Module>(&text).unwrap()
+        };
+        let library = Library::parse(
+            r#"library (l) { cell (F) { ff (IQ, IQN) { next_state : "D"; clocked_on : "C & E"; }
+                pin (C) { direction : input; } pin (E) { direction : input; }
+                pin (D) { direction : input; } pin (Q) { direction : output; function : "IQ"; } } }"#,
+        )
+        .unwrap();
+        for (kind, expected) in [
+            ("$_DFFSR_PPP_", "needs a `$_DFFSR_PPP_`"),
+            ("$_DLATCH_P_", "are latches"),
+            ("F", "several pins clock"),
+        ] {
+            let error = check_registers("m", &library, &module(kind)).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert!(check_registers("m", &library, &module("$scopeinfo")).is_ok());
     }
 
     #[test]

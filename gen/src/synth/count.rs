@@ -16,7 +16,7 @@ pub struct Count {
     pub sites: Option<u64>,
     /// Carry cells.
     pub carry: u64,
-    /// Flip-flops.
+    /// Flip-flops, and the latches that take their places.
     pub ff: u64,
     /// Memories in LUTs, of any size.
     pub lut_memories: u64,
@@ -153,6 +153,7 @@ fn gowin(cell: &str) -> Kind {
         "SP" | "SPX9" | "DP" | "DPB" | "DPX9" | "DPX9B" | "SDP" | "SDPB" | "SDPX9" | "SDPX9B" => {
             Kind::Memory
         }
+        "DL" | "DLE" | "DLN" | "DLNE" => Kind::FlipFlop,
         _ if cell.starts_with("DFF") => Kind::FlipFlop,
         _ if cell.starts_with("MULT") => Kind::Multiplier,
         _ => Kind::Other,

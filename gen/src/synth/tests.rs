@@ -164,6 +164,21 @@ fn the_longest_path_of_adders() {
 }
 
 #[test]
+fn latches_are_counted() {
+    let Some(yosys) = installed(&YOSYS) else {
+        return;
+    };
+    let text = "module m(input e, input [2:0] a, output reg [2:0] y);
+        always @* if (e) y = a; endmodule";
+    let verilog = Verilog::from_text(text, "m");
+    for family in [Family::Xilinx, Family::Generic] {
+        let synthesis = synthesize(&with(&yosys), &request(&verilog, family));
+        assert_eq!(synthesis.total.ff, 3, "{:?}", synthesis.total);
+        assert_eq!(synthesis.total.logic, 0, "{:?}", synthesis.total);
+    }
+}
+
+#[test]
 fn a_loop_has_no_longest_path() {
     let Some(yosys) = installed(&YOSYS) else {
         return;
@@ -271,4 +286,94 @@ fn what_is_missing_is_said_before_anything_runs() {
             .contains("`few` (1 cells) lacks a D flip-flop"),
         "{error}"
     );
+}
+
+/// A toolbox for OSU's cells, with OpenSTA where it is installed.
+fn for_cells() -> Option<(Toolbox, PathBuf)> {
+    let (yosys, liberty) = (installed(&YOSYS)?, liberty()?);
+    let toolbox = Toolbox {
+        sta: installed(&OPENSTA),
+        library: Some(Library::read(&liberty).unwrap()),
+        ..with(&yosys)
+    };
+    Some((toolbox, liberty))
+}
+
+/// The flat synthesis of one small module to OSU's cells.
+fn to_cells(toolbox: &Toolbox, liberty: &Path, text: &str) -> Result<Synthesis, SynthError> {
+    let verilog = Verilog::from_text(text, "m");
+    let request = Request {
+        liberty: Some(liberty),
+        ..request(&verilog, Family::Asic)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    run(toolbox, &request, folder.path(), &|| {})
+}
+
+#[test]
+fn registers_of_cells_take_the_rising_edge() {
+    let Some((mut toolbox, liberty)) = for_cells() else {
+        return;
+    };
+    let refused = [
+        (
+            "module m(input clk, a, output reg y); always @(negedge clk) y <= a; endmodule",
+            "take the falling edge",
+        ),
+        (
+            "module m(input clk, a, output reg y); reg p;
+             always @(posedge clk) p <= a; always @(negedge clk) y <= p; endmodule",
+            "take the falling edge",
+        ),
+        (
+            "module m(input e, a, output reg y); always @* if (e) y = a; endmodule",
+            "are latches",
+        ),
+    ];
+    let sta = toolbox.sta.take();
+    for sta in [sta, None] {
+        toolbox.sta = sta;
+        for (text, expected) in refused {
+            let error = to_cells(&toolbox, &liberty, text).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{text}: {error}");
+            assert!(error.to_string().contains(expected), "{text}: {error}");
+        }
+    }
+}
+
+/// Its sums become wires of pieces, and some of its outputs are inputs: nothing that OpenSTA cannot read.
+#[test]
+fn sums_of_bits_in_cells() {
+    let Some((toolbox, liberty)) = for_cells() else {
+        return;
+    };
+    let text = "module m(input clk, input [7:0] a, output reg [3:0] y, output [5:0] p);
+        always @(posedge clk) y <= a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7];
+        assign p = {a[3], y[2], a[1], y[0], 2'b01}; endmodule";
+    let synthesis = to_cells(&toolbox, &liberty, text).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(synthesis.total.ff, 4);
+    let fmax = synthesis.timing.fmax_mhz().unwrap();
+    assert!((100.0..2000.0).contains(&fmax), "{synthesis:?}");
+}
+
+#[test]
+fn what_has_no_gate_has_no_frequency() {
+    let Some((mut toolbox, liberty)) = for_cells() else {
+        return;
+    };
+    let sta = toolbox.sta.take();
+    for sta in [sta, None] {
+        toolbox.sta = sta;
+        for text in [
+            "module m(input a, output y); assign y = a; endmodule",
+            "module m(input a, output y); assign y = 1'b1; endmodule",
+        ] {
+            let error = to_cells(&toolbox, &liberty, text).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{text}: {error}");
+            assert!(
+                error.to_string().contains("no path through a gate"),
+                "{error}"
+            );
+        }
+    }
 }
