@@ -179,10 +179,15 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     }
     let chosen = choose(args, &task, &base, &sweep, terminal)?;
     let method = method(args, &sweep)?;
-    let checkpoint = args
-        .out
-        .as_deref()
-        .map(|folder| Checkpoint::beside(folder, &identity(&base, &task.work, &sweep)));
+    let count = sweep.axes.count();
+    let mut checkpoint = match &args.out {
+        // Short sweeps are done before one would miss them.
+        Some(folder) if method == Method::Exhaustive && count > STRETCH.into() => {
+            let identity = identity(&base, &task.work, &sweep);
+            Some(Checkpoint::open(folder, &identity, count as u64)?)
+        }
+        _ => None,
+    };
     let space = Space {
         base: &base,
         axes: &sweep.axes,
@@ -193,7 +198,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         method,
         evaluations_max: args.evaluations_max,
     };
-    let mut exploration = explore(&space, &sweep, &limits, checkpoint.as_ref(), terminal)?;
+    let mut exploration = explore(&space, &sweep, &limits, checkpoint.as_mut(), terminal)?;
     exploration.chosen = chosen;
     print(&exploration, args.objective, terminal);
     if let Some(folder) = &args.out {
@@ -292,7 +297,7 @@ fn explore(
     space: &Space<'_>,
     sweep: &Sweep,
     limits: &SearchLimits,
-    checkpoint: Option<&Checkpoint>,
+    checkpoint: Option<&mut Checkpoint>,
     terminal: &Terminal,
 ) -> Result<Exploration, Failure> {
     let (results, searched) = match limits.method {
@@ -337,16 +342,15 @@ const STRETCH: u64 = 1 << 14;
 /// Every point; what an interrupted run had found is taken from its checkpoint.
 fn exhaustive(
     space: &Space<'_>,
-    checkpoint: Option<&Checkpoint>,
+    mut checkpoint: Option<&mut Checkpoint>,
     terminal: &Terminal,
 ) -> Result<(search::Results, Searched), Failure> {
     let count = space.axes.count() as u64;
     let progress = terminal.progress(count, "points");
-    let mut results = match checkpoint {
-        Some(checkpoint) => checkpoint.read(),
+    let mut results = match &mut checkpoint {
+        Some(checkpoint) => checkpoint.take_known(),
         None => Vec::new(),
     };
-    results.truncate(count as usize);
     if !results.is_empty() {
         terminal.note(format!(
             "goes on after {} points of an interrupted run",
@@ -358,8 +362,8 @@ fn exhaustive(
         let first = results.len() as u64;
         let indices: Vec<u64> = (first..count.min(first + STRETCH)).collect();
         let found = space.evaluate(&indices, |count| progress.advance(count));
-        if let Some(checkpoint) = checkpoint.filter(|_| count > STRETCH) {
-            checkpoint.append(&found)?;
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.append(first, &found)?;
         }
         results.extend(found);
     }
