@@ -95,20 +95,30 @@ fn points_keep_the_constraints_or_the_nearest_is_named() {
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }
+    folder.write("precision.toml", "[precision]\ncycles = 5\n");
     let refused = folder.failures(
         2,
         &[
             "explore --gemm 8x8x8 --constraint luts=100",
             "explore --gemm 8x8x8 --constraint frames_per_second=1",
             "explore --gemm 8x8x8 --constraint cycles=0",
+            "explore --gemm 8x8x8 --front cycles,memory_bits",
+            "explore --gemm 8x8x8 --constraint memory_bits=100",
+            "explore --gemm 8x8x8 --front cycles,frames_per_second",
+            "explore --gemm 8x8x8 --sweep precision.toml",
             "explore --gemm 8x8x8 --constraint speed=1",
-            "explore --gemm 8x8x8 --sweep-rows 1..400 --sweep-columns 1..400 --front cycles,memory_bits --points-max 10000000",
+            "explore --gemm 8x8x8 --sweep-rows 1..400 --sweep-columns 1..400 --front cycles,utilization --points-max 10000000",
         ],
     );
     for part in [
         "no model of the target",
         "add --clock-mhz",
         "no positive number",
+        "--front: a product runs on an array alone",
+        "memory_bits <= 100: a product runs on an array alone",
+        "--front: frames per second need a clock",
+        "needs --sensitivity",
+        "take --search exhaustive",
         "is no metric",
         "a guided search finds the front of cycles and pairs_per_cycle alone",
     ] {

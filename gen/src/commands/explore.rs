@@ -23,10 +23,10 @@ use crate::output;
 use crate::terminal::{Terminal, percent, thousands};
 use crate::workload::{INPUTS_DEFAULT, WorkArgs};
 use checkpoint::Checkpoint;
-use metric::{Constraint, Metric};
+use metric::{Constraint, Given, Metric};
 use point::{Layer, Networks, Point, Surroundings, Work};
 use precision::{Chosen, Sensitivity, Subject};
-use search::{Method, Searched, Space};
+use search::{Found, Method, Searched, Space};
 use std::path::{Path, PathBuf};
 use sweep::{Sweep, SweepArgs};
 use xnorforge_hdl::ArrayConfig;
@@ -172,17 +172,34 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     }
     let task = Task::load(args, &base)?;
     let sweep = args.sweep.sweep(&base, task.work.bits())?;
-    let has_model = estimate::model(base.target).is_some();
+    let given = Given {
+        target: base.target.name(),
+        has_model: estimate::model(base.target).is_some(),
+        has_clock: sweep.around.clock_mhz.is_some(),
+        has_memories: matches!(task.work, Work::Networks(_)),
+    };
     for constraint in &sweep.constraints {
-        let has_clock = sweep.around.clock_mhz.is_some();
-        constraint.check(base.target.name(), has_model, has_clock)?;
+        constraint.check(&given)?;
+    }
+    for metric in &sweep.front {
+        metric.check("--front", &given)?;
+    }
+    if args.sensitivity.is_none() && sweep.precision.is_some() {
+        return Err(Failure::input(
+            "[precision] limits the choice of bits, which needs --sensitivity FILE (or measure); add it, or leave [precision] out",
+        ));
     }
     let chosen = choose(args, &task, &base, &sweep, terminal)?;
     let method = method(args, &sweep)?;
-    let checkpoint = args
-        .out
-        .as_deref()
-        .map(|folder| Checkpoint::beside(folder, &identity(&base, &task.work, &sweep)));
+    let count = sweep.axes.count();
+    let mut checkpoint = match &args.out {
+        // Short sweeps are done before one would miss them.
+        Some(folder) if method == Method::Exhaustive && count > STRETCH.into() => {
+            let identity = identity(&base, &task.work, &sweep);
+            Some(Checkpoint::open(folder, &identity, count as u64)?)
+        }
+        _ => None,
+    };
     let space = Space {
         base: &base,
         axes: &sweep.axes,
@@ -193,7 +210,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         method,
         evaluations_max: args.evaluations_max,
     };
-    let mut exploration = explore(&space, &sweep, &limits, checkpoint.as_ref(), terminal)?;
+    let mut exploration = explore(&space, &sweep, &limits, checkpoint.as_mut(), terminal)?;
     exploration.chosen = chosen;
     print(&exploration, args.objective, terminal);
     if let Some(folder) = &args.out {
@@ -292,10 +309,14 @@ fn explore(
     space: &Space<'_>,
     sweep: &Sweep,
     limits: &SearchLimits,
-    checkpoint: Option<&Checkpoint>,
+    checkpoint: Option<&mut Checkpoint>,
     terminal: &Terminal,
 ) -> Result<Exploration, Failure> {
-    let (results, searched) = match limits.method {
+    let Found {
+        points,
+        left_out,
+        searched,
+    } = match limits.method {
         Method::Guided => search::guided(
             space,
             &sweep.front,
@@ -303,20 +324,12 @@ fn explore(
             limits.evaluations_max,
             terminal,
         )?,
-        Method::Auto | Method::Exhaustive => exhaustive(space, checkpoint, terminal)?,
-    };
-    let (mut points, mut left_out) = (Vec::new(), None);
-    for result in results {
-        match result {
-            Ok(point) => points.push(point),
-            Err(reason) => left_out.get_or_insert((0u64, reason)).0 += 1,
+        Method::Auto | Method::Exhaustive => {
+            let (results, searched) = exhaustive(space, checkpoint, terminal)?;
+            Found::new(results, searched)
         }
-    }
-    if let (true, Some((count, reason))) = (points.is_empty(), &left_out) {
-        return Err(Failure::input(format!(
-            "none of the {count} points can be built; the first: {reason}"
-        )));
-    }
+    };
+    check_found(&points, left_out.as_ref(), &searched, &sweep.constraints)?;
     let (points, dropped) = search::sorted(points, &sweep.front, &sweep.constraints)?;
     Ok(Exploration {
         layers: space.work.layers(),
@@ -331,22 +344,59 @@ fn explore(
     })
 }
 
+/// Refuses a search that found nothing, and says no more than it knows.
+fn check_found(
+    points: &[Point],
+    left_out: Option<&(u64, String)>,
+    searched: &Searched,
+    constraints: &[Constraint],
+) -> Result<(), Failure> {
+    let is_met = |point: &Point| {
+        constraints
+            .iter()
+            .all(|constraint| constraint.is_met(point))
+    };
+    if points.iter().any(is_met) {
+        return Ok(());
+    }
+    let first = left_out.map_or(String::new(), |(_, reason)| {
+        format!("; the first that cannot be built: {reason}")
+    });
+    let message = match (searched.is_complete, points.is_empty()) {
+        (false, _) => format!(
+            "the search was stopped when it had looked at {} of {} points, and none of these can be built and keeps the constraints; others may; narrow the sweep, or raise --evaluations-max{first}",
+            thousands(searched.evaluated.into()),
+            thousands(searched.points.into())
+        ),
+        // The constraints tell which one is the tightest.
+        (true, false) => return Ok(()),
+        (true, true) if constraints.is_empty() || searched.method == "exhaustive" => format!(
+            "none of the {} points can be built{first}",
+            thousands(searched.points.into())
+        ),
+        (true, true) => format!(
+            "none of the {} points can be built and keeps the constraints; relax them or widen the sweep{first}",
+            thousands(searched.points.into())
+        ),
+    };
+    Err(Failure::input(message))
+}
+
 /// Points between two entries of the checkpoint.
 const STRETCH: u64 = 1 << 14;
 
 /// Every point; what an interrupted run had found is taken from its checkpoint.
 fn exhaustive(
     space: &Space<'_>,
-    checkpoint: Option<&Checkpoint>,
+    mut checkpoint: Option<&mut Checkpoint>,
     terminal: &Terminal,
 ) -> Result<(search::Results, Searched), Failure> {
     let count = space.axes.count() as u64;
     let progress = terminal.progress(count, "points");
-    let mut results = match checkpoint {
-        Some(checkpoint) => checkpoint.read(),
+    let mut results = match &mut checkpoint {
+        Some(checkpoint) => checkpoint.take_known(),
         None => Vec::new(),
     };
-    results.truncate(count as usize);
     if !results.is_empty() {
         terminal.note(format!(
             "goes on after {} points of an interrupted run",
@@ -358,8 +408,8 @@ fn exhaustive(
         let first = results.len() as u64;
         let indices: Vec<u64> = (first..count.min(first + STRETCH)).collect();
         let found = space.evaluate(&indices, |count| progress.advance(count));
-        if let Some(checkpoint) = checkpoint.filter(|_| count > STRETCH) {
-            checkpoint.append(&found)?;
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.append(first, &found)?;
         }
         results.extend(found);
     }
@@ -369,6 +419,7 @@ fn exhaustive(
         points: count,
         evaluated: count,
         guarantee: "every point was looked at: the front is complete and exact".to_owned(),
+        is_complete: true,
     };
     Ok((results, searched))
 }
@@ -623,6 +674,51 @@ pub(crate) mod tests {
             let run = xnorforge_sim::run(&design, &gemm).unwrap();
             assert_eq!(point.cycles, run.cycles.cycles, "seed 7: {}", point.command);
         }
+    }
+
+    #[test]
+    fn arrays_past_the_limits_are_not_looked_at() {
+        let sweep = sweep(Axes {
+            rows: vec![1, 2, 512, 1024],
+            columns: vec![1, 4, 512, 1024],
+            lanes: vec![1, 64, 512, 1024],
+            activation_branches: vec![1, 2],
+            weight_branches: vec![1, 2],
+            drain_columns: vec![1],
+            load_ports: vec![1],
+        });
+        let work = Work::Product(shape(2000, 2000, 2000));
+        let base = ArrayConfig::default();
+        let found = |method| explore_by(method, &base, &sweep, &work);
+        let (all, guided) = (found(Method::Exhaustive), found(Method::Guided));
+        let front = |found: &Exploration| {
+            let front = found.points.iter().filter(|p| p.is_pareto);
+            let front = front.map(|p| (p.binary_operation_pairs_per_cycle, p.cycles));
+            let mut front: Vec<(u64, u64)> = front.collect();
+            front.dedup();
+            front
+        };
+        assert_eq!(front(&all), front(&guided));
+        assert!(all.left_out.is_some());
+        assert_eq!(guided.searched.evaluated as usize, guided.points.len());
+    }
+
+    #[test]
+    fn a_search_that_was_stopped_says_nothing_about_the_rest() {
+        let of = |is_complete| Searched {
+            method: "guided",
+            points: 9,
+            evaluated: 2,
+            guarantee: String::new(),
+            is_complete,
+        };
+        let message = |is_complete| {
+            let error = check_found(&[], None, &of(is_complete), &[]).unwrap_err();
+            format!("{error:?}")
+        };
+        assert!(message(true).contains("none of the 9 points"));
+        assert!(message(false).contains("was stopped"));
+        assert!(!message(false).contains("none of the 9 points"));
     }
 
     #[test]

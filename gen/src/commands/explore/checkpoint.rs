@@ -1,58 +1,79 @@
 //! What a long sweep has found so far, beside its folder: an interrupted one goes on there.
 //!
-//! The file `.DIR.points` holds a line with the sweep's identity, then one for each point in order. What is not whole, or
-//! of another sweep or version, is not used.
+//! The file `.DIR.points` holds a line with the sweep's identity, then one for each point in order, with its index. What is
+//! not whole, or of another sweep or version, is not used. The file is locked while a sweep writes it, and a file that
+//! does not begin as ours do is left alone.
 
+use super::point::Point;
 use super::search::Results;
 use crate::failure::Failure;
 use crate::manifest::GENERATOR;
 use crate::output::sha256;
-use std::cell::Cell;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The points of a sweep so far.
-#[derive(Clone, Debug)]
+/// Raised whenever the formulas or the form of the points change: what was found by others is not used.
+const SCHEMA: u32 = 2;
+/// How the first line of every such file begins.
+const MARK: &str = "xnorforge explore, points so far: ";
+
+/// The points of a sweep so far; nobody else writes them as long as this lives.
+#[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
-    identity: String,
-    /// Whether the file holds whole lines of this sweep alone.
-    is_whole: Cell<bool>,
+    file: File,
+    known: Results,
 }
 
 impl Checkpoint {
-    /// The checkpoint of a sweep whose result goes to `folder`; `identity` is all that its points follow from.
-    pub fn beside(folder: &Path, identity: &str) -> Self {
+    /// The checkpoint of a sweep of `count` points whose result goes to `folder`; `identity` is all that its points
+    /// follow from.
+    ///
+    /// # Errors
+    /// A file that cannot be written, that another run has locked, or that is none of ours.
+    pub fn open(folder: &Path, identity: &str, count: u64) -> Result<Self, Failure> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let identity = format!("{} {} {identity}", GENERATOR.name, GENERATOR.version);
-        Checkpoint {
-            path: folder.with_file_name(format!(".{name}.points")),
-            identity: sha256(identity.as_bytes()),
-            is_whole: Cell::new(false),
-        }
-    }
-
-    /// The points that are there, in order, up to the first that is not whole.
-    pub fn read(&self) -> Results {
-        let Ok(file) = File::open(&self.path) else {
-            return Vec::new();
+        let path = folder.with_file_name(format!(".{name}.points"));
+        let wrong = |e: &str| {
+            Failure::input(format!(
+                "`{}`, which holds what the sweep has found so far: {e}",
+                path.display()
+            ))
         };
-        let mut lines = BufReader::new(file).lines().map_while(Result::ok);
-        if lines.next().as_ref() != Some(&self.identity) {
-            return Vec::new();
+        let mut file = open(&path).map_err(|e| wrong(&e.to_string()))?;
+        match file.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => {
+                return Err(wrong(
+                    "another run with the same --out has locked it; wait for that run, or choose another --out",
+                ));
+            }
+            Err(TryLockError::Error(e)) => return Err(wrong(&format!("it cannot be locked: {e}"))),
         }
-        lines
-            .map_while(|line| serde_json::from_str(&line).ok())
-            .collect()
+        if !path.exists() {
+            return Err(wrong("another run has just finished with it; run again"));
+        }
+        let identity = format!(
+            "{} {} {SCHEMA} {identity}",
+            GENERATOR.name, GENERATOR.version
+        );
+        let first = format!("{MARK}{}\n", sha256(identity.as_bytes()));
+        let known = restore(&mut file, &first, count).map_err(|e| wrong(&e.to_string()))?;
+        Ok(Checkpoint { path, file, known })
     }
 
-    /// Adds points behind those that [`Checkpoint::read`] gives.
+    /// The points that were there, in order.
+    pub fn take_known(&mut self) -> Results {
+        std::mem::take(&mut self.known)
+    }
+
+    /// Adds points, the first of which has the index `first`.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn append(&self, results: &Results) -> Result<(), Failure> {
-        self.try_append(results).map_err(|e| {
+    pub fn append(&mut self, first: u64, results: &Results) -> Result<(), Failure> {
+        self.try_append(first, results).map_err(|e| {
             Failure::input(format!(
                 "cannot write `{}`, which holds what the sweep has found so far: {e}",
                 self.path.display()
@@ -60,35 +81,67 @@ impl Checkpoint {
         })
     }
 
-    fn try_append(&self, results: &Results) -> std::io::Result<()> {
-        if let Some(parent) = self.path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent)?;
+    fn try_append(&mut self, first: u64, results: &Results) -> std::io::Result<()> {
+        let mut writer = BufWriter::new(&self.file);
+        for (index, result) in (first..).zip(results) {
+            writeln!(writer, "{}", serde_json::to_string(&(index, result))?)?;
         }
-        let mut writer = if self.is_whole.get() {
-            BufWriter::new(OpenOptions::new().append(true).open(&self.path)?)
-        } else {
-            // What is there and not whole, or of another sweep, would hide what comes behind it.
-            let known = self.read();
-            let mut writer = BufWriter::new(File::create(&self.path)?);
-            writeln!(writer, "{}", self.identity)?;
-            for result in &known {
-                writeln!(writer, "{}", serde_json::to_string(result)?)?;
-            }
-            writer
-        };
-        for result in results {
-            writeln!(writer, "{}", serde_json::to_string(result)?)?;
-        }
-        writer.flush()?;
-        self.is_whole.set(true);
-        Ok(())
+        writer.flush()
     }
 
     /// Removes the file: the sweep is done.
-    pub fn remove(&self) {
-        // Without a file there is nothing to remove, and one that stays does no harm.
+    pub fn remove(self) {
+        // One that stays does no harm. The lock is given back after this.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
+}
+
+/// Reads the points up to the first that is not whole or not in its place, and cuts off what comes behind them.
+fn restore(file: &mut File, first: &str, count: u64) -> std::io::Result<Results> {
+    let mut reader = BufReader::new(&*file);
+    let mut begin = Vec::new();
+    reader.read_until(b'\n', &mut begin)?;
+    // Also the start of a line that was being written.
+    let is_ours = begin.starts_with(MARK.as_bytes()) || MARK.as_bytes().starts_with(&begin);
+    if !is_ours {
+        return Err(std::io::Error::other(
+            "it is another file; move it away, or choose another --out",
+        ));
+    }
+    let mut known: Results = Vec::new();
+    let mut length = first.len() as u64;
+    let is_this = begin == first.as_bytes();
+    let mut line = String::new();
+    while is_this && (known.len() as u64) < count {
+        line.clear();
+        let is_read = reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0);
+        if !is_read || !line.ends_with('\n') {
+            break;
+        }
+        match serde_json::from_str::<(u64, Result<Point, String>)>(&line) {
+            Ok((index, result)) if known.len() as u64 == index => known.push(result),
+            _ => break,
+        }
+        length += line.len() as u64;
+    }
+    if is_this {
+        file.set_len(length)?;
+        file.seek(SeekFrom::End(0))?;
+    } else {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(first.as_bytes())?;
+    }
+    Ok(known)
 }
 
 #[cfg(test)]
@@ -99,24 +152,39 @@ mod tests {
     fn an_interrupted_sweep_goes_on_where_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
-        let checkpoint = Checkpoint::beside(&out, "a sweep");
-        assert!(checkpoint.read().is_empty());
+        let open = |identity| Checkpoint::open(&out, identity, 9);
         let result = |text: &str| Err(text.to_owned());
-        checkpoint.append(&vec![result("a"), result("b")]).unwrap();
-        checkpoint.append(&vec![result("c")]).unwrap();
-        assert_eq!(checkpoint.read().len(), 3);
+        let mut checkpoint = open("a sweep").unwrap();
+        assert!(checkpoint.take_known().is_empty());
+        checkpoint
+            .append(0, &vec![result("a"), result("b")])
+            .unwrap();
+        checkpoint.append(2, &vec![result("c")]).unwrap();
+        let message = format!("{:?}", open("a sweep").unwrap_err());
+        assert!(message.contains("locked"), "{message}");
+        let path = checkpoint.path.clone();
+        drop(checkpoint);
         // The last line was being written.
-        let bytes = std::fs::read(&checkpoint.path).unwrap();
-        std::fs::write(&checkpoint.path, &bytes[..bytes.len() - 4]).unwrap();
-        let checkpoint = Checkpoint::beside(&out, "a sweep");
-        assert_eq!(checkpoint.read().len(), 2);
-        checkpoint.append(&vec![result("d")]).unwrap();
-        assert_eq!(
-            checkpoint.read(),
-            vec![result("a"), result("b"), result("d")]
-        );
-        assert!(Checkpoint::beside(&out, "another").read().is_empty());
-        checkpoint.remove();
-        assert!(checkpoint.read().is_empty());
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
+        let mut checkpoint = open("a sweep").unwrap();
+        assert_eq!(checkpoint.take_known(), vec![result("a"), result("b")]);
+        // A line that is not in its place hides what comes behind it.
+        checkpoint.append(2, &vec![result("d")]).unwrap();
+        checkpoint.append(2, &vec![result("d")]).unwrap();
+        drop(checkpoint);
+        assert_eq!(open("a sweep").unwrap().take_known().len(), 3);
+        assert!(open("another").unwrap().take_known().is_empty());
+        open("another").unwrap().remove();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_of_someone_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".out.points");
+        std::fs::write(&path, "mine\n").unwrap();
+        assert!(Checkpoint::open(&folder.path().join("out"), "a sweep", 9).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine\n");
     }
 }

@@ -100,10 +100,47 @@ impl Metric {
     }
 
     /// The value such that less is better.
-    fn cost(self, point: &Point) -> f64 {
-        let value = self.of(point).unwrap_or(f64::INFINITY);
-        if self.is_more_better() { -value } else { value }
+    fn cost(self, point: &Point) -> Option<f64> {
+        let value = self.of(point)?;
+        Some(if self.is_more_better() { -value } else { value })
     }
+
+    /// Refuses a metric that nothing gives; `what` it is for begins the message.
+    ///
+    /// # Errors
+    /// Estimates without a model of the target, frames without a clock, memories of an array alone.
+    pub fn check(self, what: &str, given: &Given<'_>) -> Result<(), Failure> {
+        if self.is_estimated() && !given.has_model {
+            return Err(Failure::input(format!(
+                "{what}: there is no model of the target `{}` that estimates {self}, and none is made up; leave it out, or take pairs_per_cycle and memory_bits, which are exact",
+                given.target
+            )));
+        }
+        if self == Metric::FramesPerSecond && !given.has_clock {
+            return Err(Failure::input(format!(
+                "{what}: frames per second need a clock; add --clock-mhz"
+            )));
+        }
+        if self == Metric::MemoryBits && !given.has_memories {
+            return Err(Failure::input(format!(
+                "{what}: a product runs on an array alone, which has no memories; leave memory_bits out, or take pairs_per_cycle, or a network with --model"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What gives metrics their values.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The target.
+    pub target: &'a str,
+    /// Whether there is a model of it.
+    pub has_model: bool,
+    /// Whether a clock was given.
+    pub has_clock: bool,
+    /// Whether points are accelerators, with memories.
+    pub has_memories: bool,
 }
 
 impl fmt::Display for Metric {
@@ -170,20 +207,9 @@ impl Constraint {
     /// Refuses a limit on what nothing gives.
     ///
     /// # Errors
-    /// Estimates without a model of the target, frames without a clock, memories of an array alone.
-    pub fn check(&self, target: &str, has_model: bool, has_clock: bool) -> Result<(), Failure> {
-        if self.metric.is_estimated() && !has_model {
-            return Err(Failure::input(format!(
-                "constraint {self}: there is no model of the target `{target}` that estimates {}, and none is made up; leave the constraint out, or limit pairs_per_cycle and memory_bits, which are exact",
-                self.metric
-            )));
-        }
-        if self.metric == Metric::FramesPerSecond && !has_clock {
-            return Err(Failure::input(format!(
-                "constraint {self}: frames per second need a clock; add --clock-mhz"
-            )));
-        }
-        Ok(())
+    /// As [`Metric::check`].
+    pub fn check(&self, given: &Given<'_>) -> Result<(), Failure> {
+        self.metric.check(&format!("constraint {self}"), given)
     }
 }
 
@@ -266,13 +292,26 @@ fn nothing_meets(points: &[Point], constraints: &[Constraint]) -> String {
     )
 }
 
-/// Marks the points that no other beats: is no worse in all metrics and better in one.
-pub fn mark_front(points: &mut [Point], metrics: &[Metric]) {
-    let costs: Vec<Vec<f64>> = points
+/// Marks the points that no other beats: is no worse in all metrics and better in one. Points of which a metric is not
+/// known are not compared, and not marked.
+///
+/// # Errors
+/// A metric that is known of no point.
+pub fn mark_front(points: &mut [Point], metrics: &[Metric]) -> Result<(), Failure> {
+    let is_unknown = |metric: &&Metric| points.iter().all(|point| metric.of(point).is_none());
+    if let (false, Some(metric)) = (points.is_empty(), metrics.iter().find(is_unknown)) {
+        return Err(Failure::input(format!(
+            "--front: no point has a value of {metric}; leave it out"
+        )));
+    }
+    points.iter_mut().for_each(|point| point.is_pareto = false);
+    let costs: Vec<Option<Vec<f64>>> = points
         .iter()
         .map(|point| metrics.iter().map(|metric| metric.cost(point)).collect())
         .collect();
-    let mut order: Vec<usize> = (0..points.len()).collect();
+    let known = |index: &usize| costs[*index].is_some();
+    let mut order: Vec<usize> = (0..points.len()).filter(known).collect();
+    let costs: Vec<Vec<f64>> = costs.into_iter().map(Option::unwrap_or_default).collect();
     let in_order = |a: &[f64], b: &[f64]| {
         let pairs = a.iter().zip(b).map(|(a, b)| a.total_cmp(b));
         pairs.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
@@ -291,4 +330,5 @@ pub fn mark_front(points: &mut [Point], metrics: &[Metric]) {
             front.push(index);
         }
     }
+    Ok(())
 }

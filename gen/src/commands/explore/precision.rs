@@ -4,12 +4,13 @@
 //! everywhere where layers are measured one at a time. What it costs is not estimated: a layer's share is the difference
 //! that its bits make to the whole network, by the same formulas as of every point.
 //!
-//! Shares that add up make a multiple-choice knapsack. It is solved layer by layer: of all choices for the layers so far,
-//! one that is no better in any cost or in the loss than another is left out, for whatever comes after, the other stays
-//! ahead; and one that can keep a limit with no choice of the rest is left out too. What remains at the end holds the
-//! optimum. Shares add up exactly in binary operation pairs and weights, and in cycles wherever weights are resident and
-//! a layer's time does not hang on the bits of the next one. Whether they do is checked on every result: each
-//! one is computed as a whole, and these are the numbers that are reported.
+//! Few choices are all computed as a whole: the best of them is the optimum. For more, shares that add up make a
+//! multiple-choice knapsack. It is solved group by group: of all choices for the layers so far, one that is no better in
+//! any cost or in the loss than another is left out, and so is one that can keep a limit with no choice of the rest.
+//! Layers that read the same tensor are one group, as the tensor has the bits of the one that asks for most. Shares add
+//! up exactly in binary operation pairs, but not always in cycles: a layer's time may depend on the bits of the next one,
+//! and weights may stream. So this finds good choices and proves nothing about the rest: each result is computed as a
+//! whole, these are the numbers that are reported, and the best one is called the best that was found.
 
 use super::network;
 use super::point::Networks;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use xnorforge_hdl::ArrayConfig;
 use xnorforge_hdl::config::BITS_MAX;
-use xnorforge_import::topology::Topology;
+use xnorforge_import::topology::{Kind, Source, Topology};
 use xnorforge_sim::Encoding;
 use xnorforge_sim::forecast::Memo;
 use xnorforge_sim::network::{Outline, Work};
@@ -29,6 +30,14 @@ pub const TABLE_BYTES_MAX: u64 = 1 << 20;
 /// Most partial choices that are kept after a layer: where cycles alone are weighed against the loss, and where other
 /// limits make every one a rival of every other.
 const LABELS_MAX: [usize; 2] = [200_000, 4_000];
+/// Largest cost that is computed with.
+const COST_MAX: u128 = i64::MAX as u128 / 4;
+/// Most choices for all layers that are computed as a whole, each of them.
+const WHOLE_MAX: u128 = 1024;
+/// Most choices of layers that read the same tensor and are chosen for together.
+const GROUP_MAX: usize = 4096;
+/// Largest loss of a layer: sums of losses stay numbers.
+const LOSS_MAX: f64 = 1e12;
 /// Most results of the curve that are computed as a whole.
 const CURVE_MAX: usize = 64;
 
@@ -78,9 +87,9 @@ impl Limits {
 
     fn are_kept(&self, costs: &Costs) -> bool {
         let limits = self.all().into_iter().zip(costs.0);
-        limits
-            .into_iter()
-            .all(|((_, limit), cost)| limit.is_none_or(|limit| cost <= limit as i64))
+        limits.into_iter().all(|((_, limit), cost)| {
+            limit.is_none_or(|limit| i128::from(cost) <= i128::from(limit))
+        })
     }
 }
 
@@ -90,11 +99,15 @@ struct Costs([i64; 3]);
 
 impl Costs {
     fn plus(self, other: Self) -> Self {
-        Costs(std::array::from_fn(|i| self.0[i] + other.0[i]))
+        Costs(std::array::from_fn(|i| {
+            self.0[i].saturating_add(other.0[i])
+        }))
     }
 
     fn minus(self, other: Self) -> Self {
-        Costs(std::array::from_fn(|i| self.0[i] - other.0[i]))
+        Costs(std::array::from_fn(|i| {
+            self.0[i].saturating_sub(other.0[i])
+        }))
     }
 
     fn least(self, other: Self) -> Self {
@@ -178,8 +191,11 @@ impl Sensitivity {
                 return Err(format!("{name} = {bits} is out of range: 1..={BITS_MAX}"));
             }
         }
-        if !row.loss.is_finite() {
-            return Err(format!("loss = {} is no number", row.loss));
+        if !row.loss.is_finite() || row.loss.abs() > LOSS_MAX {
+            return Err(format!(
+                "loss = {} is no number from -{LOSS_MAX:e} to {LOSS_MAX:e}",
+                row.loss
+            ));
         }
         let choices = self.layers.entry(row.layer).or_default();
         let bits = |c: &Choice| (c.activation_bits, c.weight_bits);
@@ -223,6 +239,30 @@ impl Subject {
         }
     }
 
+    /// Layers with weights, those that read the same tensor together; indices as of [`Subject::layers`].
+    fn groups(&self) -> Vec<Vec<usize>> {
+        match self {
+            Subject::Topology(topology) => {
+                let mut groups: BTreeMap<Source, Vec<usize>> = BTreeMap::new();
+                let with_weights = topology.layers.iter().filter(|l| l.kind.has_weights());
+                let mut alone = Vec::new();
+                for (index, layer) in with_weights.enumerate() {
+                    match layer.sources.first() {
+                        Some(source) => {
+                            let tensor = tensor(topology, *source);
+                            groups.entry(tensor).or_default().push(index);
+                        }
+                        None => alone.push(vec![index]),
+                    }
+                }
+                alone.extend(groups.into_values());
+                alone
+            }
+            // Its activations stay as they are.
+            Subject::Outline(_) => (0..self.layers().len()).map(|index| vec![index]).collect(),
+        }
+    }
+
     /// The outlines with bits for each layer with weights.
     fn with(&self, bits: &[[u32; 2]]) -> Result<Vec<Outline>, Failure> {
         let mut bits = bits.iter();
@@ -255,6 +295,18 @@ impl Subject {
             }
         }
     }
+}
+
+/// The tensor that decides the bits of `source`: pools and the like pass on what those behind them ask for.
+fn tensor(topology: &Topology, mut source: Source) -> Source {
+    while let Source::Layer(index) = source
+        && let Some(layer) = topology.layers.get(index)
+        && matches!(layer.kind, Kind::MaxPool(_) | Kind::Flatten)
+        && let Some(before) = layer.sources.first()
+    {
+        source = *before;
+    }
+    source
 }
 
 /// Other bits, where the encoding has them: a ternary number has two.
@@ -351,8 +403,13 @@ impl Evaluator<'_> {
         let bytes: u64 = layers().map(|layer| layer.parameter_bytes()).sum();
         let pairs = pairs * u128::from(self.inputs);
         let costs = [point.cycles.into(), pairs, bytes.into()];
-        let costs = costs.map(|cost: u128| i64::try_from(cost).unwrap_or(i64::MAX / 4));
-        Ok((Costs(costs), point.command))
+        if costs.iter().any(|cost: &u128| *cost > COST_MAX) {
+            return Err(Failure::input(format!(
+                "--sensitivity: the network takes more than {} cycles or binary operation pairs; lower --inputs",
+                thousands(COST_MAX)
+            )));
+        }
+        Ok((Costs(costs.map(|cost| cost as i64)), point.command))
     }
 
     fn assignment(&self, name: &str, bits: Vec<[u32; 2]>) -> Result<Assignment, Failure> {
@@ -382,21 +439,81 @@ impl Evaluator<'_> {
             .collect()
     }
 
-    /// What each choice of each layer adds to the cheapest choice of all.
-    fn shares(&self, picks: &[u32], all: Costs) -> Result<Vec<Vec<Costs>>, Failure> {
-        let mut shares = Vec::new();
-        for (layer, choices) in self.choices.iter().enumerate() {
-            let mut of_layer = Vec::new();
-            for choice in 0..choices.len() as u32 {
-                let mut picks = picks.to_vec();
-                picks[layer] = choice;
-                let (costs, _) = self.costs(&self.bits(&picks))?;
-                of_layer.push(costs.minus(all));
-            }
-            shares.push(of_layer);
-        }
-        Ok(shares)
+    /// What each choice of each group adds to the cheapest choice of all.
+    fn shares(
+        &self,
+        groups: &[Group],
+        picks: &[u32],
+        all: Costs,
+    ) -> Result<Vec<Vec<Costs>>, Failure> {
+        let of_option = |group: &Group, option: &Vec<u32>| {
+            let mut picks = picks.to_vec();
+            group.put(option, &mut picks);
+            let (costs, _) = self.costs(&self.bits(&picks))?;
+            Ok(costs.minus(all))
+        };
+        let of_group = |group: &Group| {
+            let options = group.options.iter();
+            options.map(|option| of_option(group, option)).collect()
+        };
+        groups.iter().map(of_group).collect()
     }
+
+    /// The layers that are chosen for together, and all their choices.
+    fn groups(&self) -> Vec<Group> {
+        let mut groups = Vec::new();
+        for layers in self.subject.groups() {
+            let counts = layers.iter().map(|layer| self.choices[*layer].len());
+            if counts.fold(1, usize::saturating_mul) <= GROUP_MAX {
+                groups.push(Group::new(layers, &self.choices));
+            } else {
+                let alone = layers.into_iter().map(|layer| vec![layer]);
+                groups.extend(alone.map(|layer| Group::new(layer, &self.choices)));
+            }
+        }
+        groups
+    }
+}
+
+/// Layers that are chosen for together.
+struct Group {
+    layers: Vec<usize>,
+    /// A choice for each of them.
+    options: Vec<Vec<u32>>,
+    /// What each option loses.
+    losses: Vec<f64>,
+}
+
+impl Group {
+    fn new(layers: Vec<usize>, choices: &[Vec<Choice>]) -> Self {
+        let counts: Vec<u32> = layers.iter().map(|l| choices[*l].len() as u32).collect();
+        let options = combinations(&counts);
+        let loss = |option: &Vec<u32>| {
+            let picks = layers.iter().zip(option);
+            picks
+                .map(|(l, pick)| choices[*l][*pick as usize].loss)
+                .sum()
+        };
+        Group {
+            losses: options.iter().map(loss).collect(),
+            options,
+            layers,
+        }
+    }
+
+    fn put(&self, option: &[u32], picks: &mut [u32]) {
+        for (layer, pick) in self.layers.iter().zip(option) {
+            picks[*layer] = *pick;
+        }
+    }
+}
+
+/// All combinations of a choice for each count.
+fn combinations(counts: &[u32]) -> Vec<Vec<u32>> {
+    counts.iter().fold(vec![Vec::new()], |all, count| {
+        let next = |picks: Vec<u32>| (0..*count).map(move |c| [picks.clone(), vec![c]].concat());
+        all.into_iter().flat_map(next).collect()
+    })
 }
 
 /// Chooses bits for the layers of a model on an accelerator.
@@ -437,29 +554,28 @@ pub fn choose(
     };
     let picks: Vec<u32> = evaluator.choices.iter().map(fewest).collect();
     let (start, _) = evaluator.costs(&evaluator.bits(&picks))?;
-    let shares = evaluator.shares(&picks, start)?;
-    let front = knapsack(&evaluator.choices, &shares, start, &limits);
+    let groups = evaluator.groups();
+    let shares = evaluator.shares(&groups, &picks, start)?;
+    let proposed = Proposed::new(&evaluator, &groups, &shares, &picks, start, &limits);
+    let is_kept = |found: &Assignment| limits.are_kept(&costs_of(found));
     let mut curve = Vec::new();
     let mut best: Option<Assignment> = None;
-    let (mut is_separable, mut tried) = (true, 0);
-    // Labels come with rising loss: the first that keeps the limits as a whole is the best one.
-    for (picks, costs) in &front.picks {
-        let is_sample = tried % (front.picks.len() / CURVE_MAX + 1) == 0;
-        tried += 1;
+    // With rising loss: the first that keeps the limits as a whole is the best one.
+    for (at, picks) in proposed.picks.iter().enumerate() {
+        let is_sample = proposed.is_all || at.is_multiple_of(proposed.picks.len() / CURVE_MAX + 1);
         if best.is_some() && !is_sample {
             continue;
         }
         let found = evaluator.assignment("chosen", evaluator.bits(picks))?;
-        let whole = costs_of(&found);
-        is_separable &= whole == *costs;
-        if best.is_none() && limits.are_kept(&whole) {
+        if best.is_none() && is_kept(&found) {
             best = Some(found.clone());
         }
         curve.push(found);
     }
     let Some(best) = best else {
-        return Err(nothing_keeps(&evaluator, &shares, start, &limits));
+        return Err(nothing_keeps(&curve, proposed.is_all, &limits));
     };
+    curve.retain(is_kept);
     curve.sort_by_key(|found| found.cycles);
     // Where other costs have limits, more cycles may be spent without losing less.
     let mut least = f64::INFINITY;
@@ -471,7 +587,7 @@ pub fn choose(
     });
     Ok(Chosen {
         presets: presets(&evaluator)?,
-        guarantee: guarantee(is_separable, front.is_thinned),
+        guarantee: guarantee(proposed.is_all, proposed.picks.len()),
         layers: evaluator.layers,
         limits,
         best,
@@ -487,14 +603,86 @@ fn costs_of(assignment: &Assignment) -> Costs {
     ])
 }
 
-fn guarantee(is_separable: bool, is_thinned: bool) -> String {
-    match (is_separable, is_thinned) {
-        (true, false) => "optimal: on every result that was computed as a whole the layers' shares add up exactly, and the search over shares leaves out nothing but what is beaten or past a limit".to_owned(),
-        (true, true) => format!(
-            "near the optimum: shares add up exactly, but there were more than {} partial choices, of which some were dropped",
-            thousands(LABELS_MAX[1] as u128)
-        ),
-        (false, _) => "best of what the layers' shares propose: on this accelerator shares do not add up exactly (weights stream, or a layer's time depends on the bits of the next one), so every result was computed as a whole, and the first within the limits was taken".to_owned(),
+fn guarantee(is_all: bool, count: usize) -> String {
+    let count = thousands(count as u128);
+    if is_all {
+        format!("optimal: all {count} choices of bits in the table were computed as a whole")
+    } else {
+        format!(
+            "the best found: the layers' shares of the costs proposed {count} choices, and the first of them that keeps the limits as a whole was taken; shares need not add up (a layer's time depends on the bits of the next one, weights may stream), so that none of the others is better is not proven"
+        )
+    }
+}
+
+/// Choices that are computed as a whole, with rising loss.
+struct Proposed {
+    picks: Vec<Vec<u32>>,
+    /// Whether these are all that there are.
+    is_all: bool,
+}
+
+impl Proposed {
+    fn new(
+        evaluator: &Evaluator<'_>,
+        groups: &[Group],
+        shares: &[Vec<Costs>],
+        fewest: &[u32],
+        start: Costs,
+        limits: &Limits,
+    ) -> Self {
+        let counts: Vec<u32> = evaluator.choices.iter().map(|c| c.len() as u32).collect();
+        let all = counts.iter().map(|count| u128::from(*count));
+        let is_all = all.fold(1, u128::saturating_mul) <= WHOLE_MAX;
+        let mut picks = if is_all {
+            combinations(&counts)
+        } else {
+            let losses: Vec<Vec<f64>> = groups.iter().map(|g| g.losses.clone()).collect();
+            let of_groups = knapsack(&losses, shares, start, limits).into_iter();
+            // Shares that do not add up may hide that these keep the limits.
+            let least = (0..3).map(|cost| {
+                let of_group = |shares: &Vec<Costs>| {
+                    let least = (0..shares.len()).min_by_key(|o| shares[*o].0[cost]);
+                    least.unwrap_or(0) as u32
+                };
+                shares.iter().map(of_group).collect::<Vec<u32>>()
+            });
+            let of_layers = |options: Vec<u32>| {
+                let mut picks = fewest.to_vec();
+                for (group, option) in groups.iter().zip(options) {
+                    group.put(&group.options[option as usize], &mut picks);
+                }
+                picks
+            };
+            let mut picks: Vec<Vec<u32>> = of_groups.chain(least).map(of_layers).collect();
+            picks.push(fewest.to_vec());
+            picks
+        };
+        let loss = |picks: &Vec<u32>| -> f64 {
+            let picks = picks.iter().zip(&evaluator.choices);
+            picks
+                .map(|(pick, choices)| choices[*pick as usize].loss)
+                .sum()
+        };
+        picks.sort_by_cached_key(|picks| Loss(loss(picks)));
+        Proposed { picks, is_all }
+    }
+}
+
+/// A loss in the order of numbers.
+#[derive(PartialEq)]
+struct Loss(f64);
+
+impl Eq for Loss {}
+
+impl PartialOrd for Loss {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Loss {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
     }
 }
 
@@ -515,19 +703,13 @@ fn check_names(sensitivity: &Sensitivity, layers: &[(String, [u32; 2])]) -> Resu
     }
 }
 
-/// What is left of the knapsack: choices with their predicted costs, least loss first.
-struct Solved {
-    picks: Vec<(Vec<u32>, Costs)>,
-    is_thinned: bool,
-}
-
 /// All choices that no other beats in cycles, loss and the costs that have limits, within the limits.
 fn knapsack(
-    choices: &[Vec<Choice>],
+    choices: &[Vec<f64>],
     shares: &[Vec<Costs>],
     start: Costs,
     limits: &Limits,
-) -> Solved {
+) -> Vec<Vec<u32>> {
     // The least that the layers from each one on add.
     let mut rest = vec![Costs::default(); choices.len() + 1];
     for layer in (0..choices.len()).rev() {
@@ -537,7 +719,6 @@ fn knapsack(
     let counts = limits
         .all()
         .map(|(name, limit)| name == "cycles" || limit.is_some());
-    let mut is_thinned = false;
     let mut steps: Vec<Vec<Label>> = vec![vec![Label {
         costs: start,
         loss: 0.0,
@@ -547,13 +728,13 @@ fn knapsack(
     for layer in 0..choices.len() {
         let mut labels = Vec::new();
         for (before, label) in steps[layer].iter().enumerate() {
-            for (choice, (option, share)) in choices[layer].iter().zip(&shares[layer]).enumerate() {
+            for (choice, (loss, share)) in choices[layer].iter().zip(&shares[layer]).enumerate() {
                 let costs = label.costs.plus(*share);
                 // The least that the rest adds may be below 0 only by rounding of shares that do not add up.
                 if limits.are_kept(&costs.plus(rest[layer + 1])) {
                     labels.push(Label {
                         costs,
-                        loss: label.loss + option.loss,
+                        loss: label.loss + loss,
                         before: before as u32,
                         choice: choice as u32,
                     });
@@ -563,7 +744,6 @@ fn knapsack(
         let mut labels = undominated(labels, counts);
         let most = LABELS_MAX[usize::from(counts != [true, false, false])];
         if labels.len() > most {
-            is_thinned = true;
             let step = labels.len().div_ceil(most);
             let last = labels.len() - 1;
             let mut at = 0;
@@ -578,19 +758,15 @@ fn knapsack(
     let mut order: Vec<u32> = (0..last.len() as u32).collect();
     order.sort_by(|a, b| last[*a as usize].loss.total_cmp(&last[*b as usize].loss));
     let picks = order.into_iter().map(|mut at| {
-        let costs = last[at as usize].costs;
         let mut picks = vec![0; choices.len()];
         for layer in (0..choices.len()).rev() {
             let label = steps[layer + 1][at as usize];
             picks[layer] = label.choice;
             at = label.before;
         }
-        (picks, costs)
+        picks
     });
-    Solved {
-        picks: picks.collect(),
-        is_thinned,
-    }
+    picks.collect()
 }
 
 /// The labels that no other beats in loss and all costs that count.
@@ -616,37 +792,49 @@ fn undominated(mut labels: Vec<Label>, counts: [bool; 3]) -> Vec<Label> {
     kept
 }
 
-fn nothing_keeps(
-    evaluator: &Evaluator<'_>,
-    shares: &[Vec<Costs>],
-    start: Costs,
-    limits: &Limits,
-) -> Failure {
-    let least = shares.iter().fold(start, |costs, shares| {
-        costs.plus(
-            shares
-                .iter()
-                .copied()
-                .reduce(Costs::least)
-                .unwrap_or_default(),
-        )
-    });
-    let excess = |(limit, least): &(u64, i64)| *least as f64 / (*limit).max(1) as f64;
-    let tightest = limits
+/// Why none of the choices that were computed keeps all limits, and the nearest of them.
+fn nothing_keeps(tried: &[Assignment], is_all: bool, limits: &Limits) -> Failure {
+    let excess = |found: &Assignment| {
+        let limits = limits.all().into_iter().zip(costs_of(found).0);
+        let ratios =
+            limits.filter_map(|((_, limit), cost)| Some(cost as f64 / limit?.max(1) as f64));
+        ratios.fold(0.0, f64::max)
+    };
+    let Some(nearest) = tried.iter().min_by(|a, b| excess(a).total_cmp(&excess(b))) else {
+        return Failure::input("the table gives no choice of bits");
+    };
+    let least = |cost: usize| tried.iter().map(|a| costs_of(a).0[cost]).min().unwrap_or(0);
+    let kept_by_none = limits
         .all()
         .into_iter()
-        .zip(least.0)
-        .filter_map(|((name, limit), least)| Some((name, (limit?, least))))
-        .max_by(|a, b| excess(&a.1).total_cmp(&excess(&b.1)));
-    match tightest {
-        Some((name, (limit, least))) => Failure::input(format!(
-            "no choice of bits for the {} layers keeps all limits; the tightest is {name} <= {}: the fewest bits of the table take {}; raise it, give the table fewer bits, or take a larger array",
-            evaluator.layers.len(),
+        .enumerate()
+        .filter_map(|(cost, (name, limit))| Some((name, limit?, least(cost))))
+        .filter(|(_, limit, least)| i128::from(*least) > i128::from(*limit))
+        .max_by(|a, b| {
+            let ratio = |x: &(&str, u64, i64)| x.2 as f64 / x.1.max(1) as f64;
+            ratio(a).total_cmp(&ratio(b))
+        });
+    let why = match kept_by_none {
+        Some((name, limit, least)) => format!(
+            "the tightest is {name} <= {}: the least is {}",
             thousands(limit.into()),
             thousands(least.max(0) as u128)
-        )),
-        None => Failure::input("the table gives no choice of bits"),
-    }
+        ),
+        None => "each limit is kept by some choice, but they conflict together".to_owned(),
+    };
+    Failure::input(format!(
+        "{} for the {} layers keeps all limits; {why}; the nearest takes {} cycles, {} binary operation pairs and {} parameter bytes ({}); raise a limit, give the table fewer bits, or take a larger array",
+        if is_all {
+            "no choice of bits"
+        } else {
+            "no choice of bits that was found"
+        },
+        nearest.bits.len(),
+        thousands(nearest.cycles.into()),
+        thousands(nearest.binary_operation_pairs.into()),
+        thousands(nearest.parameter_bytes.into()),
+        nearest.bits_text()
+    ))
 }
 
 /// Choices by rule. Layers that have fewer choices take what comes nearest.
@@ -702,15 +890,6 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    fn all_picks(choices: &[Vec<Choice>]) -> Vec<Vec<u32>> {
-        choices.iter().fold(vec![Vec::new()], |all, choices| {
-            let next = |picks: Vec<u32>| {
-                (0..choices.len() as u32).map(move |c| [picks.clone(), vec![c]].concat())
-            };
-            all.into_iter().flat_map(next).collect()
-        })
-    }
-
     #[test]
     fn the_knapsack_finds_what_trying_everything_finds() {
         for seed in 0..200 {
@@ -719,12 +898,8 @@ mod tests {
             let (mut choices, mut shares) = (Vec::new(), Vec::new());
             for _ in 0..layers {
                 let count = rng.random_range(1..=4);
-                let choice = |rng: &mut ChaCha8Rng| Choice {
-                    activation_bits: 1,
-                    weight_bits: 1,
-                    loss: f64::from(rng.random_range(0..20)),
-                };
-                choices.push((0..count).map(|_| choice(&mut rng)).collect::<Vec<_>>());
+                let loss = |_| f64::from(rng.random_range(0..20));
+                choices.push((0..count).map(loss).collect::<Vec<f64>>());
                 let share = |_| Costs([0; 3].map(|_: i32| rng.random_range(0..20)));
                 shares.push((0..count).map(share).collect::<Vec<_>>());
             }
@@ -738,21 +913,19 @@ mod tests {
                 let picks = picks.iter().enumerate();
                 picks.fold((Costs::default(), 0.0), |(costs, loss), (layer, pick)| {
                     let pick = *pick as usize;
-                    (
-                        costs.plus(shares[layer][pick]),
-                        loss + choices[layer][pick].loss,
-                    )
+                    (costs.plus(shares[layer][pick]), loss + choices[layer][pick])
                 })
             };
-            let least = all_picks(&choices)
+            let counts: Vec<u32> = choices.iter().map(|c| c.len() as u32).collect();
+            let least = combinations(&counts)
                 .iter()
                 .map(total)
                 .filter(|(costs, _)| limits.are_kept(costs))
                 .map(|(_, loss)| loss)
                 .reduce(f64::min);
             let solved = knapsack(&choices, &shares, Costs::default(), &limits);
-            let found = solved.picks.first().map(|(picks, costs)| {
-                assert_eq!(total(picks).0, *costs, "seed {seed}");
+            let found = solved.first().map(|picks| {
+                assert!(limits.are_kept(&total(picks).0), "seed {seed}");
                 total(picks).1
             });
             assert_eq!(found, least, "seed {seed}");
@@ -778,5 +951,82 @@ mod tests {
         ] {
             assert!(Sensitivity::parse(wrong, false).is_err(), "{wrong}");
         }
+    }
+
+    /// Two convolutions of one tensor, whose bits are those of the one that asks for more.
+    const FORK: &str = r#"
+        network = { name = "n", input = [8, 8, 8], input_bits = 2 }
+        layer = [
+            { name = "a", kind = "conv", out_channels = 64, kernel = 1 },
+            { name = "b", kind = "conv", out_channels = 16, kernel = 1 },
+            { name = "c", kind = "conv", out_channels = 16, kernel = 1, input = "a" },
+            { name = "s", kind = "add", inputs = ["b", "c"] },
+            { name = "d", kind = "conv", out_channels = 4, kernel = 1 },
+        ]"#;
+
+    fn fork(limits: Limits) -> Result<Chosen, Failure> {
+        let widths = xnorforge_import::topology::Widths::default();
+        let topology = xnorforge_import::topology::description::parse(FORK, &widths).unwrap();
+        let mut table = String::from("layer,activation_bits,weight_bits,loss\n");
+        for (layer, scale) in [("b", 8), ("c", 5), ("d", 3)] {
+            for bits in [1, 2, 4] {
+                table += &format!("{layer},{bits},{bits},{}\n", scale * (4 - bits));
+            }
+        }
+        let table = Sensitivity::parse(&table, false).unwrap();
+        let base = ArrayConfig::preset("default").unwrap();
+        choose(&Subject::Topology(topology), &table, &base, 1, limits)
+    }
+
+    #[test]
+    fn few_choices_are_all_computed_and_readers_of_a_tensor_are_a_group() {
+        let all = fork(Limits::default()).unwrap();
+        assert!(all.guarantee.starts_with("optimal"), "{}", all.guarantee);
+        assert_eq!(all.best.loss, Some(0.0));
+        let least = &all.curve[0];
+        let limits = Limits {
+            cycles: Some(u64::MAX),
+            parameter_bytes: Some(least.parameter_bytes),
+            ..Limits::default()
+        };
+        let found = fork(limits).unwrap().best;
+        assert!(found.parameter_bytes <= least.parameter_bytes);
+        let error = fork(Limits {
+            cycles: Some(1),
+            ..limits
+        });
+        let error = format!("{:?}", error.unwrap_err());
+        assert!(error.contains("nearest"), "{error}");
+        let widths = xnorforge_import::topology::Widths::default();
+        let topology = xnorforge_import::topology::description::parse(FORK, &widths).unwrap();
+        let groups = Subject::Topology(topology).groups();
+        assert!(groups.contains(&vec![1, 2]), "{groups:?}");
+    }
+
+    #[test]
+    fn more_choices_are_not_called_optimal() {
+        assert!(!guarantee(false, 9).contains("optimal"));
+    }
+
+    #[test]
+    fn limits_that_conflict_together_are_said_to() {
+        let of = |cycles, parameter_bytes| Assignment {
+            name: String::new(),
+            bits: vec![[1, 1]],
+            loss: Some(0.0),
+            cycles,
+            binary_operation_pairs: 1,
+            parameter_bytes,
+            command: String::new(),
+        };
+        let limits = Limits {
+            cycles: Some(10),
+            parameter_bytes: Some(10),
+            ..Limits::default()
+        };
+        let error = nothing_keeps(&[of(5, 30), of(12, 5)], true, &limits);
+        let error = format!("{error:?}");
+        assert!(error.contains("conflict together"), "{error}");
+        assert!(error.contains("12 cycles"), "{error}");
     }
 }

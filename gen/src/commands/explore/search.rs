@@ -26,6 +26,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Mutex;
 use xnorforge_hdl::ArrayConfig;
+use xnorforge_hdl::config::{BINARY_OPS_PER_CYCLE_MAX, DIMENSION_MAX, PORT_BITS_MAX};
 use xnorforge_sim::forecast::Memo;
 
 /// How points are chosen.
@@ -51,6 +52,40 @@ pub struct Searched {
     pub evaluated: u64,
     /// What is known about the result.
     pub guarantee: String,
+    /// Whether points that were not looked at are known to be no better.
+    #[serde(skip)]
+    pub is_complete: bool,
+}
+
+/// What a search has found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Points that can be built.
+    pub points: Vec<Point>,
+    /// How many of those that were looked at cannot, and why the first cannot.
+    pub left_out: Option<(u64, String)>,
+    /// What the search says about itself.
+    pub searched: Searched,
+}
+
+impl Found {
+    /// The points of `results`.
+    pub fn new(results: Results, searched: Searched) -> Self {
+        let mut found = Found {
+            points: Vec::new(),
+            left_out: None,
+            searched,
+        };
+        results.into_iter().for_each(|result| found.add(result));
+        found
+    }
+
+    fn add(&mut self, result: Result<Point, String>) {
+        match result {
+            Ok(point) => self.points.push(point),
+            Err(reason) => self.left_out.get_or_insert((0, reason)).0 += 1,
+        }
+    }
 }
 
 /// What points are made of.
@@ -73,6 +108,13 @@ pub type Results = Vec<Result<Point, String>>;
 const CHUNK: usize = 256;
 /// Points that a guided search looks at before it compares again; not by the number of threads, on which nothing depends.
 const BATCH: usize = 1024;
+
+/// Boxes that a guided search has in mind: about 256 MiB.
+const PARTS_MAX: usize = 1 << 21;
+/// Boxes that it looks at.
+const STEPS_MAX: u64 = 1 << 26;
+/// Points that it tries in vain, as they cannot be built.
+const FAILURES_MAX: u64 = 1 << 20;
 
 /// Memos that threads take and give back.
 struct Memos<'w> {
@@ -181,12 +223,35 @@ impl<'a> Bounds<'a> {
             n.div_ceil(lanes),
             steps,
         ]);
+        // No array is larger than this, whatever its sizes are.
+        let pairs = [p, q, n, layer.bits[0], layer.bits[1]];
+        let pairs = pairs
+            .iter()
+            .fold(1u128, |a, b| a.saturating_mul((*b).into()));
+        let at_most = pairs.div_ceil(BINARY_OPS_PER_CYCLE_MAX.into());
+        let beats = beats.max(u64::try_from(at_most).unwrap_or(u64::MAX));
         if !self.is_network {
             return beats;
         }
         let drained = product(&[p, q]).div_ceil(drain);
         let loaded = product(&[groups.max(2), p, n.div_ceil(lanes)]).div_ceil(ports);
         beats.max(drained).max(loaded)
+    }
+
+    /// Whether the smallest point of a part is within the limits of arrays: if not, none is.
+    fn is_within_limits(&self, part: &Part) -> bool {
+        let [rows, columns, lanes, pm, pk, ..] = self.axes.values(&part.low);
+        let port = |size: u32, branches: u32| {
+            [size, branches, lanes]
+                .iter()
+                .fold(1, |a, b| u64::saturating_mul(a, (*b).into()))
+        };
+        part.size <= BINARY_OPS_PER_CYCLE_MAX
+            && [rows, columns, lanes]
+                .iter()
+                .all(|size| *size <= DIMENSION_MAX)
+            && port(rows, pm) <= PORT_BITS_MAX
+            && port(columns, pk) <= PORT_BITS_MAX
     }
 
     /// Whether a single point passes what is quickly said of its sizes; what does not is no accelerator.
@@ -229,22 +294,22 @@ impl Front {
     }
 }
 
-/// Finds the front by bounds. At most `evaluations_max` points are looked at.
+/// Finds the front by bounds. At most `evaluations_max` points that can be built are looked at.
 ///
 /// # Errors
-/// Metrics other than cycles and size; no point that can be built, or that keeps the constraints.
+/// Metrics other than cycles and size.
 pub fn guided(
     space: &Space<'_>,
     metrics: &[Metric],
     constraints: &[Constraint],
     evaluations_max: u64,
     terminal: &Terminal,
-) -> Result<(Results, Searched), Failure> {
+) -> Result<Found, Failure> {
     let mut sorted = metrics.to_vec();
     sorted.sort_unstable();
     if sorted != [Metric::Cycles, Metric::PairsPerCycle] {
         return Err(Failure::input(
-            "a guided search finds the front of cycles and pairs_per_cycle alone; take fewer points for an exhaustive one, or leave --front out",
+            "a guided search finds the front of cycles and pairs_per_cycle alone; take --search exhaustive (with fewer points, or a higher --points-max), or leave --front out",
         ));
     }
     let is_network = matches!(space.work, Work::Networks(_));
@@ -252,17 +317,36 @@ pub fn guided(
     let cycles_max = limit(constraints, Metric::Cycles);
     let size_max = limit(constraints, Metric::PairsPerCycle);
     let mut front = Front::default();
-    let mut results: Results = Vec::new();
+    let mut found = Found::new(
+        Vec::new(),
+        Searched {
+            method: "guided",
+            points: u64::try_from(space.axes.count()).unwrap_or(u64::MAX),
+            evaluated: 0,
+            guarantee: String::new(),
+            is_complete: true,
+        },
+    );
     let mut heap = BinaryHeap::from([Reverse(bounds.part([0; AXES], space.axes.last()))]);
     let progress = terminal.progress(evaluations_max, "points");
-    while !heap.is_empty() && (results.len() as u64) < evaluations_max {
+    let mut steps = 0;
+    let is_too_much = |heap: &BinaryHeap<_>, steps| heap.len() > PARTS_MAX || steps > STEPS_MAX;
+    while !heap.is_empty() && !is_too_much(&heap, steps) {
+        let left = evaluations_max.saturating_sub(found.points.len() as u64);
+        let failures = found.left_out.as_ref().map_or(0, |(count, _)| *count);
+        if left == 0 || failures > FAILURES_MAX {
+            break;
+        }
+        let most = BATCH.min(usize::try_from(left).unwrap_or(BATCH));
         let mut singles = Vec::new();
-        while singles.len() < BATCH {
+        while singles.len() < most && !is_too_much(&heap, steps) {
             let Some(Reverse(part)) = heap.pop() else {
                 break;
             };
+            steps += 1;
             let is_allowed = part.cycles as f64 <= cycles_max && part.size as f64 <= size_max;
-            if !is_allowed || front.beats(part.cycles, part.size) {
+            let is_open = is_allowed && bounds.is_within_limits(&part);
+            if !is_open || front.beats(part.cycles, part.size) {
                 continue;
             }
             if part.low == part.high {
@@ -273,43 +357,37 @@ pub fn guided(
                 heap.extend(bounds.halves(&part).map(Reverse));
             }
         }
-        let left = (evaluations_max - results.len() as u64) as usize;
-        for index in singles.drain(left.min(singles.len())..) {
-            let at = space.axes.positions(index);
-            heap.push(Reverse(bounds.part(at, at)));
-        }
-        for result in space.evaluate(&singles, |count| progress.advance(count)) {
-            if let Ok(point) = &result
-                && constraints
+        for result in space.evaluate(&singles, |_| ()) {
+            if let Ok(point) = &result {
+                progress.advance(1);
+                if constraints
                     .iter()
                     .all(|constraint| constraint.is_met(point))
-            {
-                front.add(
-                    point.bounded_cycles(),
-                    point.binary_operation_pairs_per_cycle,
-                );
+                {
+                    front.add(
+                        point.bounded_cycles(),
+                        point.binary_operation_pairs_per_cycle,
+                    );
+                }
             }
-            results.push(result);
+            found.add(result);
         }
     }
     drop(progress);
-    let best = heap
-        .iter()
-        .filter(|Reverse(part)| !front.beats(part.cycles, part.size));
-    let best = best.map(|Reverse(part)| part.cycles).min();
-    let searched = Searched {
-        method: "guided",
-        points: space.axes.count() as u64,
-        evaluated: results.len() as u64,
-        guarantee: match best {
-            None => "the front is complete and exact: every point that was not looked at has a lower bound of its cycles and a size that a point of the front beats".to_owned(),
-            Some(cycles) => format!(
-                "the search was stopped: points that were not looked at take at least {} cycles, and may belong to the front",
-                thousands(cycles.into())
-            ),
-        },
+    let open = heap.iter().filter(|Reverse(part)| {
+        bounds.is_within_limits(part) && !front.beats(part.cycles, part.size)
+    });
+    let best = open.map(|Reverse(part)| part.cycles).min();
+    found.searched.evaluated = found.points.len() as u64;
+    found.searched.is_complete = best.is_none();
+    found.searched.guarantee = match best {
+        None => "the front is complete and exact: every point that was not looked at has a lower bound of its cycles and a size that a point of the front beats, or cannot be built".to_owned(),
+        Some(cycles) => format!(
+            "the search was stopped: points that were not looked at take at least {} cycles, and may belong to the front",
+            thousands(cycles.into())
+        ),
     };
-    Ok((results, searched))
+    Ok(found)
 }
 
 fn limit(constraints: &[Constraint], metric: Metric) -> f64 {
@@ -320,7 +398,7 @@ fn limit(constraints: &[Constraint], metric: Metric) -> f64 {
 /// The points that can be built and keep the constraints, the front marked, smallest arrays first.
 ///
 /// # Errors
-/// There are none.
+/// As [`keep`] and [`mark_front`].
 pub fn sorted(
     points: Vec<Point>,
     metrics: &[Metric],
@@ -328,6 +406,6 @@ pub fn sorted(
 ) -> Result<(Vec<Point>, u64), Failure> {
     let (mut points, dropped) = keep(points, constraints)?;
     points.sort_by_key(|p| (p.binary_operation_pairs_per_cycle, p.bounded_cycles()));
-    mark_front(&mut points, metrics);
+    mark_front(&mut points, metrics)?;
     Ok((points, dropped))
 }
