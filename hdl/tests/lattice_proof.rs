@@ -12,7 +12,10 @@ use xnorforge_hdl::fabric::{
 };
 
 const MODELS: [(&str, &str); 4] = [
-    ("LUT4.v", include_str!("../src/fabric/primitives/ecp5_LUT4.v")),
+    (
+        "LUT4.v",
+        include_str!("../src/fabric/primitives/ecp5_LUT4.v"),
+    ),
     ("CCU2C.v", include_str!("../src/fabric/primitives/CCU2C.v")),
     (
         "SB_LUT4.v",
