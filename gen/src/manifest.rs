@@ -178,9 +178,9 @@ impl<'a> Manifest<'a> {
                 // The array does not depend on the sizes around it.
                 Interface::Array => ArrayConfig {
                     accelerator: AcceleratorConfig::default(),
-                    ..config.clone()
+                    ..config.canonical()
                 },
-                Interface::Stream | Interface::Axi => config.clone(),
+                Interface::Stream | Interface::Axi => config.canonical(),
             },
             configuration_sha256: match interface {
                 Interface::Array => config.hash(),

@@ -421,11 +421,16 @@ impl ArrayConfig {
     /// The configuration as canonical TOML: every field, always in the same order, and a number of stages that was left
     /// out as it is chosen.
     pub fn to_toml(&self) -> String {
-        let canonical = ArrayConfig {
+        toml::to_string(&self.canonical())
+            .expect("a flat structure of numbers is always valid TOML")
+    }
+
+    /// The same configuration with the number of stages that is chosen where it was left out.
+    pub fn canonical(&self) -> Self {
+        ArrayConfig {
             popcount_stages: self.stages(),
             ..self.clone()
-        };
-        toml::to_string(&canonical).expect("a flat structure of numbers is always valid TOML")
+        }
     }
 
     /// Whether the structure is the tree whatever the shape is.
