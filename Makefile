@@ -28,7 +28,7 @@ demo: setup ## generate an array, simulate it and check it against its RTL
 	$(XNORFORGE) demo
 
 test: setup ## run all tests
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 lint: ## check format, lints, documentation and, where cargo-deny is installed, licences
 	$(CARGO) fmt --check

@@ -2,9 +2,10 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::fabric::seven_series::{self, Accumulator, Controls, Matches, Unit};
+use xnorforge_hdl::fabric::seven_series::{self, Matches};
 use xnorforge_hdl::fabric::{
-    Bit, Counted, Dialect, Heap, Item, Netlist, PAIR_TABLE, Simulation, Source,
+    Accumulator, Bit, Controls, Counted, Dialect, Heap, Item, Netlist, PAIR_TABLE, Simulation,
+    Source, Unit,
 };
 
 /// Operands of a popcount as ports: activations and weights, lanes i and H + i paired.

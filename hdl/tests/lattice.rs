@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::fabric::lattice::{self, Family, Objective, Options};
 use xnorforge_hdl::fabric::{
-    AccumulatorShape, Bit, Cell, Controls, Heap, Netlist, PAIR_TABLE, Simulation, Source,
+    Accumulator, Bit, Cell, Controls, Heap, Netlist, PAIR_TABLE, Simulation, Source,
 };
 
 const FAMILIES: [Family; 3] = [Family::Ecp5, Family::Ice40, Family::Cells];
@@ -254,11 +254,11 @@ fn counts_of_several_branches_are_exact() {
 }
 
 /// What [`BranchAccumulator`](xnorforge_hdl::hardware::BranchAccumulator) says.
-fn accumulate(shape: &AccumulatorShape, sum: u64, first: bool, shift: usize, count: u64) -> u64 {
+fn accumulate(shape: &Accumulator, sum: u64, first: bool, shift: usize, count: u64) -> u64 {
     let mask = |bits: u32| (1u64 << bits) - 1;
     let low_width = shape.low_width;
     let shifted = if shift > 0 {
-        sum >> shape.shifts[shift - 1]
+        sum >> shape.amounts[shift - 1]
     } else {
         sum
     };
@@ -267,11 +267,11 @@ fn accumulate(shape: &AccumulatorShape, sum: u64, first: bool, shift: usize, cou
     ((base + count) & mask(shape.high_width)) << low_width | low
 }
 
-fn check_unit(case: &Case, shape: &AccumulatorShape, random: &mut ChaCha8Rng) {
+fn check_unit(case: &Case, shape: &Accumulator, random: &mut ChaCha8Rng) {
     let mut netlist = Netlist::new();
     let [advance, accumulate_pin, first, clear] =
         ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
-    let shift = netlist.input("shift", shape.shifts.len());
+    let shift = netlist.input("shift", shape.amounts.len());
     let operands = Operands::new(&mut netlist, case.groups, case.planes, case.lanes);
     let heap = Heap {
         groups: case.groups,
@@ -314,7 +314,7 @@ fn check_unit(case: &Case, shape: &AccumulatorShape, random: &mut ChaCha8Rng) {
         let adds = done.is_some() && random.random_range(0..5) > 0;
         let starts = done == Some(0) || random.random_range(0..5) == 0;
         let adds = adds || done == Some(0);
-        let shifts = match shape.shifts.len() {
+        let shifts = match shape.amounts.len() {
             0 => 0,
             n if adds => random.random_range(0..=n),
             _ => 0,
@@ -363,10 +363,10 @@ fn units_accumulate_exactly() {
         (9, 6, vec![1, 2, 3, 4, 6]),
     ];
     for (high_width, low_width, shifts) in shapes {
-        let shape = AccumulatorShape {
+        let shape = Accumulator {
             high_width,
             low_width,
-            shifts,
+            amounts,
         };
         for (groups, planes, lanes) in [(1, 1, 64), (1, 1, 62), (1, 1, 5), (2, 2, 8), (1, 1, 2)] {
             for family in FAMILIES {

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use xnorforge_hdl::fabric::lattice::{self, Family, Objective, Options};
 use xnorforge_hdl::fabric::{
-    AccumulatorShape, AdderCell, AdderCells, Bit, Controls, Dialect, Heap, Netlist, PAIR_TABLE,
-    Source,
+    Accumulator, AdderCell, AdderCells, Bit, Controls, Dialect, Heap, Netlist, PAIR_TABLE, Source,
 };
 
 const MODELS: [(&str, &str); 4] = [
@@ -54,7 +53,7 @@ fn build(
     family: Family,
     objective: Objective,
     [groups, planes, lanes]: [u32; 3],
-    shape: Option<&AccumulatorShape>,
+    shape: Option<&Accumulator>,
 ) -> Built {
     let mut netlist = Netlist::new();
     if family == Family::Cells {
@@ -66,7 +65,7 @@ fn build(
     }
     let [advance, accumulate, first, clear] =
         ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
-    let distances = shape.map_or(0, |shape| shape.shifts.len());
+    let distances = shape.map_or(0, |shape| shape.amounts.len());
     let shift = netlist.input("shift", distances);
     let mut words = |name: &str, count: u32| -> Vec<Vec<Bit>> {
         (0..count)
@@ -179,17 +178,17 @@ fn specified_count(built: &Built, [groups, planes, lanes]: [u32; 3]) -> String {
 }
 
 /// The accumulator of `BranchAccumulator`.
-fn specified_accumulator(shape: &AccumulatorShape) -> String {
+fn specified_accumulator(shape: &Accumulator) -> String {
     let (high, low) = (shape.high_width, shape.low_width);
     let width = high + low;
     let shifted = shape
-        .shifts
+        .amounts
         .iter()
         .enumerate()
         .fold("state".to_owned(), |before, (i, distance)| {
             format!("(shift[{i}] ? state >> {distance} : {before})")
         });
-    let take_low = match (low, shape.shifts.len()) {
+    let take_low = match (low, shape.amounts.len()) {
         (0, _) | (_, 0) => String::new(),
         _ => format!(
             "    always @(posedge clock) if (accumulate && |shift) state[{}:0] <= shifted[{}:0];\n",
@@ -294,7 +293,7 @@ fn units_equal_a_behavioural_accumulator() {
         (5, 4, vec![1, 3]),
     ];
     for (high_width, low_width, shifts) in shapes {
-        let shape = AccumulatorShape {
+        let shape = Accumulator {
             high_width,
             low_width,
             shifts,
@@ -310,8 +309,8 @@ fn units_equal_a_behavioural_accumulator() {
     wire [0:0] clear = accumulate & first;\n",
                     latency = built.latency
                 );
-                if !shape.shifts.is_empty() {
-                    let one_hot = (0..shape.shifts.len())
+                if !shape.amounts.is_empty() {
+                    let one_hot = (0..shape.amounts.len())
                         .rev()
                         .fold("0".to_owned(), |rest, i| {
                             format!("(choice == {} ? {} : {rest})", i + 1, 1 << i)
@@ -319,7 +318,7 @@ fn units_equal_a_behavioural_accumulator() {
                     let _ = writeln!(
                         miter,
                         "    wire [1:0] choice = {{first, a0[0]}};\n    wire [{}:0] shift = accumulate ? {one_hot} : 0;",
-                        shape.shifts.len() - 1
+                        shape.amounts.len() - 1
                     );
                 }
                 prove(

@@ -5,9 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use std::fmt::Write as _;
 use std::process::Command;
 use xnorforge_hdl::fabric::pair_rows::Finish;
-use xnorforge_hdl::fabric::seven_series::{self, Accumulator, Controls};
+use xnorforge_hdl::fabric::seven_series;
 use xnorforge_hdl::fabric::{
-    Bit, Dialect, Heap, Item, Netlist, PAIR_TABLE, Simulation, Source, pair_rows, primitives,
+    Accumulator, Bit, Controls, Dialect, Heap, Item, Netlist, PAIR_TABLE, Simulation, Source,
+    pair_rows, primitives,
 };
 
 /// Bits of four operand pins: for each (group, plane, pair) where they stand in the input.

@@ -395,7 +395,7 @@ kernel = 2
 kind = "linear"
 name = "fc"
 "#,
-        "network = { name = \"f\", input = [8] }\nlayer = [{ kind = \"linear\", name = \"flat\" }, { kind = \"relu\" }]\n",
+        "network = { name = \"f\", input = [8] }\nlayer = [{ kind = \"linear\", name = \"flat\" }, { kind = \"relu\" }, { kind = \"linear\", name = \"out\" }]\n",
     ])
 }
 
@@ -413,6 +413,7 @@ fn described_arrays() -> Vec<u8> {
         ("fc.weight", floats("(3, 8)", 24)),
         ("fc.bias", floats("(3,)", 3)),
         ("flat.weight", floats("(2, 8)", 16)),
+        ("out.weight", floats("(2, 2)", 4)),
     ])
 }
 

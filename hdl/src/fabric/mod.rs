@@ -21,5 +21,5 @@ pub use adder_cells::{AdderCell, AdderCellError, AdderCells};
 pub use heap::{Counted, Heap, Source};
 pub use netlist::{Bit, Cell, Item, Netlist, NetlistError, PAIR_TABLE, Port};
 pub use simulate::Simulation;
-pub use unit::{AccumulatorShape, Controls, Unit};
+pub use unit::{Accumulator, Controls, Unit};
 pub use verilog::Dialect;

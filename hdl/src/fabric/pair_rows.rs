@@ -27,7 +27,8 @@ mod plan;
 
 pub use choose::{Alternative, Choice, Finish};
 
-use super::seven_series::{self, Accumulator, Controls, Unit};
+use super::seven_series;
+use super::{Accumulator, Controls, Unit};
 use super::{Bit, Counted, Heap, Netlist, Source};
 
 /// Counts `heap`; the count is registered, and every register takes `advance` as its enable.

@@ -12,7 +12,7 @@ mod ripple;
 pub mod schedule;
 mod structure;
 
-pub use accumulator::{Accumulator, Controls, Unit, accumulate, unit};
+pub use accumulator::{accumulate, unit};
 pub use legality::{Cost, LegalityError, Placement, place};
 pub use ripple::{Matches, count_matches};
 pub use structure::count;

@@ -17,16 +17,16 @@ pub struct Controls {
     pub shift: Vec<Bit>,
 }
 
-/// The shape of an accumulator, as of [`BranchAccumulator`](crate::hardware::BranchAccumulator).
+/// What adds the counts up; the function of [`BranchAccumulator`](crate::hardware::BranchAccumulator).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AccumulatorShape {
-    /// Bits of the adding part; at least 1.
+pub struct Accumulator {
+    /// Width of the part that adds; at least that of the count.
     pub high_width: u32,
-    /// Finished bits below it.
+    /// Width of the part below it that holds finished bits.
     pub low_width: u32,
     /// Distances of shifts, one for each bit of [`Controls::shift`]; none where nothing ever shifts, and then the finished
     /// bits stay 0.
-    pub shifts: Vec<u32>,
+    pub amounts: Vec<u32>,
 }
 
 /// A finished unit.

@@ -1,35 +1,13 @@
 //! Units for ECP5, iCE40 and standard cells.
 
-use super::units::{RowUnit, Unit, UnitShape, element_unit, row_unit};
+use super::units::{UnitNetlist, UnitShape, element_unit, row_unit};
 use crate::fabric::lattice::{self, Family, Objective, Options};
-use crate::fabric::{AccumulatorShape, Cell, Controls, Counted, Item, Netlist};
+use crate::fabric::{Cell, Item, Netlist};
 use std::collections::HashSet;
 
 /// The processing element.
-pub(super) fn element(family: Family, objective: Objective, shape: &UnitShape) -> Unit {
-    element_unit(shape, |netlist, ports, source| {
-        let shifting = |amounts: &[u32]| {
-            if shape.shifts {
-                amounts.to_vec()
-            } else {
-                Vec::new()
-            }
-        };
-        let accumulator = AccumulatorShape {
-            high_width: shape.high_width,
-            low_width: shape.low_width,
-            shifts: shifting(&shape.shift_amounts),
-        };
-        let controls = Controls {
-            advance: ports.advance,
-            accumulate: ports.accumulate,
-            first: ports.first,
-            clear: ports.clear,
-            shift: match shape.shifts {
-                true => ports.shift.clone(),
-                false => Vec::new(),
-            },
-        };
+pub(super) fn element(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
+    element_unit(shape, |netlist, source, controls, accumulator| {
         let options = Options::new(objective);
         let heap = shape.element_heap();
         let unit = lattice::unit(
@@ -37,31 +15,27 @@ pub(super) fn element(family: Family, objective: Objective, shape: &UnitShape) -
             family,
             &heap,
             source,
-            &controls,
-            &accumulator,
+            controls,
+            accumulator,
             &options,
         );
-        let summed = Counted {
-            count: unit.sum,
-            arrival: unit.arrival,
-            latency: unit.latency,
-        };
-        (summed, sites(family, netlist))
+        (unit, sites(family, netlist))
     })
 }
 
 /// The row unit's popcount.
-pub(super) fn row(family: Family, objective: Objective, shape: &UnitShape) -> RowUnit {
-    row_unit(shape, |netlist, ports, source| {
+pub(super) fn row(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
+    row_unit(shape, |netlist, source, advance| {
         let options = Options::new(objective);
         let heap = shape.row_heap();
-        let counted = lattice::count(netlist, family, &heap, source, ports.advance, &options);
+        let counted = lattice::count(netlist, family, &heap, source, advance, &options);
         (counted, sites(family, netlist))
     })
 }
 
-/// What a netlist takes. Of standard cells, how many adders and other functions; else LUT sites: ECP5's LUTs and half CCU2Cs; iCE40's logic cells, where a carry shares the cell of the LUT with
-/// its addends, and a flip-flop that of the LUT in front of it.
+/// What a netlist takes. Of standard cells, how many adders and other functions; else LUT sites: ECP5's LUTs and half
+/// CCU2Cs; iCE40's logic cells, where a carry shares the cell of the LUT with its addends, and a flip-flop that of the LUT
+/// in front of it.
 fn sites(family: Family, netlist: &Netlist) -> u64 {
     let luts = netlist.cells().filter(|c| matches!(c, Cell::Lut { .. }));
     let luts: Vec<&Cell> = luts.collect();

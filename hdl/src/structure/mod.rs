@@ -10,7 +10,7 @@ mod ports;
 mod units;
 mod xilinx;
 
-pub use units::{Alternative, DeviceUnits, RowUnit, StructureError, Unit, UnitShape};
+pub use units::{Alternative, DeviceUnits, StructureError, UnitNetlist, UnitShape};
 
 use crate::config::{ConfigError, Target};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use super::ports::{ElementPorts, RowPorts, element_tables, row_tables};
 use super::{Structure, lattice, xilinx};
 use crate::config::Target;
 use crate::fabric::lattice::{Family, Objective};
-use crate::fabric::{Counted, Dialect, Heap, Netlist, Source};
+use crate::fabric::{Accumulator, Bit, Controls, Counted, Dialect, Heap, Netlist, Source, Unit};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -68,12 +68,13 @@ impl UnitShape {
 #[error("{0}")]
 pub struct StructureError(pub String);
 
-/// The netlist of a processing element: popcount and accumulator.
+/// The netlist of one of the array's units.
 ///
-/// Inputs `advance`, `accumulate`, `first`, `clear`, `shift`, `activation`, `weight`; output `sum`. The words are packed
-/// branch by branch.
+/// A processing element's is popcount and accumulator: inputs `advance`, `accumulate`, `first`, `clear`, `shift`,
+/// `activation`, `weight`; output `sum`. A row unit's is the popcount alone: inputs `advance`, `mode` (the mode's two bits
+/// for each pair, delayed like its operands) and `activation`; output `count`. Words are packed branch by branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
+pub struct UnitNetlist {
     /// The netlist.
     pub netlist: Netlist,
     /// For each pair of lanes, how many cycles after the beat its operands must arrive.
@@ -81,22 +82,6 @@ pub struct Unit {
     /// Cycles from a beat's entry to its count.
     pub latency: u32,
     /// Sites of the device that it takes, by the structure's own account.
-    pub sites: u64,
-}
-
-/// The netlist of a row unit's popcount.
-///
-/// Inputs `advance`, `mode` (the mode's two bits for each pair, delayed like its operands) and `activation`; output
-/// `count`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowUnit {
-    /// The netlist.
-    pub netlist: Netlist,
-    /// As in [`Unit`].
-    pub arrival: Vec<u32>,
-    /// As in [`Unit`].
-    pub latency: u32,
-    /// As in [`Unit`], without the accumulator.
     pub sites: u64,
 }
 
@@ -117,9 +102,9 @@ pub struct DeviceUnits {
     /// Whose primitives they are.
     pub dialect: Dialect,
     /// The processing element.
-    pub element: Unit,
+    pub element: UnitNetlist,
     /// The row unit's popcount.
-    pub row: RowUnit,
+    pub row: UnitNetlist,
     /// Every structure of the target that can take the shape, the chosen one among them.
     pub alternatives: Vec<Alternative>,
 }
@@ -275,42 +260,57 @@ fn named(output: &str) -> Netlist {
     netlist
 }
 
-/// Builds a processing element: `build` adds popcount and accumulator, and gives the sum, the arrivals, the latency and
-/// the sites.
+/// Builds a processing element: `build` adds popcount and accumulator, and gives their unit and its sites.
 pub(super) fn element_unit(
     shape: &UnitShape,
-    build: impl FnOnce(&mut Netlist, &ElementPorts, &Source<'_>) -> (Counted, u64),
-) -> Unit {
+    build: impl FnOnce(&mut Netlist, &Source<'_>, &Controls, &Accumulator) -> (Unit, u64),
+) -> UnitNetlist {
     let mut netlist = named("sum");
     let ports = ElementPorts::new(&mut netlist, shape);
     let source = Source {
         pins: &|group, plane, pair| ports.pins(shape, group, plane, pair),
         tables: &element_tables(shape),
     };
-    let (summed, sites) = build(&mut netlist, &ports, &source);
-    netlist.output("sum", &summed.count);
-    Unit {
+    let (shift, amounts) = match shape.shifts {
+        true => (ports.shift.clone(), shape.shift_amounts.clone()),
+        false => Default::default(),
+    };
+    let controls = Controls {
+        advance: ports.advance,
+        accumulate: ports.accumulate,
+        first: ports.first,
+        clear: ports.clear,
+        shift,
+    };
+    let accumulator = Accumulator {
+        high_width: shape.high_width,
+        low_width: shape.low_width,
+        amounts,
+    };
+    let (unit, sites) = build(&mut netlist, &source, &controls, &accumulator);
+    netlist.output("sum", &unit.sum);
+    UnitNetlist {
         netlist,
-        arrival: summed.arrival,
-        latency: summed.latency,
+        arrival: unit.arrival,
+        latency: unit.latency,
         sites,
     }
 }
 
-/// Builds a row unit's popcount: `build` adds it, and gives the sites.
+/// Builds a row unit's popcount: `build` adds it behind the given enable, and gives its sites.
 pub(super) fn row_unit(
     shape: &UnitShape,
-    build: impl FnOnce(&mut Netlist, &RowPorts, &Source<'_>) -> (Counted, u64),
-) -> RowUnit {
+    build: impl FnOnce(&mut Netlist, &Source<'_>, Bit) -> (Counted, u64),
+) -> UnitNetlist {
     let mut netlist = named("count");
     let ports = RowPorts::new(&mut netlist, shape);
     let source = Source {
         pins: &|group, _plane, pair| ports.pins(shape, group, pair),
         tables: &row_tables(shape),
     };
-    let (counted, sites) = build(&mut netlist, &ports, &source);
+    let (counted, sites) = build(&mut netlist, &source, ports.advance);
     netlist.output("count", &counted.count);
-    RowUnit {
+    UnitNetlist {
         netlist,
         arrival: counted.arrival,
         latency: counted.latency,

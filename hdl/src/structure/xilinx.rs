@@ -1,81 +1,47 @@
 //! Units for Xilinx 7 series and UltraScale+.
 
 use super::StructureError;
-use super::ports::ElementPorts;
-use super::units::{Alternative, RowUnit, Unit, UnitShape, element_unit, row_unit};
+use super::units::{Alternative, UnitNetlist, UnitShape, element_unit, row_unit};
 use crate::fabric::pair_rows::{self, Finish};
-use crate::fabric::seven_series::{self, Accumulator, Controls};
-use crate::fabric::{Cell, Counted, Netlist};
+use crate::fabric::seven_series;
+use crate::fabric::{Cell, Netlist};
 use std::collections::HashSet;
-
-fn controls(ports: &ElementPorts, shape: &UnitShape) -> Controls {
-    Controls {
-        advance: ports.advance,
-        accumulate: ports.accumulate,
-        first: ports.first,
-        clear: ports.clear,
-        shift: match shape.shifts {
-            true => ports.shift.clone(),
-            false => Vec::new(),
-        },
-    }
-}
-
-fn accumulator(shape: &UnitShape) -> Accumulator {
-    Accumulator {
-        high_width: shape.high_width,
-        low_width: shape.low_width,
-        amounts: match shape.shifts {
-            true => shape.shift_amounts.clone(),
-            false => Vec::new(),
-        },
-    }
-}
 
 /// The processing element as chains of single pair bits.
 ///
 /// # Errors
 /// Branches in parallel.
-pub(super) fn pair_chain_element(shape: &UnitShape) -> Result<Unit, StructureError> {
+pub(super) fn pair_chain_element(shape: &UnitShape) -> Result<UnitNetlist, StructureError> {
     let heap = shape.element_heap();
     if heap.groups * heap.planes > 1 {
         return Err(StructureError(
             "it counts one branch pair, and `activation_branches` x `weight_branches` is more than one".into(),
         ));
     }
-    Ok(element_unit(shape, |netlist, ports, source| {
-        let (controls, accumulator) = (controls(ports, shape), accumulator(shape));
-        let unit = seven_series::unit(netlist, source, &heap, &controls, &accumulator);
-        let summed = Counted {
-            count: unit.sum,
-            arrival: unit.arrival,
-            latency: unit.latency,
-        };
-        (summed, sites(netlist))
-    }))
+    Ok(element_unit(
+        shape,
+        |netlist, source, controls, accumulator| {
+            let unit = seven_series::unit(netlist, source, &heap, controls, accumulator);
+            (unit, sites(netlist))
+        },
+    ))
 }
 
 /// The row unit's popcount as chains of single pair bits; its shape is that of an element of this structure.
-pub(super) fn pair_chain_row(shape: &UnitShape) -> RowUnit {
-    row_unit(shape, |netlist, ports, source| {
+pub(super) fn pair_chain_row(shape: &UnitShape) -> UnitNetlist {
+    row_unit(shape, |netlist, source, advance| {
         let heap = shape.row_heap();
-        let counted = seven_series::count(netlist, source, &heap, ports.advance);
+        let counted = seven_series::count(netlist, source, &heap, advance);
         (counted, sites(netlist))
     })
 }
 
 /// The processing element as pair rows, and what the best of every kind of them would take.
-pub(super) fn pair_rows_element(shape: &UnitShape) -> (Unit, Vec<Alternative>) {
+pub(super) fn pair_rows_element(shape: &UnitShape) -> (UnitNetlist, Vec<Alternative>) {
     let heap = shape.element_heap();
-    let unit = element_unit(shape, |netlist, ports, source| {
-        let (controls, accumulator) = (controls(ports, shape), accumulator(shape));
-        let unit = pair_rows::unit(netlist, source, &heap, &controls, &accumulator);
-        let summed = Counted {
-            count: unit.sum,
-            arrival: unit.arrival,
-            latency: unit.latency,
-        };
-        (summed, sites(netlist))
+    let unit = element_unit(shape, |netlist, source, controls, accumulator| {
+        let unit = pair_rows::unit(netlist, source, &heap, controls, accumulator);
+        (unit, sites(netlist))
     });
     let finish = match shape.shifts {
         true => Finish::Count,
@@ -94,10 +60,10 @@ pub(super) fn pair_rows_element(shape: &UnitShape) -> (Unit, Vec<Alternative>) {
 }
 
 /// The row unit's popcount as pair rows.
-pub(super) fn pair_rows_row(shape: &UnitShape) -> RowUnit {
+pub(super) fn pair_rows_row(shape: &UnitShape) -> UnitNetlist {
     let heap = shape.row_heap();
-    row_unit(shape, |netlist, ports, source| {
-        let counted = pair_rows::count(netlist, source, &heap, ports.advance);
+    row_unit(shape, |netlist, source, advance| {
+        let counted = pair_rows::count(netlist, source, &heap, advance);
         (counted, sites(netlist))
     })
 }

@@ -1,12 +1,12 @@
 //! What the accumulators of all families have in common: registers, shifts and the mask.
 
 use crate::fabric::netlist::{Bit, Netlist};
-use crate::fabric::unit::{AccumulatorShape, Controls};
+use crate::fabric::unit::{Accumulator, Controls};
 
 /// An accumulator under construction: what both families read.
 pub(super) struct State<'a> {
     pub(super) controls: &'a Controls,
-    pub(super) shape: &'a AccumulatorShape,
+    pub(super) shape: &'a Accumulator,
     /// The count, at most as wide as the adding part.
     pub(super) count: Vec<Bit>,
     /// One more bit to add.
@@ -20,12 +20,12 @@ impl<'a> State<'a> {
     pub(super) fn new(
         netlist: &mut Netlist,
         controls: &'a Controls,
-        shape: &'a AccumulatorShape,
+        shape: &'a Accumulator,
         mut count: Vec<Bit>,
         spare: Option<Bit>,
     ) -> Self {
         count.truncate(shape.high_width as usize);
-        let low = if shape.shifts.is_empty() {
+        let low = if shape.amounts.is_empty() {
             vec![Bit::ZERO; shape.low_width as usize]
         } else {
             netlist.wires("low", shape.low_width as usize)
@@ -59,7 +59,7 @@ impl<'a> State<'a> {
 
     /// Bit `at` of the sum after the first `amounts` shifts have chosen.
     pub(super) fn chosen(&self, netlist: &mut Netlist, at: usize, amounts: usize) -> Bit {
-        let shifts = self.shape.shifts.iter().zip(&self.controls.shift);
+        let shifts = self.shape.amounts.iter().zip(&self.controls.shift);
         shifts
             .take(amounts)
             .fold(self.sum[at], |bit, (distance, shift)| {
@@ -74,21 +74,21 @@ impl<'a> State<'a> {
     /// Bit `i` of the adding part before the count is added: shifted, and 0 with `first`. One LUT for each distance.
     pub(super) fn base(&self, netlist: &mut Netlist, i: usize) -> Bit {
         let at = i + self.shape.low_width as usize;
-        let amounts = self.shape.shifts.len();
+        let amounts = self.shape.amounts.len();
         let bit = self.chosen(netlist, at, amounts - 1);
-        let other = self.shifted(at, self.shape.shifts[amounts - 1]);
+        let other = self.shifted(at, self.shape.amounts[amounts - 1]);
         let (shift, first) = (self.controls.shift[amounts - 1], self.controls.first);
         netlist.lut("base", &[bit, other, shift, first], CHOOSE)
     }
 
     /// The registers of the finished bits: they take the shifted sum when it shifts.
     pub(super) fn finish_low(&self, netlist: &mut Netlist) {
-        if self.shape.shifts.is_empty() || self.low().is_empty() {
+        if self.shape.amounts.is_empty() || self.low().is_empty() {
             return;
         }
-        let amounts = self.shape.shifts.len();
+        let amounts = self.shape.amounts.len();
         let d: Vec<Bit> = (0..self.low().len())
-            .map(|at| match self.shape.shifts.as_slice() {
+            .map(|at| match self.shape.amounts.as_slice() {
                 [distance] => self.shifted(at, *distance),
                 _ => self.chosen(netlist, at, amounts),
             })

@@ -84,7 +84,7 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
     let mut carry = state.spare;
     let mut sums = Vec::with_capacity(high.len());
     for (i, old) in high.iter().enumerate() {
-        let base = if state.shape.shifts.is_empty() {
+        let base = if state.shape.amounts.is_empty() {
             netlist.lut("base", &[*old, controls.first], UNLESS)
         } else {
             state.base(netlist, i)

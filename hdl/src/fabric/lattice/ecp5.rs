@@ -98,12 +98,12 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
         places.push(barrier(None, None));
     }
     let counted = state.count.len();
-    let masked = match state.shape.shifts.as_slice() {
+    let masked = match state.shape.amounts.as_slice() {
         [] => high.len(),
         _ => counted + (places.len() + counted) % 2,
     };
     for (i, sum) in sums.iter().enumerate() {
-        let (inputs, table) = match (state.count.get(i), state.shape.shifts.last()) {
+        let (inputs, table) = match (state.count.get(i), state.shape.amounts.last()) {
             (Some(count), None) => ([*count, high[i], controls.first, Bit::ONE], ADD_UNLESS),
             (Some(count), Some(_)) => {
                 let base = state.base(netlist, i);

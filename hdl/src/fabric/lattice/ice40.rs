@@ -81,7 +81,7 @@ pub(super) fn accumulate(netlist: &mut Netlist, state: &State) {
     }
     for (i, sum) in sums.iter().enumerate() {
         let count = state.count.get(i);
-        places.push(if state.shape.shifts.is_empty() {
+        places.push(if state.shape.amounts.is_empty() {
             let table = if count.is_some() {
                 ADD_UNLESS
             } else {

@@ -19,7 +19,7 @@ mod ice40;
 use super::heap::{Counted, Heap, Source};
 use super::netlist::{Bit, Netlist};
 use super::schedule::{Addend, Chain, Node, Operation, Rules, Schedule};
-use super::unit::{AccumulatorShape, Controls, Unit};
+use super::unit::{Accumulator, Controls, Unit};
 use accumulator::State;
 
 /// Truth table of the parity of three bits.
@@ -98,23 +98,23 @@ pub fn count(
 /// Counts `heap` and accumulates the counts.
 ///
 /// # Panics
-/// If `controls.shift` has not one bit for each of `shape.shifts`.
+/// If `controls.shift` has not one bit for each of `shape.amounts`.
 pub fn unit(
     netlist: &mut Netlist,
     family: Family,
     heap: &Heap,
     source: &Source,
     controls: &Controls,
-    shape: &AccumulatorShape,
+    shape: &Accumulator,
     options: &Options,
 ) -> Unit {
     assert_eq!(
         controls.shift.len(),
-        shape.shifts.len(),
+        shape.amounts.len(),
         "one shift control for each distance"
     );
     // The carry of an iCE40 position cannot know of `first`, so that a carry into the lowest would be lost there.
-    let spare = family != Family::Ice40 || !shape.shifts.is_empty();
+    let spare = family != Family::Ice40 || !shape.amounts.is_empty();
     let schedule = cheapest(family, heap, spare, options);
     let built =
         Builder::new(netlist, family, &schedule, options).run(heap, source, controls.advance);

@@ -1,7 +1,7 @@
 //! The last part: a plan becomes cells and registers.
 
 use super::plan::{Accumulator, Column, Id, PairBit, Placed, Plan, Role};
-use crate::fabric::seven_series::Controls;
+use crate::fabric::Controls;
 use crate::fabric::seven_series::chain::{Chain, Fresh, Guest, majority, parity, table};
 use crate::fabric::{Bit, Netlist, Source};
 use std::collections::HashMap;

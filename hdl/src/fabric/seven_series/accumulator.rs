@@ -2,44 +2,7 @@
 
 use super::chain::{Chain, parity, table};
 use super::structure::{count, count_onto};
-use crate::fabric::{Bit, Cell, Counted, Heap, Netlist, Source};
-
-/// The signals that a unit follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Controls {
-    /// The pipeline moves.
-    pub advance: Bit,
-    /// The count that leaves the pipeline belongs to a beat, and the pipeline moves.
-    pub accumulate: Bit,
-    /// That beat is its tile's first.
-    pub first: Bit,
-    /// `accumulate` and `first`.
-    pub clear: Bit,
-    /// By which of the accumulator's distances to shift first, one-hot; 0 without `accumulate`.
-    pub shift: Vec<Bit>,
-}
-
-/// What adds the counts up; the function of [`BranchAccumulator`](crate::hardware::BranchAccumulator).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Accumulator {
-    /// Width of the part that adds; at least that of the count.
-    pub high_width: u32,
-    /// Width of the part that holds finished bits.
-    pub low_width: u32,
-    /// The distances by which it may shift; empty for one that never shifts, whose finished bits are all 0.
-    pub amounts: Vec<u32>,
-}
-
-/// A finished unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// The accumulator's register, finished bits at the bottom.
-    pub sum: Vec<Bit>,
-    /// For each pair of lanes, how many cycles after the beat enters its pins must carry it.
-    pub arrival: Vec<u32>,
-    /// Cycles (with `advance`) from a beat's entry to its `accumulate`; above every arrival.
-    pub latency: u32,
-}
+use crate::fabric::{Accumulator, Bit, Cell, Controls, Counted, Heap, Netlist, Source, Unit};
 
 /// Counts a heap of one group and one plane and adds the counts up.
 ///

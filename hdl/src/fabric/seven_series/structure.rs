@@ -1,8 +1,8 @@
 //! From a schedule to cells.
 
-use super::accumulator::Controls;
 use super::chain::{Chain, Fresh, Guest, majority, parity, table};
 use super::schedule::{Finish, Plan, Segment, Token, plan};
+use crate::fabric::Controls;
 use crate::fabric::{Bit, Counted, Heap, Netlist, Source};
 use std::collections::VecDeque;
 
