@@ -83,8 +83,8 @@ fn adder_cells_stand_in_the_verilog_and_simulate() {
         return eprintln!("verilator or g++ is missing: co-simulation is not tested here");
     }
     let work = format!("{CONFIG} --gemm 5x23x7 --bits 2x2 --weight-encoding signed --seed 3");
-    let run = |name: &str| folder.succeed(&format!("cosim {work} --stall 0.3 --rtl {name}"));
-    assert_eq!(run("cells"), run("expressions"));
+    let output = folder.succeed(&format!("cosim {work} --stall 0.3 --rtl cells"));
+    assert!(output.contains("35 results equal"), "{output}");
 }
 
 /// What a library lacks stays an expression, and is named.
@@ -129,7 +129,7 @@ fn missing_adders_are_named() {
 fn bad_files_are_refused() {
     let folder = Folder::new();
     folder.write("not.lib", "module m; endmodule");
-    folder.write("cut.lib", &ADDERS[..ADDERS.len() / 2]);
+    folder.write("cut.lib", ADDERS.split_once("cell (HA)").unwrap().0);
     folder.write("adders.lib", ADDERS);
     let report = folder.failures(
         2,
