@@ -1,5 +1,5 @@
 # Synthesis of {{top}} to standard cells. Written by {{generator}}; do not edit.
-# Run it in the folder of manifest.json, with the path of a Liberty file:
+# Run it in the folder of manifest.json, with the path of a Liberty file; of the one given to `generate`, if one was:
 #     mkdir -p build && LIBERTY=cells.lib yosys -c scripts/yosys_asic.tcl
 yosys -import
 if {![info exists ::env(LIBERTY)]} {

@@ -16,6 +16,8 @@ mod adders;
 mod function;
 mod parse;
 
+pub use adders::{LibraryAdders, with_adder_cells};
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};

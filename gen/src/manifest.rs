@@ -1,7 +1,9 @@
 //! `manifest.json`: what `generate` wrote, for which configuration, and the command that writes it again.
 
 use crate::commands::generate::Interface;
+use crate::liberty::LibraryAdders;
 use crate::output::{Files, sha256};
+use crate::terminal::quoted;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -49,6 +51,9 @@ pub struct Manifest<'a> {
     pub latencies_cycles: Latencies,
     /// The units' structure.
     pub structure: StructureEntry,
+    /// The adder cells of a library in the Verilog; absent where adders are expressions or a device's primitives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adder_cells: Option<&'a LibraryAdders>,
     /// Binary operation pairs (xnor and add: 2 operations each) in one cycle.
     pub binary_operation_pairs_per_cycle: u64,
     /// Every other file of the folder.
@@ -152,12 +157,13 @@ pub struct FileEntry {
 }
 
 impl<'a> Manifest<'a> {
-    /// The manifest of `files`, generated for `design`.
+    /// The manifest of `files`, generated for `design` with the `adders` that it has.
     pub fn new(
         design: &'a Design,
         interface: Interface,
         rtl: &'a Package,
         clock_mhz: f64,
+        adders: Option<&'a LibraryAdders>,
         files: &Files,
     ) -> Self {
         let config = design.config();
@@ -172,7 +178,7 @@ impl<'a> Manifest<'a> {
             schema: SCHEMA,
             schema_version: SCHEMA_VERSION,
             generator: GENERATOR,
-            command: regenerate_command(config, interface, clock_mhz),
+            command: regenerate_command(config, interface, clock_mhz, adders),
             interface: interface.name(),
             configuration: match interface {
                 // The array does not depend on the sizes around it.
@@ -204,6 +210,7 @@ impl<'a> Manifest<'a> {
                 shortest_tile: timing::total_cycles(design, 1, 1),
             },
             structure: StructureEntry::new(design),
+            adder_cells: adders,
             binary_operation_pairs_per_cycle: product.iter().map(|v| u64::from(*v)).product(),
             files: file_entries(files),
         }
@@ -223,8 +230,13 @@ pub fn json_bytes(value: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-/// The command that generates the same folder again.
-pub fn regenerate_command(config: &ArrayConfig, interface: Interface, clock_mhz: f64) -> String {
+/// The command that generates the same folder again; where a library's cells are in it, beside the Liberty file.
+pub fn regenerate_command(
+    config: &ArrayConfig,
+    interface: Interface,
+    clock_mhz: f64,
+    adders: Option<&LibraryAdders>,
+) -> String {
     let accelerator = match interface {
         Interface::Array => String::new(),
         Interface::Stream | Interface::Axi => format!(
@@ -233,8 +245,11 @@ pub fn regenerate_command(config: &ArrayConfig, interface: Interface, clock_mhz:
             interface.name()
         ),
     };
+    let liberty = adders.map_or_else(String::new, |adders| {
+        format!(" --liberty {}", quoted(&adders.file))
+    });
     format!(
-        "xnorforge generate {}{accelerator} --clock-mhz {clock_mhz} --out DIR",
+        "xnorforge generate {}{accelerator}{liberty} --clock-mhz {clock_mhz} --out DIR",
         config.command_flags()
     )
 }

@@ -240,7 +240,9 @@ impl Timing {
     pub fn fmax_mhz(&self) -> Option<f64> {
         match self {
             Timing::PlaceAndRoute(placed) => Some(placed.fmax_mhz()),
-            Timing::Cells(timing) => Some(timing.fmax_mhz),
+            Timing::Cells(timing) => {
+                (timing.method != Method::AbcStretches).then_some(timing.fmax_mhz)
+            }
             Timing::Depth(_) => None,
         }
     }

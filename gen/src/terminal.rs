@@ -197,6 +197,15 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// A word for a shell.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,5 +230,13 @@ mod tests {
         let text = render_table(&["name"], std::slice::from_ref(&vec![name]), false);
         assert!(text.contains("a\\u{1b}]0;title\\u{7}\\u{9b}31mb"), "{text}");
         assert_eq!(printable("two\nlines, \tä"), "two\nlines, \tä");
+    }
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("a/b-1.npz"), "a/b-1.npz");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }

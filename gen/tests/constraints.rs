@@ -27,9 +27,14 @@ fn installed(tool: &'static Tool) -> Option<Found> {
 
 /// `tiny` for a target, at 40 MHz, with a folder for what the scripts write.
 fn generated(target: &str) -> Folder {
+    generated_with(target, "")
+}
+
+/// The same with more arguments.
+fn generated_with(target: &str, arguments: &str) -> Folder {
     let folder = Folder::new();
     folder.succeed(&format!(
-        "generate --config tiny --target {target} --clock-mhz 40 --out design"
+        "generate --config tiny --target {target} {arguments} --clock-mhz 40 --out design"
     ));
     std::fs::create_dir(folder.path("design/build")).unwrap();
     folder
@@ -202,17 +207,27 @@ fn opensta_takes_the_sdc() {
         assert!(std::env::var_os("CI").is_none(), "{OSU018} is missing");
         return eprintln!("skipped: no {OSU018}");
     }
-    let folder = generated("asic");
+    // Adders as expressions, and as cells of the library, which stay as they are.
+    let expressions = check_cells(&yosys, &sta, &generated("asic"));
+    assert!(!expressions.contains("FAX1"));
+    let folder = generated_with("asic", &format!("--liberty {OSU018}"));
+    let adders = folder.read("design/sim/files.f");
+    assert_eq!(adders.lines().next(), Some("FAX1.v"));
+    assert!(check_cells(&yosys, &sta, &folder).contains("FAX1 "));
+}
+
+/// Runs the scripts for cells; the netlist of Yosys.
+fn check_cells(yosys: &Found, sta: &Found, folder: &Folder) -> String {
     let netlist = format!("build/{TOP}_asic.v");
     run(
-        &yosys,
-        &folder,
+        yosys,
+        folder,
         &["-q", "-c", "scripts/yosys_asic.tcl"],
         Some(&netlist),
     );
     let log = run(
-        &sta,
-        &folder,
+        sta,
+        folder,
         &["-no_splash", "-exit", "scripts/sta.tcl"],
         None,
     );
@@ -228,6 +243,7 @@ fn opensta_takes_the_sdc() {
     // A fifth of the 25 ns is left to what is outside, and the array needs some of the rest.
     let slack: f64 = slack.parse().unwrap();
     assert!((0.0..20.0).contains(&slack), "{log}");
+    folder.read(&format!("design/{netlist}"))
 }
 
 /// Missing tools and unusable cells, on the command line.

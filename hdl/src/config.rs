@@ -11,6 +11,7 @@
 //! ```
 
 use crate::accelerator::AcceleratorConfig;
+use crate::fabric::AdderCells;
 use crate::popcount::PopcountPlan;
 use crate::schedule;
 use crate::structure::{DeviceUnits, Structure, UnitShape};
@@ -910,6 +911,23 @@ impl Design {
     /// The units as netlists of device primitives; none for [`Structure::Tree`].
     pub fn units(&self) -> Option<&Arc<DeviceUnits>> {
         self.units.as_ref()
+    }
+
+    /// The same design, whose Verilog instantiates the adder cells of a standard-cell library where the units' netlists
+    /// have adders of their size. Nothing but the Verilog's text depends on it, so that configuration and hash stay. No
+    /// effect on [`Structure::Tree`] and on structures for FPGAs.
+    pub fn with_adder_cells(&self, cells: &AdderCells) -> Self {
+        let units = self.units.as_ref();
+        Design {
+            units: units.map(|units| Arc::new(units.with_adder_cells(cells))),
+            ..self.clone()
+        }
+    }
+
+    /// The library's adder cells that the Verilog instantiates.
+    pub fn adder_cells(&self) -> AdderCells {
+        let units = self.units.as_ref();
+        units.map(|units| units.adder_cells()).unwrap_or_default()
     }
 
     /// For each pair of lanes, by how many cycles the array's edge delays it for processing elements.

@@ -362,7 +362,7 @@ fn units_accumulate_exactly() {
         (11, 5, vec![1, 3]),
         (9, 6, vec![1, 2, 3, 4, 6]),
     ];
-    for (high_width, low_width, shifts) in shapes {
+    for (high_width, low_width, amounts) in shapes {
         let shape = Accumulator {
             high_width,
             low_width,

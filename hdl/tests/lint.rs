@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use xnorforge_hdl::{ArrayConfig, Structure, Target, generate};
+use xnorforge_hdl::fabric::{AdderCell, AdderCells};
+use xnorforge_hdl::{ArrayConfig, Design, Structure, Target, generate};
 
 /// Every edge that changes the text: single rows, columns and lanes, odd lanes, branches in parallel, several shift
 /// distances, groups of unequal width, more lanes than elements.
@@ -84,7 +85,23 @@ struct Emitted {
 }
 
 fn emit(config: &ArrayConfig) -> Emitted {
-    let package = generate(&config.validate().unwrap()).unwrap();
+    emit_design(&config.validate().unwrap())
+}
+
+/// The adders of a library as cells.
+fn with_cells(config: &ArrayConfig) -> Emitted {
+    let pins = ["A", "B", "C"].map(str::to_owned);
+    let cells = AdderCells {
+        full: AdderCell::new("FAX1", &pins, "YS", "YC").ok(),
+        half: AdderCell::new("HAX1", &pins[..2], "YS", "YC").ok(),
+    };
+    let emitted = emit_design(&config.validate().unwrap().with_adder_cells(&cells));
+    assert!(!emitted.models.is_empty());
+    emitted
+}
+
+fn emit_design(design: &Design) -> Emitted {
+    let package = generate(design).unwrap();
     let folder = tempfile::tempdir().unwrap();
     for file in package.simulation_files() {
         std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
@@ -114,8 +131,11 @@ fn quiet(tool: &Path, args: &[&str], folder: &Path) {
 }
 
 fn each_design(check: impl Fn(&Emitted, &[&str])) {
-    for config in configs() {
-        let emitted = emit(&config);
+    let cells = device_configs()
+        .into_iter()
+        .filter(|config| config.target == Target::Asic)
+        .map(|config| with_cells(&config));
+    for emitted in configs().iter().map(emit).chain(cells) {
         let all = emitted.models.iter().chain(&emitted.files);
         let files: Vec<&str> = all.map(String::as_str).collect();
         check(&emitted, &files);

@@ -7,7 +7,7 @@ use crate::config::{ConfigArgs, read_text};
 use crate::engine::{self, Check, PRODUCT};
 use crate::failure::Failure;
 use crate::lockstep::{Ending, Rig, Schedule, verilog_files};
-use crate::terminal::{Terminal, thousands};
+use crate::terminal::{Terminal, quoted, thousands};
 use crate::workload::{DataArgs, WorkArgs};
 use std::path::{Path, PathBuf};
 use xnorforge_hdl::Design;
@@ -209,15 +209,6 @@ fn repeat_command(args: &Args, configuration: &str) -> String {
     words.join(" ")
 }
 
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 /// The Verilog files of a generated folder, in the order of its `rtl/files.f`.
 fn read_rtl(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
     let rtl = folder.join("rtl");
@@ -251,17 +242,4 @@ fn with_primitives(files: Vec<(String, String)>) -> Vec<(String, String)> {
         .chain(files)
         .map(|file| (file.name, file.text))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(quoted("a/b-1.npz"), "a/b-1.npz");
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 }

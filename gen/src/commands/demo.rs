@@ -62,7 +62,7 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = ArrayConfig::preset("default")?.validate()?;
     output::check_folder(&args.out, args.force)?;
-    let (rtl, files) = generate::build(&design, Interface::Stream, 100.0)?;
+    let (rtl, files) = generate::build(&design, Interface::Stream, 100.0, None)?;
     output::write_folder(&args.out, &files, args.force)?;
     let design = AcceleratorDesign::new(&design)?;
     let mut demo = Demo::load(&design, args.inputs as usize)?;

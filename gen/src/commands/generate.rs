@@ -2,12 +2,13 @@
 
 use crate::config::ConfigArgs;
 use crate::failure::Failure;
+use crate::liberty::{self, LibraryAdders};
 use crate::manifest::{self, Manifest};
 use crate::output::{self, Files};
 use crate::scripts;
 use crate::terminal::{Terminal, thousands};
-use std::path::PathBuf;
-use xnorforge_hdl::{AcceleratorDesign, Design, EmitError, Package, regmap};
+use std::path::{Path, PathBuf};
+use xnorforge_hdl::{AcceleratorDesign, Design, EmitError, Package, Target, regmap};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -15,9 +16,10 @@ Examples:
   xnorforge generate --config default --out build/default
   xnorforge generate --rows 16 --columns 16 --lanes 128 --target xilinx --clock-mhz 300 --out build/big
   xnorforge generate --config default --interface axi --out build/accelerator
+  xnorforge generate --config default --target asic --liberty cells.lib --out build/cells
 
 DIR gets rtl/*.v with rtl/files.f (dependency order), constraints/, scripts/ and manifest.json; sim/ with models of the
-device's primitives where the Verilog has any, for simulators only; behind AXI also registers/: the register map as C,
+device's primitives, or of the library's cells, where the Verilog has any, for simulators only; behind AXI also registers/: the register map as C,
 Rust, Verilog, SystemRDL and Markdown.";
 
 /// What is generated.
@@ -57,6 +59,9 @@ pub struct Args {
     /// Clock frequency of the constraints in MHz
     #[arg(long, value_name = "MHZ", default_value_t = 100.0)]
     clock_mhz: f64,
+    /// Liberty file whose full-adder and half-adder cells the Verilog instantiates, for asic; without it, expressions
+    #[arg(long, value_name = "FILE")]
+    liberty: Option<PathBuf>,
     /// Replace DIR even if it is empty, or if files in it were changed; never a folder of something else
     #[arg(long)]
     force: bool,
@@ -65,17 +70,26 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// A configuration or an output folder that will not do.
+/// A configuration, a Liberty file or an output folder that will not do.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = args.config.design()?;
+    let (design, adders) = match &args.liberty {
+        Some(path) => library_cells(&design, path)?,
+        None => (design, None),
+    };
     output::check_folder(&args.out, args.force)?;
-    let (rtl, files) = build(&design, args.interface, args.clock_mhz)?;
+    let (rtl, files) = build(&design, args.interface, args.clock_mhz, adders.as_ref())?;
     output::write_folder(&args.out, &files, args.force)?;
     terminal.table(
         &["module", ">instances", "what it does"],
         &module_rows(&rtl),
     );
     terminal.line(structure_line(&design));
+    if let Some(adders) = &adders {
+        let cells: Vec<&str> = adders.cells().collect();
+        let (cells, library) = (cells.join(", "), &adders.library);
+        terminal.line(format!("adder cells of the library {library}: {cells}"));
+    }
     terminal.line(format!(
         "top module {} and {} more files in {}",
         rtl.top,
@@ -83,6 +97,23 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         args.out.display()
     ));
     Ok(())
+}
+
+/// The design with the cells of `--liberty`.
+fn library_cells(design: &Design, path: &Path) -> Result<(Design, Option<LibraryAdders>), Failure> {
+    let target = design.config().target;
+    if target != Target::Asic {
+        return Err(Failure::input(format!(
+            "--liberty is for standard cells, but the target is {target}; add --target asic, or leave --liberty out"
+        )));
+    }
+    let found = liberty::with_adder_cells(design, path).map_err(Failure::input)?;
+    if design.units().is_none() {
+        tracing::warn!(
+            "`--liberty` has no effect: the adders of structure `tree` are expressions; leave it out, or choose structure `adder_cells`"
+        );
+    }
+    Ok(found)
 }
 
 /// The units' structure, their sites and latency, and what else was considered.
@@ -138,7 +169,8 @@ pub fn emit(design: &Design, interface: Interface) -> Result<Package, Failure> {
     })
 }
 
-/// Everything that `generate` writes for a design, in memory; the same bytes every time.
+/// Everything that `generate` writes for a design, in memory; the same bytes every time. `adders` are the cells of a
+/// library that the design has.
 ///
 /// # Errors
 /// Those of [`emit`], and a clock out of range.
@@ -146,6 +178,7 @@ pub fn build(
     design: &Design,
     interface: Interface,
     clock_mhz: f64,
+    adders: Option<&LibraryAdders>,
 ) -> Result<(Package, Files), Failure> {
     let rtl = emit(design, interface)?;
     let mut files = scripts::files(&rtl, design.config().target, clock_mhz)?;
@@ -170,7 +203,7 @@ pub fn build(
             files.insert(format!("registers/{name}"), text.into_bytes());
         }
     }
-    let manifest = Manifest::new(design, interface, &rtl, clock_mhz, &files).bytes();
+    let manifest = Manifest::new(design, interface, &rtl, clock_mhz, adders, &files).bytes();
     files.insert(manifest::FILE_NAME.to_owned(), manifest);
     Ok((rtl, files))
 }

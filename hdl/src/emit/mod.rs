@@ -119,7 +119,8 @@ pub struct Package {
     pub modules: Vec<ModuleInfo>,
     /// The top module's ports, in their order.
     pub ports: Vec<Port>,
-    /// Simulation models of the device's primitives that the files instantiate. No tool for the device wants them.
+    /// Simulation models of the device's primitives, or of a library's adder cells, that the files instantiate. No tool for
+    /// the device wants them.
     pub primitives: Vec<VerilogFile>,
 }
 
@@ -329,9 +330,10 @@ fn connect_accelerator_inputs(top: &mut Accelerator) {
 fn accelerator_header(design: &AcceleratorDesign, interface: &str) -> String {
     let c = design.design().config();
     let regenerate = format!(
-        "{}{} --interface {interface}",
+        "{}{} --interface {interface}{}",
         c.command_flags(),
-        c.accelerator.command_flags()
+        c.accelerator.command_flags(),
+        liberty_flag(design.design())
     );
     header_text(&c.accelerator_hash(), &regenerate)
 }
@@ -339,7 +341,16 @@ fn accelerator_header(design: &AcceleratorDesign, interface: &str) -> String {
 /// What stands first in every file.
 fn header(design: &Design) -> String {
     let c = design.config();
-    header_text(&c.hash(), &c.command_flags())
+    let regenerate = c.command_flags() + liberty_flag(design);
+    header_text(&c.hash(), &regenerate)
+}
+
+/// The flag that gives the adder cells, if there are any.
+fn liberty_flag(design: &Design) -> &'static str {
+    match design.adder_cells().is_empty() {
+        true => "",
+        false => " --liberty FILE",
+    }
 }
 
 fn header_text(hash: &str, flags: &str) -> String {

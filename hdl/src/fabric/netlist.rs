@@ -352,6 +352,11 @@ impl Netlist {
         self.adder_cells = cells;
     }
 
+    /// The library's cells that full and half adders are printed as.
+    pub fn adder_cells(&self) -> &AdderCells {
+        &self.adder_cells
+    }
+
     /// Everything in it, in order.
     pub fn items(&self) -> &[Item] {
         &self.items

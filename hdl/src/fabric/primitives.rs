@@ -2,7 +2,9 @@
 //!
 //! A LUT's model selects bit by bit, so an unknown input that does not matter leaves a known output, as in the device.
 
+use super::adder_cells::AdderCell;
 use crate::emit::VerilogFile;
+use std::collections::BTreeMap;
 
 /// Models of Xilinx' primitives: file name and Verilog.
 pub const XILINX: [(&str, &str); 9] = [
@@ -29,7 +31,7 @@ pub const ICE40: [(&str, &str); 2] = [
     ("SB_CARRY.v", include_str!("primitives/SB_CARRY.v")),
 ];
 
-/// The models of the primitives that `files` instantiate.
+/// The models of the primitives that `files` instantiate, and of a library's adder cells.
 pub fn models(files: &[VerilogFile]) -> Vec<VerilogFile> {
     let families = [XILINX.as_slice(), ECP5.as_slice(), ICE40.as_slice()];
     let used = |name: &str, text: &str| {
@@ -38,12 +40,21 @@ pub fn models(files: &[VerilogFile]) -> Vec<VerilogFile> {
         let mut lines = files.iter().flat_map(|file| file.text.lines());
         lines.any(|line| line.starts_with(&instance) && line.contains(&pin))
     };
-    families
+    let primitives = families
         .into_iter()
         .flatten()
         .filter(|(name, text)| used(name, text))
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let adders = files
+        .iter()
+        .flat_map(|file| AdderCell::in_text(&file.text))
+        .map(|cell| cell.model());
+    // Of two modules that use one cell, one model.
+    let adders: BTreeMap<String, String> = adders.collect();
+    primitives
+        .chain(adders)
         .map(|(name, text)| VerilogFile {
-            name: (*name).to_owned(),
+            name,
             text: format!("// SPDX-License-Identifier: Apache-2.0 OR MIT\n{text}"),
         })
         .collect()

@@ -4,7 +4,9 @@ use super::ports::{ElementPorts, RowPorts, element_tables, row_tables};
 use super::{Structure, lattice, xilinx};
 use crate::config::Target;
 use crate::fabric::lattice::{Family, Objective};
-use crate::fabric::{Accumulator, Bit, Controls, Counted, Dialect, Heap, Netlist, Source, Unit};
+use crate::fabric::{
+    Accumulator, AdderCells, Bit, Controls, Counted, Dialect, Heap, Netlist, Source, Unit,
+};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -144,6 +146,24 @@ impl DeviceUnits {
         }
         cache.insert(key, units.clone());
         Ok(units)
+    }
+
+    /// The same units with full and half adders printed as a library's cells; what they compute, and when, stays.
+    pub fn with_adder_cells(&self, cells: &AdderCells) -> Self {
+        let mut units = self.clone();
+        for netlist in [&mut units.element.netlist, &mut units.row.netlist] {
+            netlist.use_adder_cells(cells.used_by(netlist));
+        }
+        units
+    }
+
+    /// The library's cells that the units instantiate.
+    pub fn adder_cells(&self) -> AdderCells {
+        let [element, row] = [&self.element.netlist, &self.row.netlist].map(Netlist::adder_cells);
+        AdderCells {
+            full: element.full.clone().or_else(|| row.full.clone()),
+            half: element.half.clone().or_else(|| row.half.clone()),
+        }
     }
 
     /// Cycles from a beat's entry to its count.

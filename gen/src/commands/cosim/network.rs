@@ -10,6 +10,7 @@ use crate::imported::LoadedModel;
 use crate::terminal::{Terminal, thousands};
 use std::path::Path;
 use xnorforge_hdl::emit::VerilogFile;
+use xnorforge_hdl::fabric::primitives;
 use xnorforge_hdl::{AcceleratorDesign, Package};
 use xnorforge_sim::Divergence;
 use xnorforge_sim::accelerator::StreamStalls;
@@ -63,6 +64,7 @@ fn package(design: &AcceleratorDesign, folder: Option<&Path>) -> Result<Package,
             .into_iter()
             .map(|(name, text)| VerilogFile { name, text })
             .collect();
+        package.primitives = primitives::models(&package.files);
     }
     Ok(package)
 }

@@ -167,6 +167,10 @@ fn cell_line(timing: &CellTiming) -> String {
             "{:.1} MHz by ABC's estimate: {:.3} ns of gates between registers, without clock-to-output and setup (install OpenSTA for both)",
             timing.fmax_mhz, timing.delay_ns
         ),
+        Method::AbcStretches => format!(
+            "at most {:.1} MHz by ABC's estimate: {:.3} ns in the longest stretch of gates between registers and adder cells, which it does not time (install OpenSTA for whole paths)",
+            timing.fmax_mhz, timing.delay_ns
+        ),
     }
 }
 
