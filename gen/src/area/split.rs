@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, Target, generate_accelerator};
 
 /// One module of a design.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModuleArea {
     /// Its name.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct ModuleArea {
 }
 
 /// The share of a design that is not the grid of processing elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     /// The target.
     pub target: Target,

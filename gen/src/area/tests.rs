@@ -233,10 +233,11 @@ fn the_report_has_every_structure_beside_a_naive_element() {
         units.iter().filter(begins).count()
     };
     for target in [Target::Xilinx, Target::Ecp5, Target::Ice40, Target::Asic] {
-        // Three sizes of serial elements, with one bit and with several, and three of elements with branches in parallel.
-        assert_eq!(named(target, "naive"), 6, "{target}");
-        assert_eq!(named(target, "its row unit"), 9, "{target}");
-        assert_eq!(named(target, "`tree`"), 9, "{target}");
+        // Three sizes of serial elements, with one bit and with several, and two of elements with branches in parallel.
+        let largest = usize::from(target == Target::Xilinx);
+        assert_eq!(named(target, "naive"), 5, "{target}");
+        assert_eq!(named(target, "its row unit"), 8 + largest, "{target}");
+        assert_eq!(named(target, "`tree`"), 8, "{target}");
         for structure in Structure::of_target(target) {
             let times = named(target, &format!("`{structure}`"));
             let expected = if *structure == Structure::PairChain {

@@ -35,7 +35,9 @@ pub enum Origin {
 /// Lanes of bit-serial elements in the report.
 const LANES: [u32; 3] = [64, 128, 256];
 /// Branches of both operands, at 64 lanes, of elements in the report that compute them in one cycle.
-const BRANCHES: [u32; 3] = [2, 4, 8];
+const BRANCHES: [u32; 2] = [2, 4];
+/// Branches of the largest element. What is no netlist takes Yosys minutes at this size and is left out.
+const BRANCHES_MAX: u32 = 8;
 /// Bits of both operands of the elements that take their branches one after another.
 const SERIAL_BITS: u32 = 4;
 
@@ -53,6 +55,16 @@ pub fn standard_units(adders: Option<&AdderCells>) -> Result<Vec<Unit>, AreaErro
         }
         for branches in BRANCHES {
             units.extend(parallel_units(target, branches, adders)?);
+        }
+        if target == Target::Xilinx {
+            let largest = design(
+                target,
+                Structure::Auto,
+                LANES[0],
+                BRANCHES_MAX,
+                BRANCHES_MAX,
+            )?;
+            units.extend([element_unit(&largest)?, row_unit(&largest)?]);
         }
     }
     Ok(units)
@@ -80,11 +92,11 @@ fn parallel_units(
     branches: u32,
     adders: Option<&AdderCells>,
 ) -> Result<Vec<Unit>, AreaError> {
-    const LANES: u32 = 64;
-    let mut units = generated_units(target, LANES, branches, branches, adders)?;
-    let design = design(target, Structure::Auto, LANES, branches, branches)?;
+    let lanes = LANES[0];
+    let mut units = generated_units(target, lanes, branches, branches, adders)?;
+    let design = design(target, Structure::Auto, lanes, branches, branches)?;
     let width = naive_width(&design);
-    units.push(naive_parallel_unit(target, LANES, branches, width));
+    units.push(naive_parallel_unit(target, lanes, branches, width));
     Ok(units)
 }
 
