@@ -101,10 +101,11 @@ pub fn table(rows: &[(&Unit, Option<&Area>)]) -> String {
         let _ = write!(text, " {name} |");
         rule.push_str("--:|");
     };
-    match has_luts {
-        true => ["LUTs", "sites", "at most", "carry"].map(&mut column).len(),
-        false => ["cells"].map(&mut column).len(),
+    let places: &[&str] = match has_luts {
+        true => &["LUTs", "sites", "at most", "carry"],
+        false => &["cells"],
     };
+    places.iter().for_each(|name| column(name));
     column("FF");
     if has_cells {
         column("area");

@@ -335,7 +335,7 @@ fn elements_stay_below_their_bars() {
         (Target::Xilinx, 256, 1, 1, 0.65),
         (Target::Xilinx, 256, 4, 1, 0.72),
         (Target::Xilinx, 64, 4, 4, 0.60),
-        (Target::Ecp5, 64, 4, 1, 1.70),
+        (Target::Ecp5, 64, 4, 1, 1.50),
         (Target::Ice40, 64, 4, 1, 1.60),
     ] {
         let unit = element_unit(&shipped(target, lanes, bits, branches)).unwrap();
