@@ -11,6 +11,8 @@ OPINION_PROFILE ?= release
 OPINION_PROGRAM = target/$(subst dev,debug,$(OPINION_PROFILE))/xnorforge
 # Random networks of each kind.
 OPINION_NETWORKS ?= 60
+# Standard cells that `make area` maps to, where they are installed.
+LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 
 .DEFAULT_GOAL := help
 .PHONY: help setup second-tools demo test lint deny bench bench-page area soak examples second-opinion second-opinion-qonnx
@@ -48,7 +50,7 @@ bench-page: setup ## measure packed products, simulation and start-up side by si
 	$(CARGO) bench -p xnorforge-sim --bench page -- --out $(CURDIR)/docs/benchmarks.md --command $(CURDIR)/target/release/xnorforge
 
 area: setup ## measure area with Yosys and write docs/area.md
-	$(XNORFORGE) area --out docs/area.md
+	$(XNORFORGE) area --out docs/area.md $(if $(wildcard $(LIBERTY)),--liberty $(LIBERTY))
 
 examples: second-tools ## recompute the integers of the examples' models with NumPy alone
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^numpy==[0-9.]*' examples/requirements-check.txt)"

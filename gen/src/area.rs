@@ -1,8 +1,9 @@
 //! Measures Verilog with Yosys: how many LUTs, LUT sites, carry cells, flip-flops and memories it takes.
 //!
 //! Numbers of synthesis, before place and route. [`measure`] runs one design for one target;
-//! [`run_area_report`] runs many and writes them as a Markdown table. [`standard_units`] are those of
+//! [`run_area_report`] runs many and writes them as Markdown tables. [`standard_units`] are those of
 //! `docs/area.md`: generated processing elements and row units, beside the elements that most people write.
+//! [`arrays`] measures whole arrays.
 //!
 //! ```no_run
 //! use xnorforge::area::{self, Verilog};
@@ -16,23 +17,30 @@
 //! # Ok::<(), area::AreaError>(())
 //! ```
 
+pub mod arrays;
+mod cells;
 pub(crate) mod netlist;
+mod report;
 mod sites;
 pub mod split;
+mod units;
+
+pub use cells::Cells;
+pub use report::{run_area_report, table};
+pub use units::{
+    Origin, Unit, element_unit, naive_parallel_unit, naive_serial_unit, row_unit, standard_units,
+};
 
 use crate::tools::{self, Found, ToolError};
 use netlist::{Module, Netlist};
-use rayon::prelude::*;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xnorforge_hdl::config::bits_for;
-use xnorforge_hdl::hardware::{ProcessingElement, RowSum};
-use xnorforge_hdl::{ArrayConfig, ConfigError, Design, EmitError, Package, Target, emit};
+use xnorforge_hdl::{ConfigError, EmitError, Package, Target};
 
 /// Time limit of one synthesis.
 pub const TIME_LIMIT: Duration = Duration::from_secs(1800);
@@ -93,23 +101,8 @@ impl Verilog {
     }
 }
 
-/// One row of the report: a structure for a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// What it is, in a few words; the row's first column.
-    pub structure: String,
-    /// The target.
-    pub target: Target,
-    /// Lanes of one operand.
-    pub lanes: u32,
-    /// Binary operation pairs (an XNOR and its share of the sum) in one cycle: what area is divided by.
-    pub operations: u64,
-    /// The Verilog.
-    pub verilog: Verilog,
-}
-
 /// What a design takes on a target. Every count is of cells, not bits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Area {
     /// The target.
     pub target: Target,
@@ -131,6 +124,9 @@ pub struct Area {
     pub bram: u64,
     /// Multiplier blocks.
     pub dsp: u64,
+    /// Area of all cells in the unit of the library that they were mapped to (um2 in most); none without a library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell_area: Option<f64>,
     /// All cells by type.
     pub cells: BTreeMap<String, u64>,
 }
@@ -363,6 +359,7 @@ impl Area {
             ff: count(is_flip_flop),
             bram: count(is_block_memory),
             dsp: count(|k| matches!(k, "DSP48E1" | "MULT18X18D" | "SB_MAC16")),
+            cell_area: None,
             cells: BTreeMap::new(),
         };
         match target {
@@ -420,218 +417,6 @@ fn is_block_memory(kind: &str) -> bool {
         || ["RAMB18", "RAMB36", "SB_RAM40_4K"]
             .iter()
             .any(|prefix| kind.starts_with(prefix))
-}
-
-/// Measures all units, as many at a time as there are processors, and writes the report: what was run, and
-/// [`table`]. It depends on the units and the version of Yosys alone.
-///
-/// # Errors
-/// The first unit's that failed.
-pub fn run_area_report(yosys: &Found, units: &[Unit]) -> Result<String, AreaError> {
-    let areas = units
-        .par_iter()
-        .map(|unit| {
-            tracing::info!(structure = %unit.structure, target = %unit.target, lanes = unit.lanes, "measuring");
-            measure(yosys, &unit.verilog, unit.target)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let rows: Vec<(&Unit, &Area)> = units.iter().zip(&areas).collect();
-    let mut text = format!(
-        "# Area\n\nWritten by `xnorforge area` (`make area`) with {} {}: synthesis, before place and route.\n\n",
-        yosys.tool.name, yosys.version
-    );
-    let targets: BTreeSet<usize> = units.iter().map(|u| target_order(u.target)).collect();
-    for target in targets.into_iter().map(|i| Target::ALL[i]) {
-        let _ = writeln!(text, "- {target}: `{}`", synthesis(yosys, target, "TOP")?);
-    }
-    text.push('\n');
-    text.push_str(&table(&rows));
-    text.push_str(LEGEND);
-    if areas.iter().any(|area| !area.pairing_is_exact) {
-        text.push_str(RESTRICTED);
-    }
-    Ok(text)
-}
-
-fn target_order(target: Target) -> usize {
-    Target::ALL.iter().position(|&t| t == target).unwrap_or(0)
-}
-
-const LEGEND: &str = "
-*Sites*: xilinx, LUT6_2 sites, where two LUTs with at most five inputs between them count once (maximum matching,
-legal beside carry chains); ecp5, LUT4s and two for each CCU2C; ice40, LUT4s; generic and asic, gates.
-*At most*: xilinx, also a site for each carry position that no LUT drives; ice40, logic cells when carries and
-flip-flops share none. *Carry*: CARRY4, CCU2C or SB_CARRY cells. *Per operation*: sites divided by binary
-operation pairs (an XNOR and its share of the sum) per cycle, lanes times branch pairs.
-
-A generated element counts pair bits, and the row unit, one for each row of the array whatever its columns, counts
-what completes them. The naive elements hold operand registers of their own (a flip-flop for each operand bit);
-the array has them elsewhere. This touches the columns FF and, on ice40, *at most*.
-";
-
-const RESTRICTED: &str = "
-(*) So many LUTs that only pairs likely to fit were considered: the true number of sites is no larger.
-";
-
-/// The Markdown table: a heading, and one row for each unit.
-pub fn table(rows: &[(&Unit, &Area)]) -> String {
-    let mut text = String::from(
-        "| structure | target | lanes | LUTs | sites | at most | carry | FF | BRAM | per operation |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-    );
-    for (unit, area) in rows {
-        let luts = match area.target {
-            Target::Generic | Target::Asic => "-".to_owned(),
-            Target::Xilinx | Target::Ecp5 | Target::Ice40 => area.luts.to_string(),
-        };
-        let mark = if area.pairing_is_exact { "" } else { " (*)" };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {luts} | {}{mark} | {} | {} | {} | {} | {} |",
-            unit.structure.replace('|', "\\|"),
-            unit.target,
-            unit.lanes,
-            area.sites,
-            area.sites_max,
-            area.carry,
-            area.ff,
-            area.bram,
-            ratio(area.sites, unit.operations),
-        );
-    }
-    text
-}
-
-fn ratio(sites: u64, operations: u64) -> String {
-    if operations == 0 {
-        return "-".to_owned();
-    }
-    format!("{:.2}", sites as f64 / operations as f64)
-}
-
-/// The naive elements (`testbenches/naive/`), part of the program so that it measures them from any folder.
-const NAIVE_SERIAL: &str = include_str!("../../testbenches/naive/naive_bit_serial_pe.v");
-const NAIVE_PARALLEL: &str = include_str!("../../testbenches/naive/naive_multibit_pe.v");
-
-/// The rows of `docs/area.md`, three by three: a generated processing element, the row unit that completes the sums
-/// of all elements in its row, and the naive element that adds numbers of the same bits over dot products of the
-/// same length.
-///
-/// # Errors
-/// [`AreaError::Config`] and [`AreaError::Emit`]; both would be bugs.
-pub fn standard_units() -> Result<Vec<Unit>, AreaError> {
-    let serial = [
-        (Target::Xilinx, 64),
-        (Target::Xilinx, 128),
-        (Target::Xilinx, 256),
-        (Target::Ecp5, 64),
-        (Target::Ice40, 64),
-        (Target::Asic, 64),
-    ];
-    let parallel = [
-        (Target::Xilinx, 2),
-        (Target::Xilinx, 4),
-        (Target::Ecp5, 2),
-        (Target::Ice40, 2),
-    ];
-    let mut units = Vec::new();
-    for (target, lanes) in serial {
-        let design = design(target, lanes, 4, 1)?;
-        units.extend([element_unit(&design)?, row_unit(&design)?]);
-        units.push(naive_serial_unit(target, lanes, naive_width(&design)));
-    }
-    for (target, bits) in parallel {
-        let design = design(target, 64, bits, bits)?;
-        units.extend([element_unit(&design)?, row_unit(&design)?]);
-        units.push(naive_parallel_unit(target, 64, bits, naive_width(&design)));
-    }
-    Ok(units)
-}
-
-/// The `default` preset for a target with other lanes, bits and branches, the same for both operands.
-fn design(target: Target, lanes: u32, bits: u32, branches: u32) -> Result<Design, ConfigError> {
-    ArrayConfig {
-        target,
-        lanes,
-        activation_bits: bits,
-        weight_bits: bits,
-        activation_branches: branches,
-        weight_branches: branches,
-        ..ArrayConfig::preset("default")?
-    }
-    .validate()
-}
-
-/// Bits of the largest sum of products: what an accumulator without further thought needs.
-fn naive_width(design: &Design) -> u32 {
-    let config = design.config();
-    let largest = |bits: u32| (1u128 << bits) - 1;
-    let product = largest(config.activation_bits) * largest(config.weight_bits);
-    bits_for(u128::from(config.reduction_max) * product)
-}
-
-/// The generated processing element of a design, for the design's target.
-///
-/// # Errors
-/// [`EmitError`]; this would be a bug.
-pub fn element_unit(design: &Design) -> Result<Unit, EmitError> {
-    let config = design.config();
-    let (pm, pk) = (config.activation_branches, config.weight_branches);
-    let width = design.sum_width();
-    Ok(Unit {
-        structure: format!("generated element, {pm} x {pk} branch pairs, {width}-bit accumulator"),
-        target: config.target,
-        lanes: config.lanes,
-        operations: u64::from(config.lanes) * u64::from(pm) * u64::from(pk),
-        verilog: Verilog::from_package(emit::emit(&ProcessingElement::new(design), "")?),
-    })
-}
-
-/// The generated row unit of a design: one for each row of the array, whatever the number of columns.
-///
-/// # Errors
-/// [`EmitError`]; this would be a bug.
-pub fn row_unit(design: &Design) -> Result<Unit, EmitError> {
-    let config = design.config();
-    let (pm, width) = (config.activation_branches, design.row_sum_width());
-    let branches = if pm == 1 { "branch" } else { "branches" };
-    Ok(Unit {
-        structure: format!("its row unit, {pm} activation {branches}, {width}-bit accumulator"),
-        target: config.target,
-        lanes: config.lanes,
-        operations: 0,
-        verilog: Verilog::from_package(emit::emit(&RowSum::new(design), "")?),
-    })
-}
-
-/// A bit-serial element: the sum of the matches in a loop, and an accumulator of `width` bits that shifts and
-/// clears.
-pub fn naive_serial_unit(target: Target, lanes: u32, width: u32) -> Unit {
-    Unit {
-        structure: format!("naive: sum of xnor bits in a loop, {width}-bit accumulator"),
-        target,
-        lanes,
-        operations: lanes.into(),
-        verilog: Verilog::from_text(NAIVE_SERIAL, "naive_bit_serial_pe")
-            .with_parameter("LANES", lanes.into())
-            .with_parameter("ACCUMULATOR_WIDTH", width.into()),
-    }
-}
-
-/// A multi-bit element: products of `bits` x `bits` with `*`, summed in a loop, without DSP blocks, and an
-/// accumulator of `width` bits that clears.
-pub fn naive_parallel_unit(target: Target, lanes: u32, bits: u32, width: u32) -> Unit {
-    Unit {
-        structure: format!("naive: `*` of {bits} x {bits} bits and a sum, {width}-bit accumulator"),
-        target,
-        lanes,
-        operations: u64::from(lanes) * u64::from(bits) * u64::from(bits),
-        verilog: Verilog::from_text(NAIVE_PARALLEL, "naive_multibit_pe")
-            .with_parameter("LANES", lanes.into())
-            .with_parameter("ACTIVATION_BITS", bits.into())
-            .with_parameter("WEIGHT_BITS", bits.into())
-            .with_parameter("ACCUMULATOR_WIDTH", width.into()),
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, Target, generate_accelerator};
 
 /// One module of a design.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModuleArea {
     /// Its name.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct ModuleArea {
 }
 
 /// The share of a design that is not the grid of processing elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     /// The target.
     pub target: Target,
@@ -32,8 +32,13 @@ pub struct Split {
 impl Split {
     /// LUTs of the modules that `choose` picks, all instances.
     pub fn luts(&self, choose: impl Fn(&ModuleArea) -> bool) -> u64 {
+        self.sum(choose, |area| area.luts)
+    }
+
+    /// What the modules that `choose` picks take, all instances.
+    pub fn sum(&self, choose: impl Fn(&ModuleArea) -> bool, count: impl Fn(&Area) -> u64) -> u64 {
         let chosen = self.modules.iter().filter(|module| choose(module));
-        chosen.map(|m| m.instances * m.area.luts).sum()
+        chosen.map(|m| m.instances * count(&m.area)).sum()
     }
 
     /// LUTs outside of the grid divided by all LUTs. Distributed memories are not LUTs of logic and not counted.
@@ -43,7 +48,7 @@ impl Split {
 }
 
 /// Yosys commands that keep the hierarchy and may use multiplier blocks.
-fn synthesis(target: Target, top: &str) -> String {
+pub(super) fn synthesis(target: Target, top: &str) -> String {
     match target {
         Target::Xilinx => {
             format!("synth_xilinx -family xc7 -noiopad -noclkbuf -nowidelut -nosrl -top {top}")
@@ -83,7 +88,7 @@ pub fn split(
 }
 
 /// `root` and every module below it, by the instances in their texts.
-fn descendants<'p>(package: &'p Package, root: &str) -> Vec<&'p str> {
+pub(super) fn descendants<'p>(package: &'p Package, root: &str) -> Vec<&'p str> {
     let texts: BTreeMap<&str, &str> = package
         .files
         .iter()
@@ -108,7 +113,7 @@ fn descendants<'p>(package: &'p Package, root: &str) -> Vec<&'p str> {
 /// The split as Markdown: modules outside of the grid, the grid in one row, the sum.
 pub fn table(split: &Split) -> String {
     let mut text = String::from(
-        "| module | instances | LUTs each | LUTs | FF | block RAM | DSP |\n|---|--:|--:|--:|--:|--:|--:|\n",
+        "| module | instances | LUTs each | LUTs | sites | FF | block RAM | DSP |\n|---|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     let mut row = |name: &str, instances: u64, each: String, chosen: &[&ModuleArea]| {
         let sum = |count: fn(&Area) -> u64| -> u64 {
@@ -116,8 +121,9 @@ pub fn table(split: &Split) -> String {
         };
         let _ = writeln!(
             text,
-            "| {name} | {instances} | {each} | {} | {} | {} | {} |",
+            "| {name} | {instances} | {each} | {} | {} | {} | {} | {} |",
             sum(|a| a.luts),
+            sum(|a| a.sites),
             sum(|a| a.ff),
             sum(|a| a.bram),
             sum(|a| a.dsp)
@@ -136,11 +142,13 @@ pub fn table(split: &Split) -> String {
     row("the grid of processing elements", 1, "-".into(), &array);
     let all: Vec<&ModuleArea> = split.modules.iter().collect();
     row("**everything**", 1, "-".into(), &all);
+    let sites = split.sum(|m| !m.in_array, |a| a.sites);
     let _ = writeln!(
         text,
-        "\nOutside of the grid: {} LUTs, {:.1} % of all.",
+        "\nOutside of the grid: {} LUTs, {:.1} % of all; {sites} sites, {:.1} % of all.",
         split.luts(|m| !m.in_array),
-        100.0 * split.share_around()
+        100.0 * split.share_around(),
+        100.0 * sites as f64 / split.sum(|_| true, |a| a.sites) as f64
     );
     text
 }
@@ -153,7 +161,11 @@ const GRID: &str = "xnf_pe_array";
 /// # Errors
 /// As [`split`].
 pub fn report(yosys: &Found) -> Result<String, AreaError> {
-    let design = AcceleratorDesign::new(&ArrayConfig::preset("default")?.validate()?)?;
+    let config = ArrayConfig {
+        target: Target::Xilinx,
+        ..ArrayConfig::preset("default")?
+    };
+    let design = AcceleratorDesign::new(&config.validate()?)?;
     let package = generate_accelerator(&design)?;
     let mut names = package.modules.iter().map(|module| module.name.clone());
     let grid = names
@@ -161,7 +173,7 @@ pub fn report(yosys: &Found) -> Result<String, AreaError> {
         .unwrap_or_default();
     let split = split(yosys, &package, &grid, Target::Xilinx)?;
     Ok(format!(
-        "\n## The accelerator around the array\n\nThe `default` accelerator (8 x 8 x 64, E = {}, F = {}) on xilinx: `{}`. The hierarchy is\nkept, so every module is counted as it stands; LUTs of logic, without distributed memories.\n\n{}",
+        "\n## The accelerator around the array\n\nThe `default` accelerator (8 x 8 x 64, E = {}, F = {}) on xilinx: `{}`. The hierarchy is\nkept, so every module is counted as it stands; LUTs are those of logic, sites hold distributed memories too.\n\n{}",
         design.config().drain_columns,
         design.config().load_ports,
         synthesis(Target::Xilinx, "TOP"),

@@ -1,6 +1,6 @@
 //! `xnorforge area`: the area of processing elements, measured with Yosys.
 
-use crate::area::{AreaError, run_area_report, split, standard_units};
+use crate::area::{AreaError, Cells, arrays, run_area_report, split, standard_units};
 use crate::failure::Failure;
 use crate::output;
 use crate::terminal::Terminal;
@@ -11,9 +11,10 @@ use std::path::PathBuf;
 pub const EXAMPLE: &str = "\
 Example:
   xnorforge area --out docs/area.md
+  xnorforge area --liberty cells.lib
 
-Synthesizes generated processing elements and naive ones for each target, and the `default` accelerator module by
-module, some minutes in all, and writes Markdown tables. Needs yosys.";
+Synthesizes generated processing elements and naive ones for each target, whole arrays and the `default` accelerator
+module by module, some minutes in all, and writes Markdown tables. Needs yosys.";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -21,24 +22,32 @@ pub struct Args {
     /// File to write; standard output without it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Map standard cells to this Liberty file and sum up their areas; without it they are counted as gates
+    #[arg(long, value_name = "FILE")]
+    liberty: Option<PathBuf>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// A missing or failing Yosys, a file that cannot be written.
+/// A missing or failing Yosys, a Liberty file that cannot be used, a file that cannot be written.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let yosys = Search::from_environment()
         .find(&YOSYS)
         .map_err(Failure::tool)?;
-    let units = standard_units().map_err(failure)?;
+    let cells = args.liberty.as_deref().map(Cells::read).transpose();
+    let cells = cells.map_err(Failure::input)?;
+    let adders = cells.as_ref().map(Cells::adders);
+    let units = standard_units(adders.as_ref()).map_err(failure)?;
     terminal.note(format!(
         "synthesizing {} structures with {} {}; this takes some minutes",
         units.len(),
         yosys.tool.name,
         yosys.version
     ));
-    let report = run_area_report(&yosys, &units).map_err(failure)?
+    let report = run_area_report(&yosys, &units, cells.as_ref()).map_err(failure)?
+        + &arrays::report(&yosys).map_err(failure)?
         + &split::report(&yosys).map_err(failure)?;
     match &args.out {
         None => terminal.line(report.trim_end()),
