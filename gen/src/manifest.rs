@@ -205,7 +205,7 @@ impl<'a> Manifest<'a> {
             },
             latencies_cycles: Latencies {
                 compute: timing::compute_latency(design),
-                drain: timing::DRAIN_LATENCY,
+                drain: timing::drain_latency(design),
                 rows: config.rows.into(),
                 shortest_tile: timing::total_cycles(design, 1, 1),
             },

@@ -10,6 +10,8 @@
 //! assert_eq!(design.config().rows, 2);
 //! ```
 
+mod broadcast;
+
 use crate::accelerator::AcceleratorConfig;
 use crate::fabric::AdderCells;
 use crate::popcount::PopcountPlan;
@@ -20,6 +22,8 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+pub use broadcast::BroadcastStages;
 
 /// Largest rows, columns and lanes.
 pub const DIMENSION_MAX: u32 = 1024;
@@ -35,6 +39,8 @@ pub const REDUCTION_MAX: u32 = 1 << 20;
 pub const WORD_BITS_MAX: u32 = 62;
 /// Largest number of entries of the column-constant memory.
 pub const CONSTANT_ENTRIES_MAX: u32 = 256;
+/// Most broadcast stages.
+pub const BROADCAST_STAGES_MAX: u32 = 4;
 /// Largest configuration file in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 
@@ -293,6 +299,11 @@ pub enum ConfigError {
     /// A structure that is not known.
     #[error("`structure` = \"{0}\" is unknown; choose one of {choices}", choices = structure_names())]
     UnknownStructure(String),
+    /// Broadcast stages that are no number, nor `auto`.
+    #[error(
+        "`broadcast_stages` = \"{0}\" is neither a number nor \"auto\"; choose one of 0..={BROADCAST_STAGES_MAX}, or \"auto\""
+    )]
+    BroadcastStages(String),
     /// A target that is not known.
     #[error("`target` = \"{0}\" is unknown; choose one of generic, xilinx, ecp5, ice40, asic")]
     UnknownTarget(String),
@@ -337,6 +348,10 @@ pub struct ArrayConfig {
     /// Pipeline registers inside the popcount, the last at its output; 0 or left out: as many as suit the shape. Only for
     /// the structure `tree`; the others fix their latency.
     pub popcount_stages: u32,
+    /// Registers without enable between the control and the grid: 0..=4, or `auto` (left out): as many as the wanted clock
+    /// needs, none without one.
+    #[serde(skip_serializing_if = "BroadcastStages::is_auto")]
+    pub broadcast_stages: BroadcastStages,
     /// Entries of the column-constant memory: border classes x column tiles of one pass. A power of two in 2..=256.
     pub constant_entries: u32,
     /// Device family.
@@ -371,6 +386,7 @@ impl Default for ArrayConfig {
             reduction_max: 4096,
             accumulator_width: None,
             popcount_stages: 0,
+            broadcast_stages: BroadcastStages::Auto,
             constant_entries: 16,
             target: Target::Generic,
             structure: Structure::Auto,
@@ -426,10 +442,12 @@ impl ArrayConfig {
             .expect("a flat structure of numbers is always valid TOML")
     }
 
-    /// The same configuration with the number of stages that is chosen where it was left out.
+    /// The same configuration with the number of stages that is chosen where it was left out, and broadcast stages left out
+    /// where there are none.
     pub fn canonical(&self) -> Self {
         ArrayConfig {
             popcount_stages: self.stages(),
+            broadcast_stages: self.broadcast_stages.canonical(),
             ..self.clone()
         }
     }
@@ -514,6 +532,9 @@ impl ArrayConfig {
             self.constant_entries,
             self.target
         );
+        if let BroadcastStages::Fixed(stages) = self.broadcast_stages {
+            flags.push_str(&format!(" --broadcast-stages {stages}"));
+        }
         if self.structure != Structure::Auto {
             flags.push_str(&format!(" --structure {}", self.structure));
         }
@@ -737,6 +758,12 @@ impl Design {
                 max: plan.ranks(),
             });
         }
+        check_range(
+            "broadcast_stages",
+            c.broadcast_stages.count(),
+            0,
+            BROADCAST_STAGES_MAX,
+        )?;
         check_structure(c)?;
         if !c.constant_entries.is_power_of_two()
             || !(2..=CONSTANT_ENTRIES_MAX).contains(&c.constant_entries)
@@ -901,6 +928,12 @@ impl Design {
     /// Pipeline registers of the popcount, D: cycles (with `advance`) from a beat's entry to its count.
     pub fn latency(&self) -> u32 {
         self.latency
+    }
+
+    /// Registers without enable between the control and the grid, B: the grid does everything so many cycles later than the
+    /// control believes. 0: none, and the drain is not behind a row buffer.
+    pub fn broadcast_stages(&self) -> u32 {
+        self.config.broadcast_stages.count()
     }
 
     /// The structure of the units; never [`Structure::Auto`].

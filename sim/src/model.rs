@@ -15,12 +15,14 @@
 //! ```
 
 pub(crate) mod accumulators;
+mod buffer;
 mod drain;
 pub(crate) mod operands;
 
 use crate::kernel::dispatched;
 use crate::simulator::{Inputs, Outputs, Simulator, SimulatorError};
 use accumulators::Accumulators;
+use buffer::RowBuffer;
 use drain::{ConstantMemory, Done, Drain, Epilogue1, Epilogue2, Skid};
 use operands::{Geometry, Pipe};
 use xnorforge_hdl::Design;
@@ -35,10 +37,56 @@ pub struct Model {
     done: Done,
     drain: Drain,
     memory: ConstantMemory,
-    e1: Epilogue1,
-    e2: Epilogue2,
-    skid: Skid,
+    way_out: WayOut,
     outputs: Outputs,
+}
+
+/// What stands between the drain and the result port.
+#[derive(Clone, Debug)]
+enum WayOut {
+    /// Without broadcast stages: an epilogue that stalls, and the skid buffer.
+    Stalling {
+        e1: Epilogue1,
+        e2: Epilogue2,
+        skid: Skid,
+    },
+    /// With them.
+    Buffered(RowBuffer),
+}
+
+impl WayOut {
+    fn new(design: &Design, g: &Geometry) -> Self {
+        if design.broadcast_stages() > 0 {
+            return WayOut::Buffered(RowBuffer::new(design, g));
+        }
+        WayOut::Stalling {
+            e1: Epilogue1::new(g),
+            e2: Epilogue2::new(g),
+            skid: Skid::new(g),
+        }
+    }
+
+    /// The row at the result port, if there is one, and whether it is its tile's last.
+    fn main<'a>(&'a self, g: &Geometry) -> Option<(&'a [i64], bool)> {
+        match self {
+            WayOut::Stalling { skid, .. } => {
+                skid.main_valid.then(|| (skid.main(g), skid.main_last))
+            }
+            WayOut::Buffered(buffer) => buffer.main(g),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            WayOut::Stalling { e1, e2, skid } => {
+                e1.valid = false;
+                e2.valid = false;
+                skid.main_valid = false;
+                skid.spill_valid = false;
+            }
+            WayOut::Buffered(buffer) => buffer.reset(),
+        }
+    }
 }
 
 impl Model {
@@ -54,9 +102,7 @@ impl Model {
             done: Done::new(g),
             drain: Drain::new(g),
             memory: ConstantMemory::new(c.constant_entries as usize, g),
-            e1: Epilogue1::new(g),
-            e2: Epilogue2::new(g),
-            skid: Skid::new(g),
+            way_out: WayOut::new(design, g),
             outputs: Outputs {
                 result: Vec::with_capacity(g.columns),
                 ..Outputs::default()
@@ -67,28 +113,38 @@ impl Model {
 
     /// The registers that control the flow, by their names in `docs/microarchitecture.md`, for messages and
     /// waveforms. Bit d of `stages_valid` is the valid bit of stage d + 1.
-    pub fn control_registers(&self) -> [(&'static str, u64); 9] {
-        [
+    pub fn control_registers(&self) -> Vec<(&'static str, u64)> {
+        let mut registers = vec![
             ("stages_valid", self.pipe.valid_mask()),
             ("done", self.done.valid.into()),
             ("busy", self.drain.busy.into()),
             ("remaining", self.drain.remaining as u64),
-            ("e1_valid", self.e1.valid.into()),
-            ("e2_valid", self.e2.valid.into()),
-            ("main_valid", self.skid.main_valid.into()),
-            ("main_last", self.skid.main_last.into()),
-            ("spill_valid", self.skid.spill_valid.into()),
-        ]
+        ];
+        match &self.way_out {
+            WayOut::Stalling { e1, e2, skid } => registers.extend([
+                ("e1_valid", e1.valid.into()),
+                ("e2_valid", e2.valid.into()),
+                ("main_valid", skid.main_valid.into()),
+                ("main_last", skid.main_last.into()),
+                ("spill_valid", skid.spill_valid.into()),
+            ]),
+            WayOut::Buffered(buffer) => registers.extend([
+                ("rows_under_way", buffer.len() as u64),
+                ("main_valid", buffer.main_valid.into()),
+            ]),
+        }
+        registers
     }
 
     fn set_outputs(&mut self, operand_ready: bool) {
         let out = &mut self.outputs;
         out.operand_ready = operand_ready;
-        out.result_valid = self.skid.main_valid;
-        out.result_last = self.skid.main_valid && self.skid.main_last;
+        let main = self.way_out.main(&self.geometry);
+        out.result_valid = main.is_some();
+        out.result_last = main.is_some_and(|(_, last)| last);
         out.result.clear();
-        if self.skid.main_valid {
-            out.result.extend_from_slice(self.skid.main(&self.geometry));
+        if let Some((row, _)) = main {
+            out.result.extend_from_slice(row);
         }
     }
 
@@ -96,10 +152,7 @@ impl Model {
         self.pipe.reset();
         self.done.valid = false;
         self.drain.busy = false;
-        self.e1.valid = false;
-        self.e2.valid = false;
-        self.skid.main_valid = false;
-        self.skid.spill_valid = false;
+        self.way_out.reset();
     }
 }
 
@@ -114,9 +167,14 @@ struct Flow {
 
 impl Flow {
     fn of(model: &Model) -> Self {
-        let skid_ready = !model.skid.spill_valid;
-        let e2_ready = !model.e2.valid || skid_ready;
-        let drain_ready = !model.e1.valid || e2_ready;
+        let (e2_ready, drain_ready) = match &model.way_out {
+            WayOut::Stalling { e1, e2, skid } => {
+                let skid_ready = !skid.spill_valid;
+                let e2_ready = !e2.valid || skid_ready;
+                (e2_ready, !e1.valid || e2_ready)
+            }
+            WayOut::Buffered(buffer) => (true, buffer.has_credit()),
+        };
         let row_leaves = model.drain.busy && drain_ready;
         let last_row = model.drain.remaining == 1;
         let can_load = !model.drain.busy || (row_leaves && last_row);
@@ -135,14 +193,23 @@ dispatched! {
     /// updated from the result port backwards.
     fn clock_edge(model: &mut Model, flow: &Flow, inputs: &Inputs<'_>) {
         let g = &model.geometry;
-        model.skid.edge(&model.e2, inputs.result_ready);
-        if flow.e2_ready {
-            model.e2.edge(&model.e1, g);
-        }
-        if flow.drain_ready {
-            model.e1.valid = flow.row_leaves;
-            if flow.row_leaves {
-                model.e1.take(&model.drain, &model.memory, g);
+        match &mut model.way_out {
+            WayOut::Stalling { e1, e2, skid } => {
+                skid.edge(e2, inputs.result_ready);
+                if flow.e2_ready {
+                    e2.edge(e1, g);
+                }
+                if flow.drain_ready {
+                    e1.valid = flow.row_leaves;
+                    if flow.row_leaves {
+                        e1.take(&model.drain, &model.memory, g);
+                    }
+                }
+            }
+            WayOut::Buffered(buffer) => {
+                let leaving = flow.row_leaves.then_some(&model.drain);
+                let ready = inputs.result_ready;
+                buffer.edge(model.cycle, leaving, &model.memory, ready, g);
             }
         }
         if flow.load {

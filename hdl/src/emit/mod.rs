@@ -31,6 +31,7 @@ use crate::accelerator::{AcceleratorConfig, AcceleratorDesign};
 use crate::config::{ArrayConfig, Design};
 use crate::hardware::StreamArray;
 use crate::hardware::accelerator::{Accelerator, AxiAccelerator};
+use crate::hardware::broadcast::BroadcastArray;
 use collect::{Collector, Scope};
 use module::NetKind;
 use rust_hdl_core::block::Block;
@@ -38,6 +39,36 @@ use rust_hdl_core::check_error::check_all;
 use rust_hdl_core::top_wrap::TopWrap;
 use serde::Serialize;
 use std::collections::HashMap;
+
+/// Marks the inputs of an array's top as driven from outside. A macro, since two tops have the same ports.
+macro_rules! connect_inputs {
+    ($top:expr) => {{
+        use rust_hdl_core::logic::Logic;
+        let top = &mut $top;
+        top.clock.connect();
+        for net in [
+            &mut top.reset,
+            &mut top.operand_valid,
+            &mut top.operand_first,
+            &mut top.operand_last,
+            &mut top.operand_shift,
+            &mut top.operand_row_mode,
+            &mut top.operand_align,
+            &mut top.operand_result_shift,
+            &mut top.operand_entry,
+            &mut top.constant_write,
+            &mut top.constant_entry,
+            &mut top.result_ready,
+        ]
+        .into_iter()
+        .chain(top.operand_activation.iter_mut().flatten())
+        .chain(top.operand_weight.iter_mut().flatten())
+        .chain(&mut top.constant_value)
+        {
+            net.connect();
+        }
+    }};
+}
 
 /// Prefix of every module's name.
 pub const PREFIX: &str = "xnf_";
@@ -137,6 +168,9 @@ impl Package {
 /// [`EmitError`] if a kernel cannot be emitted; this would be a bug in this crate.
 pub fn generate(design: &Design) -> Result<Package, EmitError> {
     check(design)?;
+    if design.broadcast_stages() > 0 {
+        return emit(&BroadcastArray::new(design), &header(design));
+    }
     emit(&StreamArray::new(design), &header(design))
 }
 
@@ -199,37 +233,19 @@ fn check(design: &Design) -> Result<(), EmitError> {
     let small = small
         .validate()
         .map_err(|e| EmitError::Check(e.to_string()))?;
+    if small.broadcast_stages() > 0 {
+        let mut top = TopWrap::new(BroadcastArray::new(&small));
+        connect_inputs!(top.uut);
+        return checked(top);
+    }
     let mut top = TopWrap::new(StreamArray::new(&small));
-    connect_inputs(&mut top.uut);
-    top.connect_all();
-    check_all(&top).map_err(|e| EmitError::Check(format!("{e:?}")))
+    connect_inputs!(top.uut);
+    checked(top)
 }
 
-/// Marks the top's inputs as driven from outside.
-pub(crate) fn connect_inputs(top: &mut StreamArray) {
-    use rust_hdl_core::logic::Logic;
-    top.clock.connect();
-    for net in [
-        &mut top.reset,
-        &mut top.operand_valid,
-        &mut top.operand_first,
-        &mut top.operand_last,
-        &mut top.operand_shift,
-        &mut top.operand_row_mode,
-        &mut top.operand_align,
-        &mut top.operand_result_shift,
-        &mut top.operand_entry,
-        &mut top.constant_write,
-        &mut top.constant_entry,
-        &mut top.result_ready,
-    ]
-    .into_iter()
-    .chain(top.operand_activation.iter_mut().flatten())
-    .chain(top.operand_weight.iter_mut().flatten())
-    .chain(&mut top.constant_value)
-    {
-        net.connect();
-    }
+fn checked<B: Block>(mut top: TopWrap<B>) -> Result<(), EmitError> {
+    top.connect_all();
+    check_all(&top).map_err(|e| EmitError::Check(format!("{e:?}")))
 }
 
 /// A design with at most 2 x 2 elements for each load port and drained column.

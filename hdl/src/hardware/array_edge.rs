@@ -43,7 +43,7 @@ pub struct ArrayEdge {
 }
 
 /// Lanes i and H + i, each with the delay of pair i.
-fn lane_taps(lanes: u32, delay: &[u32]) -> Vec<Tap> {
+pub(super) fn lane_taps(lanes: u32, delay: &[u32]) -> Vec<Tap> {
     let pair = |lane: u32| (lane % lanes.div_ceil(2)) as usize;
     (0..lanes)
         .map(|bit| Tap {
@@ -54,7 +54,7 @@ fn lane_taps(lanes: u32, delay: &[u32]) -> Vec<Tap> {
 }
 
 /// Both bits of the mode for each pair.
-fn mode_taps(delay: &[u32]) -> Vec<Tap> {
+pub(super) fn mode_taps(delay: &[u32]) -> Vec<Tap> {
     delay
         .iter()
         .flat_map(|delay| [0, 1].map(|bit| Tap { bit, delay: *delay }))

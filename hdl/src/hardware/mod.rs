@@ -9,6 +9,7 @@
 pub mod accelerator;
 mod array_edge;
 mod branch_accumulator;
+pub mod broadcast;
 mod constant_memory;
 mod control_stage;
 mod drain_control;

@@ -1,5 +1,6 @@
 //! Rows of processing elements, and the grid.
 
+use super::broadcast::BroadcastGrid;
 use super::{ArrayEdge, ProcessingElement, RowSum, grid};
 use crate::config::Design;
 use crate::rtl::prelude::*;
@@ -212,7 +213,8 @@ impl Logic for PeRow {
     }
 }
 
-/// The grid of processing elements: `rows` rows that share the weights, drained through row 0.
+/// The grid of processing elements: `rows` rows that share the weights, drained through row 0. With broadcast stages all
+/// of it is a [`BroadcastGrid`].
 #[derive(Clone, Debug, LogicBlock)]
 pub struct PeArray {
     shape: Shape,
@@ -246,6 +248,7 @@ pub struct PeArray {
     pub row_drained: Net<Out>,
     border: Vec<ArrayEdge>,
     row: Vec<PeRow>,
+    broadcast: Vec<BroadcastGrid>,
     clear: Vec<Net<Local>>,
     taken_shift: Vec<Net<Local>>,
     shift_zero: Constant,
@@ -261,6 +264,8 @@ pub struct PeArray {
     _columns: usize,
     _activation_branches: usize,
     _weight_branches: usize,
+    _broadcast: usize,
+    _words: usize,
 }
 
 impl PeArray {
@@ -274,8 +279,11 @@ impl PeArray {
         let c = design.config();
         let (sum, row_sum) = (design.sum_width(), design.row_sum_width());
         let stepwise = drain_columns < c.columns;
+        let broadcast = usize::from(design.broadcast_stages() > 0);
+        let rows = if broadcast == 1 { 0 } else { c.rows };
         let border: Vec<ArrayEdge> = design
             .units()
+            .filter(|_| broadcast == 0)
             .map(|units| ArrayEdge::new(design, units))
             .into_iter()
             .collect();
@@ -309,21 +317,26 @@ impl PeArray {
             clear: Net::vector(units as u32, 1),
             taken_shift: Net::vector(units as u32, design.shift_amounts.len() as u32),
             shift_zero: Constant::new(design.shift_amounts.len() as u32, 0),
-            row: (0..c.rows)
+            row: (0..rows)
                 .map(|_| PeRow::draining(design, drain_columns))
+                .collect(),
+            broadcast: (0..broadcast)
+                .map(|_| BroadcastGrid::new(design, drain_columns))
                 .collect(),
             sum_zero: Constant::new(sum, 0),
             row_sum_zero: Constant::new(row_sum, 0),
             _trees: 1 - units,
             _units: units,
-            _rows: c.rows as usize,
-            _last_row: c.rows as usize - 1,
-            _one: 1,
+            _rows: rows as usize,
+            _last_row: rows.saturating_sub(1) as usize,
+            _one: 1 - broadcast,
             _step: drain_columns as usize,
             _stepwise: stepwise.into(),
             _columns: c.columns as usize,
             _activation_branches: c.activation_branches as usize,
             _weight_branches: c.weight_branches as usize,
+            _broadcast: broadcast,
+            _words: c.rows as usize,
         }
     }
 }
@@ -407,6 +420,34 @@ impl Logic for PeArray {
                 self.drained[c].next = self.row[r].drained[c].val();
             }
             self.row_drained.next = self.row[r].row_drained.val();
+        }
+        for b in 0..self._broadcast {
+            self.broadcast[b].clock.next = self.clock.val();
+            self.broadcast[b].advance.next = self.advance.val();
+            self.broadcast[b].accumulate.next = self.accumulate.val();
+            self.broadcast[b].first.next = self.first.val();
+            self.broadcast[b].shift.next = self.shift.val();
+            self.broadcast[b].twice.next = self.twice.val();
+            self.broadcast[b].mode.next = self.mode.val();
+            self.broadcast[b].load.next = self.load.val();
+            self.broadcast[b].move_drain.next = self.move_drain.val();
+            for i in 0..self._stepwise {
+                self.broadcast[b].move_row[i].next = self.move_row[i].val();
+            }
+            for r in 0..self._words {
+                for m in 0..self._activation_branches {
+                    self.broadcast[b].activation[r][m].next = self.activation[r][m].val();
+                }
+            }
+            for c in 0..self._columns {
+                for k in 0..self._weight_branches {
+                    self.broadcast[b].weight[c][k].next = self.weight[c][k].val();
+                }
+            }
+            for c in 0..self._step {
+                self.drained[c].next = self.broadcast[b].drained[c].val();
+            }
+            self.row_drained.next = self.broadcast[b].row_drained.val();
         }
     }
 }

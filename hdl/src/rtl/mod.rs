@@ -11,13 +11,14 @@ mod word;
 pub use net::{Constant, Net, Shape};
 pub(crate) use net::{SHAPE, WAIVER};
 pub(crate) use register::{ENABLE, REGISTER_TIMING, RESET};
-pub use register::{EnabledRegister, EnabledResetRegister, ResetRegister};
+pub use register::{EnabledRegister, EnabledResetRegister, PlainRegister, ResetRegister};
 pub use word::{Word, bits_resize};
 
 /// What kernels need in scope: RustHDL's prelude with this crate's signals.
 pub mod prelude {
     pub use super::{
-        Constant, EnabledRegister, EnabledResetRegister, Net, ResetRegister, Shape, Word,
+        Constant, EnabledRegister, EnabledResetRegister, Net, PlainRegister, ResetRegister, Shape,
+        Word,
         bits_resize,
     };
     pub use rust_hdl_core::prelude::{

@@ -82,6 +82,14 @@ macro_rules! register {
 }
 
 register!(
+    /// Takes `d` at every clock edge. Not reset: for data that nothing reads before it is written.
+    PlainRegister,
+    [],
+    r,
+    r.q.next = r.d.val(),
+    "always @(posedge clock) q <= d;"
+);
+register!(
     /// Takes `d` at a clock edge with `enable`. Not reset: for data that nothing reads before it is written.
     EnabledRegister,
     [enable],

@@ -6,7 +6,7 @@ use crate::kernel::{BLOCK, GROUP, Tile};
 use crate::simulator::ConstantWrite;
 
 /// A row of words, in blocks of eight columns; the last block is padded.
-type Row = Vec<[i64; BLOCK]>;
+pub(super) type Row = Vec<[i64; BLOCK]>;
 
 /// `done` and the registers beside it.
 #[derive(Clone, Debug)]
@@ -76,6 +76,29 @@ impl Drain {
         self.rows.copy_from_slice(&sums.rows);
     }
 
+    /// The aligned sums of the row at the head; gives that of its row unit.
+    #[inline(always)]
+    pub fn head(&self, sums: &mut Row, g: &Geometry) -> i64 {
+        let row = g.rows - self.remaining;
+        let tiles = self.elements[row / GROUP..].iter().step_by(g.groups);
+        for (sum, tile) in sums.iter_mut().zip(tiles) {
+            *sum = tile[row % GROUP].map(|sum| ((sum & g.sum_mask) >> self.align) as i64);
+        }
+        let row_sum = self.rows[row / GROUP][row % GROUP] & g.row_sum_mask;
+        (row_sum >> self.align) as i64
+    }
+
+    /// The constant entry of the row at the head.
+    #[inline(always)]
+    pub fn entry(&self, g: &Geometry) -> u32 {
+        self.entry[g.rows - self.remaining] & g.entry_mask
+    }
+
+    /// log2(d_x * d_w) of the tile.
+    pub fn result_shift(&self) -> u32 {
+        self.result_shift
+    }
+
     /// Moves down by one row.
     #[inline(always)]
     pub fn row_leaves(&mut self) {
@@ -107,7 +130,7 @@ impl ConstantMemory {
     }
 
     #[inline(always)]
-    fn read(&self, entry: u32) -> &[[i64; BLOCK]] {
+    pub fn read(&self, entry: u32) -> &[[i64; BLOCK]] {
         &self.entries[entry as usize * self.blocks..][..self.blocks]
     }
 }
@@ -138,15 +161,9 @@ impl Epilogue1 {
     /// Takes the drain's head.
     #[inline(always)]
     pub fn take(&mut self, drain: &Drain, memory: &ConstantMemory, g: &Geometry) {
-        let row = g.rows - drain.remaining;
-        let tiles = drain.elements[row / GROUP..].iter().step_by(g.groups);
-        for (sum, tile) in self.sum.iter_mut().zip(tiles) {
-            *sum = tile[row % GROUP].map(|sum| ((sum & g.sum_mask) >> drain.align) as i64);
-        }
-        let row_sum = drain.rows[row / GROUP][row % GROUP] & g.row_sum_mask;
-        self.row = (row_sum >> drain.align) as i64;
-        let entry = drain.entry[row] & g.entry_mask;
-        self.constant.copy_from_slice(memory.read(entry));
+        self.row = drain.head(&mut self.sum, g);
+        self.constant
+            .copy_from_slice(memory.read(drain.entry(g)));
         self.shift = drain.result_shift;
         self.last = drain.remaining == 1;
     }

@@ -8,6 +8,7 @@ pub mod resnet;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use xnorforge_hdl::config::BroadcastStages;
 use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
 use xnorforge_sim::{BorderClasses, Encoding, Gemm, GemmShape, Precision};
 
@@ -57,6 +58,7 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
                 _ => 0,
             },
             constant_entries: 1 << rng.random_range(1..=4),
+            broadcast_stages: random_broadcast(rng),
             ..ArrayConfig::default()
         };
         // Too many pipeline stages for a small popcount: draw again.
@@ -75,6 +77,11 @@ pub fn random_structure(rng: &mut ChaCha8Rng) -> (Target, Structure) {
         _ => Structure::Tree,
     };
     (target, structure)
+}
+
+/// No broadcast stages half of the time.
+pub fn random_broadcast(rng: &mut ChaCha8Rng) -> BroadcastStages {
+    BroadcastStages::Fixed(*[0, 0, 0, 0, 1, 2, 3, 4].choose(rng).unwrap())
 }
 
 fn random_precision(rng: &mut ChaCha8Rng, bits_max: u32) -> Precision {
