@@ -1,13 +1,14 @@
 //! The array configuration as every command takes it: a preset or a file, and flags that override it.
 
+use crate::clock::{self, Clock};
 use crate::failure::Failure;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::Read;
 use std::path::Path;
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
 use xnorforge_hdl::{
-    AcceleratorConfig, AcceleratorDesign, ArrayConfig, ConfigError, Design, PRESETS, Structure,
-    Target,
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, BroadcastStages, ConfigError, Design,
+    PRESETS, Structure, Target,
 };
 
 /// Flags that choose and change an array configuration.
@@ -47,6 +48,9 @@ pub struct ConfigArgs {
     /// Pipeline registers inside the popcount of structure tree; chosen when left out, fixed by the other structures
     #[arg(long, value_name = "D")]
     pub popcount_stages: Option<u32>,
+    /// Registers between the control and the grid, for the clock of large arrays (0..=4, or auto: as --clock-mhz needs)
+    #[arg(long, value_name = "B")]
+    pub broadcast_stages: Option<BroadcastStages>,
     /// Entries of the column-constant memory (a power of two in 2..=256)
     #[arg(long, value_name = "E")]
     pub constant_entries: Option<u32>,
@@ -168,6 +172,7 @@ impl ConfigArgs {
         config.accumulator_width = self.accumulator_width.or(config.accumulator_width);
         config.target = self.target.unwrap_or(config.target);
         config.structure = self.structure.unwrap_or(config.structure);
+        config.broadcast_stages = self.broadcast_stages.unwrap_or(config.broadcast_stages);
         self.accelerator.apply(&mut config.accelerator);
         Ok(config)
     }
@@ -178,10 +183,26 @@ impl ConfigArgs {
     /// As [`ConfigArgs::resolve`], and every limit of [`ArrayConfig::validate`].
     pub fn design(&self) -> Result<Design, Failure> {
         let design = self.resolve()?.validate()?;
-        for warning in design.warnings() {
+        warn(&design);
+        Ok(design)
+    }
+
+    /// The validated design, and the clock that it is for. A frequency that is asked for settles what the configuration
+    /// leaves open ([`crate::clock::choose`]).
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::design`], and a frequency out of range.
+    pub fn design_for(&self, clock_mhz: Option<f64>) -> Result<(Design, Clock), Failure> {
+        let Some(mhz) = clock_mhz else {
+            return Ok((self.design()?, Clock::default()));
+        };
+        let (design, choice) = clock::choose(&self.resolve()?, mhz)?;
+        warn(&design);
+        if let Some(warning) = &choice.warning {
             tracing::warn!("{warning}");
         }
-        Ok(design)
+        let choice = Some(choice);
+        Ok((design, Clock { mhz, choice }))
     }
 
     /// The validated accelerator.
@@ -190,6 +211,12 @@ impl ConfigArgs {
     /// As [`ConfigArgs::design`], and every limit of [`AcceleratorDesign::new`].
     pub fn accelerator_design(&self) -> Result<AcceleratorDesign, Failure> {
         Ok(AcceleratorDesign::new(&self.design()?)?)
+    }
+}
+
+fn warn(design: &Design) {
+    for warning in design.warnings() {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -270,6 +297,7 @@ mod tests {
             reduction_max: 99,
             accumulator_width: Some(40),
             popcount_stages: 1,
+            broadcast_stages: BroadcastStages::Fixed(3),
             constant_entries: 4,
             target: Target::Asic,
             structure: Structure::Tree,

@@ -21,6 +21,7 @@
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
 //! | [`estimate`] | where models of area, clock and energy plug in |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
+//! | [`clock`] | structure and broadcast stages for a wanted frequency, from measured arrays |
 //! | [`liberty`] | Liberty files: cells, areas, functions, what is missing |
 //! | [`pnr`] | places and routes Verilog with nextpnr: frequency, critical path, cells |
 //! | [`synth`] | whole designs through the tools: area by module, timing |
@@ -28,6 +29,7 @@
 pub mod accelerate;
 pub mod area;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod core_rig;

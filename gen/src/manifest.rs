@@ -1,5 +1,6 @@
 //! `manifest.json`: what `generate` wrote, for which configuration, and the command that writes it again.
 
+use crate::clock::{Clock, ClockChoice};
 use crate::commands::generate::Interface;
 use crate::liberty::LibraryAdders;
 use crate::output::{Files, sha256};
@@ -39,6 +40,9 @@ pub struct Manifest<'a> {
     pub configuration_sha256: String,
     /// Clock frequency of the constraints in MHz.
     pub clock_mhz: f64,
+    /// What was chosen for that frequency; absent where none was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_choice: Option<&'a ClockChoice>,
     /// The top module's name.
     pub top: &'a str,
     /// Every module, each after those that it uses.
@@ -49,6 +53,8 @@ pub struct Manifest<'a> {
     pub widths_bits: Widths,
     /// Latencies, in cycles.
     pub latencies_cycles: Latencies,
+    /// Registers without enable between the control and the grid.
+    pub broadcast_stages: u32,
     /// The units' structure.
     pub structure: StructureEntry,
     /// The adder cells of a library in the Verilog; absent where adders are expressions or a device's primitives.
@@ -162,7 +168,7 @@ impl<'a> Manifest<'a> {
         design: &'a Design,
         interface: Interface,
         rtl: &'a Package,
-        clock_mhz: f64,
+        clock: &'a Clock,
         adders: Option<&'a LibraryAdders>,
         files: &Files,
     ) -> Self {
@@ -178,7 +184,7 @@ impl<'a> Manifest<'a> {
             schema: SCHEMA,
             schema_version: SCHEMA_VERSION,
             generator: GENERATOR,
-            command: regenerate_command(config, interface, clock_mhz, adders),
+            command: regenerate_command(config, interface, clock, adders),
             interface: interface.name(),
             configuration: match interface {
                 // The array does not depend on the sizes around it.
@@ -192,7 +198,8 @@ impl<'a> Manifest<'a> {
                 Interface::Array => config.hash(),
                 Interface::Stream | Interface::Axi => config.accelerator_hash(),
             },
-            clock_mhz,
+            clock_mhz: clock.mhz,
+            clock_choice: clock.choice.as_ref(),
             top: &rtl.top,
             modules: &rtl.modules,
             ports: &rtl.ports,
@@ -209,6 +216,7 @@ impl<'a> Manifest<'a> {
                 rows: config.rows.into(),
                 shortest_tile: timing::total_cycles(design, 1, 1),
             },
+            broadcast_stages: design.broadcast_stages(),
             structure: StructureEntry::new(design),
             adder_cells: adders,
             binary_operation_pairs_per_cycle: product.iter().map(|v| u64::from(*v)).product(),
@@ -234,7 +242,7 @@ pub fn json_bytes(value: &impl Serialize) -> Vec<u8> {
 pub fn regenerate_command(
     config: &ArrayConfig,
     interface: Interface,
-    clock_mhz: f64,
+    clock: &Clock,
     adders: Option<&LibraryAdders>,
 ) -> String {
     let accelerator = match interface {
@@ -248,8 +256,13 @@ pub fn regenerate_command(
     let liberty = adders.map_or_else(String::new, |adders| {
         format!(" --liberty {}", quoted(&adders.file))
     });
+    // A frequency settles what is left open, so one that nobody asked for is left out.
+    let frequency = match &clock.choice {
+        Some(choice) => format!(" --clock-mhz {}", choice.wanted_mhz),
+        None => String::new(),
+    };
     format!(
-        "xnorforge generate {}{accelerator}{liberty} --clock-mhz {clock_mhz} --out DIR",
+        "xnorforge generate {}{accelerator}{liberty}{frequency} --out DIR",
         config.command_flags()
     )
 }

@@ -29,6 +29,6 @@ pub mod structure;
 pub mod timing;
 
 pub use accelerator::{AcceleratorConfig, AcceleratorDesign};
-pub use config::{ArrayConfig, ConfigError, Design, PRESETS, Target};
+pub use config::{ArrayConfig, BroadcastStages, ConfigError, Design, PRESETS, Target};
 pub use emit::{EmitError, Package, generate, generate_accelerator, generate_axi};
 pub use structure::Structure;

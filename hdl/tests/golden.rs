@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 use xnorforge_hdl::emit::VerilogFile;
-use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, Target, generate, generate_axi};
+use xnorforge_hdl::{
+    AcceleratorDesign, ArrayConfig, BroadcastStages, Package, Target, generate, generate_axi,
+};
 
 fn package(name: &str) -> Package {
     let config = ArrayConfig::preset(name).unwrap();
@@ -34,10 +36,14 @@ fn large() {
 
 /// The files of a target's shipped structure that the generic array does not have, and the primitives' models.
 fn of_target(target: Target) -> String {
-    let config = ArrayConfig {
+    new_files(&ArrayConfig {
         target,
         ..ArrayConfig::preset("tiny").unwrap()
-    };
+    })
+}
+
+/// The files of a configuration that the generic array of the preset `tiny` does not have.
+fn new_files(config: &ArrayConfig) -> String {
     let generic = package("tiny");
     let package = generate(&config.validate().unwrap()).unwrap();
     let body = |text: &str| text.split("`default_nettype").nth(1).map(str::to_owned);
@@ -65,6 +71,15 @@ fn tiny_ecp5() {
 #[test]
 fn tiny_ice40() {
     insta::assert_snapshot!(of_target(Target::Ice40));
+}
+
+/// The files of the grid behind two broadcast stages that the generic array does not have.
+#[test]
+fn tiny_broadcast() {
+    insta::assert_snapshot!(new_files(&ArrayConfig {
+        broadcast_stages: BroadcastStages::Fixed(2),
+        ..ArrayConfig::preset("tiny").unwrap()
+    }));
 }
 
 /// The core and what is around it for AXI.

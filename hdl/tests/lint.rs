@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xnorforge_hdl::fabric::{AdderCell, AdderCells};
-use xnorforge_hdl::{ArrayConfig, Design, Structure, Target, generate};
+use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure, Target, generate};
 
 /// Every edge that changes the text: single rows, columns and lanes, odd lanes, branches in parallel, several shift
 /// distances, groups of unequal width, more lanes than elements.
@@ -38,7 +38,31 @@ fn configs() -> Vec<ArrayConfig> {
         shape(2, 1, 130, (2, 2), (1, 2), 1),
     ]);
     all.extend(device_configs());
+    all.extend(broadcast_configs());
     all
+}
+
+/// Broadcast stages: a single row, several stages, steps of the trunk, netlists with and without shifts.
+fn broadcast_configs() -> Vec<ArrayConfig> {
+    let shape = |target, rows, lanes, bits, stages| ArrayConfig {
+        rows,
+        columns: 5,
+        lanes,
+        activation_bits: bits,
+        weight_bits: bits,
+        reduction_max: 100,
+        constant_entries: 2,
+        target,
+        broadcast_stages: BroadcastStages::Fixed(stages),
+        ..ArrayConfig::default()
+    };
+    vec![
+        shape(Target::Generic, 1, 1, 1, 1),
+        shape(Target::Generic, 3, 7, 8, 4),
+        shape(Target::Xilinx, 2, 64, 1, 2),
+        shape(Target::Ecp5, 5, 13, 2, 3),
+        shape(Target::Ice40, 2, 9, 2, 1),
+    ]
 }
 
 /// Every structure of every target: one pair of lanes, an odd number of lanes, shifts and none, branches in parallel.

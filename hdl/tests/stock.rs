@@ -7,9 +7,12 @@ use std::process::Command;
 use xnorforge_hdl::accelerator::AcceleratorDesign;
 use xnorforge_hdl::emit::{self, Package, PortDirection};
 use xnorforge_hdl::hardware::accelerator::*;
+use xnorforge_hdl::hardware::broadcast::*;
 use xnorforge_hdl::hardware::*;
 use xnorforge_hdl::popcount::PopcountPlan;
-use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, Structure, Target, stock};
+use xnorforge_hdl::{
+    AcceleratorConfig, ArrayConfig, BroadcastStages, Design, Structure, Target, stock,
+};
 
 /// Cycles of the bounded proofs.
 const STEPS: u32 = 8;
@@ -204,6 +207,30 @@ fn device_units() {
             prove("PeRow", &PeRow::new(&d));
         }
     }
+}
+
+/// What stands around the grid where that is behind broadcast registers, and the grid itself.
+#[test]
+fn broadcast_blocks() {
+    for stages in [1, 3] {
+        let d = design(|c| {
+            c.lanes = 2;
+            c.broadcast_stages = BroadcastStages::Fixed(stages);
+        });
+        prove("BeatLine", &BeatLine::new(&d));
+        prove("BufferControl", &BufferControl::default());
+        prove("Credits", &Credits::new(5));
+        prove("CreditDrain", &CreditDrain::new(&d));
+        prove("TileQueue", &TileQueue::new(&d));
+        prove("FlowEpilogue", &FlowEpilogue::new(&d));
+        prove("PeArray", &PeArray::new(&d));
+        prove("PeArray", &PeArray::draining(&d, 1));
+    }
+    let units = design(|c| {
+        (c.lanes, c.target, c.popcount_stages) = (5, Target::Ecp5, 0);
+        c.broadcast_stages = BroadcastStages::Fixed(2);
+    });
+    prove("PeArray", &PeArray::new(&units));
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::path::Path;
 use xnorforge_hdl::accelerator::{Descriptor, Field, Mode, Opcode};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::BackEnd;
-use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Target, schedule};
+use xnorforge_hdl::{
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, BroadcastStages, Target, schedule,
+};
 use xnorforge_sim::accelerator::{
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
     BackTiming,
@@ -638,6 +640,32 @@ fn planes_in_parallel() {
     soak(4, &config, 200);
 }
 
+/// The grid behind broadcast registers: rows that keep a distance, rows of two steps, rows of one element.
+#[test]
+fn behind_broadcast_registers() {
+    let shape = |stages, columns, drain_columns, bits| ArrayConfig {
+        rows: 3,
+        columns,
+        lanes: 16,
+        activation_bits: bits,
+        reduction_max: 64,
+        broadcast_stages: BroadcastStages::Fixed(stages),
+        accelerator: AcceleratorConfig {
+            drain_columns,
+            threshold_bits: 3,
+            ..small()
+        },
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    for (seed, config) in [
+        (7, shape(1, 4, 4, 3)),
+        (8, shape(2, 4, 2, 5)),
+        (9, shape(4, 1, 1, 2)),
+    ] {
+        soak(seed, &config, 100);
+    }
+}
+
 #[test]
 fn one_element() {
     let config = ArrayConfig {
@@ -661,13 +689,18 @@ fn one_element() {
 fn the_recurrence_is_the_model() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     println!("seed 6");
-    for (columns, drain_columns, bits) in [(4, 1, 3), (4, 2, 8), (4, 4, 1), (4, 4, 3), (1, 1, 2)] {
+    let shapes = [(4, 1, 3), (4, 2, 8), (4, 4, 1), (4, 4, 3), (1, 1, 2)];
+    let all = shapes
+        .iter()
+        .flat_map(|shape| [0, 1, 4].map(|stages| (*shape, stages)));
+    for ((columns, drain_columns, bits), stages) in all {
         let config = ArrayConfig {
             rows: 3,
             columns,
             lanes: 8,
             activation_bits: bits,
             popcount_stages: 2,
+            broadcast_stages: BroadcastStages::Fixed(stages),
             accelerator: AcceleratorConfig {
                 drain_columns,
                 ..small()
@@ -675,7 +708,7 @@ fn the_recurrence_is_the_model() {
             ..ArrayConfig::preset("tiny").unwrap()
         };
         let d = AcceleratorDesign::new(&config.validate().unwrap()).unwrap();
-        for _ in 0..100 {
+        for _ in 0..50 {
             predict(&d, &mut rng);
         }
     }

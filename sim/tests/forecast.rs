@@ -3,6 +3,7 @@
 mod common;
 
 use common::networks::{random_accelerator, random_network, random_precision, reduced};
+use common::random_broadcast;
 use common::resnet::resnet18;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -149,6 +150,7 @@ fn large_design(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
             weight_branches: *[1, 1, 2, 4, 8].choose(rng).unwrap(),
             reduction_max: 8192,
             popcount_stages: rng.random_range(1..=5),
+            broadcast_stages: random_broadcast(&mut rng.clone()),
             accelerator: AcceleratorConfig {
                 drain_columns: *drain.choose(rng).unwrap(),
                 load_ports: if rng.random_bool(0.6) {

@@ -16,7 +16,7 @@ use common::random_gemm;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
-use xnorforge_hdl::{ArrayConfig, Design, Package, Structure, Target};
+use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Package, Structure, Target};
 use xnorforge_sim::{Gemm, run};
 
 /// Random products that a bench streams one after the other, without a reset between them.
@@ -108,6 +108,23 @@ fn odd_lanes_across_words_pass() {
         c.constant_entries = 8;
     });
     check(&design, first_seed());
+}
+
+/// The grid behind broadcast registers: unknown operands of idle cycles stay away from results.
+#[test]
+fn broadcast_stages_pass() {
+    for (stages, target) in [(1, Target::Generic), (2, Target::Ecp5), (4, Target::Xilinx)] {
+        let design = design(|c| {
+            (c.rows, c.columns, c.lanes) = (3, 2, 9);
+            (c.activation_bits, c.weight_bits) = (2, 3);
+            c.broadcast_stages = BroadcastStages::Fixed(stages);
+            c.target = target;
+            if target != Target::Generic {
+                c.popcount_stages = 0;
+            }
+        });
+        check(&design, first_seed());
+    }
 }
 
 /// Netlists of primitives, with this project's models of them: what starts unknown becomes known as in the device.

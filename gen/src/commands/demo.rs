@@ -6,6 +6,7 @@
 
 use super::generate::{self, Interface};
 use crate::accelerate::{self, Compiled, Report};
+use crate::clock::Clock;
 use crate::core_rig::{self, CoreRig, Ending, Ran};
 use crate::engine::{self, Check};
 use crate::failure::Failure;
@@ -62,7 +63,7 @@ pub struct Args {
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let design = ArrayConfig::preset("default")?.validate()?;
     output::check_folder(&args.out, args.force)?;
-    let (rtl, files) = generate::build(&design, Interface::Stream, 100.0, None)?;
+    let (rtl, files) = generate::build(&design, Interface::Stream, &Clock::default(), None)?;
     output::write_folder(&args.out, &files, args.force)?;
     let design = AcceleratorDesign::new(&design)?;
     let mut demo = Demo::load(&design, args.inputs as usize)?;

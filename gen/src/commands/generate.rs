@@ -1,5 +1,6 @@
 //! `xnorforge generate`: the Verilog of an array or of an accelerator with everything that goes with it.
 
+use crate::clock::Clock;
 use crate::config::ConfigArgs;
 use crate::failure::Failure;
 use crate::liberty::{self, LibraryAdders};
@@ -56,9 +57,10 @@ pub struct Args {
     /// Folder to write; it appears only when everything succeeded
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Clock frequency of the constraints in MHz
-    #[arg(long, value_name = "MHZ", default_value_t = 100.0)]
-    clock_mhz: f64,
+    /// Clock frequency in MHz: of the constraints (100 without it), and what structure and broadcast stages are chosen for
+    /// where they are left open
+    #[arg(long, value_name = "MHZ")]
+    clock_mhz: Option<f64>,
     /// Liberty file whose full-adder and half-adder cells the Verilog instantiates, for asic; without it, expressions
     #[arg(long, value_name = "FILE")]
     liberty: Option<PathBuf>,
@@ -72,19 +74,22 @@ pub struct Args {
 /// # Errors
 /// A configuration, a Liberty file or an output folder that will not do.
 pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    let design = args.config.design()?;
+    let (design, clock) = args.config.design_for(args.clock_mhz)?;
     let (design, adders) = match &args.liberty {
         Some(path) => library_cells(&design, path)?,
         None => (design, None),
     };
     output::check_folder(&args.out, args.force)?;
-    let (rtl, files) = build(&design, args.interface, args.clock_mhz, adders.as_ref())?;
+    let (rtl, files) = build(&design, args.interface, &clock, adders.as_ref())?;
     output::write_folder(&args.out, &files, args.force)?;
     terminal.table(
         &["module", ">instances", "what it does"],
         &module_rows(&rtl),
     );
     terminal.line(structure_line(&design));
+    if let Some(choice) = &clock.choice {
+        terminal.line(choice.line());
+    }
     if let Some(adders) = &adders {
         let cells: Vec<&str> = adders.cells().collect();
         let (cells, library) = (cells.join(", "), &adders.library);
@@ -177,11 +182,11 @@ pub fn emit(design: &Design, interface: Interface) -> Result<Package, Failure> {
 pub fn build(
     design: &Design,
     interface: Interface,
-    clock_mhz: f64,
+    clock: &Clock,
     adders: Option<&LibraryAdders>,
 ) -> Result<(Package, Files), Failure> {
     let rtl = emit(design, interface)?;
-    let mut files = scripts::files(&rtl, design.config().target, clock_mhz)?;
+    let mut files = scripts::files(&rtl, design.config().target, clock.mhz)?;
     let mut list = String::new();
     for file in &rtl.files {
         list.push_str(&file.name);
@@ -203,7 +208,7 @@ pub fn build(
             files.insert(format!("registers/{name}"), text.into_bytes());
         }
     }
-    let manifest = Manifest::new(design, interface, &rtl, clock_mhz, adders, &files).bytes();
+    let manifest = Manifest::new(design, interface, &rtl, clock, adders, &files).bytes();
     files.insert(manifest::FILE_NAME.to_owned(), manifest);
     Ok((rtl, files))
 }

@@ -3,6 +3,7 @@
 mod table;
 
 use crate::area::{self, AreaError, Verilog};
+use crate::clock::ClockChoice;
 use crate::commands::generate::{Interface, emit};
 use crate::config::ConfigArgs;
 use crate::failure::Failure;
@@ -43,7 +44,7 @@ const CELLS_CLOCK_MHZ: f64 = 250.0;
 const VERILOG_BYTES_MAX: u64 = 256 << 20;
 
 /// Arguments that describe a configuration: all but `--target`, which names the family too.
-const OF_CONFIGURATIONS: [&str; 28] = [
+const OF_CONFIGURATIONS: [&str; 29] = [
     "interface",
     "config",
     "rows",
@@ -56,6 +57,7 @@ const OF_CONFIGURATIONS: [&str; 28] = [
     "reduction_max",
     "accumulator_width",
     "popcount_stages",
+    "broadcast_stages",
     "constant_entries",
     "structure",
     "drain_columns",
@@ -97,7 +99,8 @@ pub struct Args {
     /// Runs of the placer with different seeds; the frequency is their median (1..=99; 1 without it)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
     seeds: Option<u32>,
-    /// Frequency that placing and mapping work for, in MHz; without it, one that is hard to reach
+    /// Frequency that placing and mapping work for, in MHz, and what structure and broadcast stages are chosen for where
+    /// they are left open; without it, one that is hard to reach
     #[arg(long, value_name = "MHZ")]
     clock_mhz: Option<f64>,
     /// Time limit of each run of a tool, in seconds
@@ -128,6 +131,8 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     adder_cells: Option<&'a LibraryAdders>,
     clock_mhz: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_choice: Option<&'a ClockChoice>,
     synthesis: &'a Synthesis,
 }
 
@@ -137,6 +142,8 @@ struct Design {
     family: Family,
     /// None of Verilog from elsewhere.
     configuration: Option<ArrayConfig>,
+    /// What was chosen for the frequency.
+    choice: Option<ClockChoice>,
     /// Cells of the library that the Verilog instantiates.
     adders: Option<LibraryAdders>,
 }
@@ -199,6 +206,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         configuration: design.configuration.as_ref(),
         adder_cells: design.adders.as_ref(),
         clock_mhz: request.clock_mhz,
+        clock_choice: design.choice.as_ref(),
         synthesis: &synthesis,
     });
     if let Some(out) = &args.out {
@@ -209,6 +217,9 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         output::write_file(path, &report)?;
     }
     table::print(terminal, &synthesis);
+    if let Some(choice) = &design.choice {
+        terminal.line(choice.line());
+    }
     Ok(())
 }
 
@@ -219,10 +230,11 @@ fn design(args: &Args) -> Result<Design, Failure> {
             verilog: read_verilog(&args.verilog, top)?,
             family: family.unwrap_or(Family::Generic),
             configuration: None,
+            choice: None,
             adders: None,
         });
     }
-    let design = args.config.design()?;
+    let (design, clock) = args.config.design_for(args.clock_mhz)?;
     let family = args.family.unwrap_or_else(|| design.config().target.into());
     let (design, adders) = match &args.liberty {
         Some(path) if family == Family::Asic => {
@@ -235,6 +247,7 @@ fn design(args: &Args) -> Result<Design, Failure> {
         verilog: Verilog::from_package(package),
         family,
         configuration: Some(design.config().clone()),
+        choice: clock.choice,
         adders,
     })
 }

@@ -2,6 +2,7 @@
 
 use super::descriptor::Field;
 use crate::config::{ConfigError, Design, bits_for};
+use crate::timing;
 use serde::{Deserialize, Serialize};
 
 /// Deepest memory in words.
@@ -283,6 +284,21 @@ impl AcceleratorDesign {
     /// Stages of the epilogue from the drain to the codes, both ends included (`docs/accelerator.md`).
     pub fn epilogue_stages(&self) -> u32 {
         10 + self.requantization_stages()
+    }
+
+    /// Cycles that a step of the drain waits between its control and the epilogue, if nothing is before it: the broadcast
+    /// stages and the buffer behind them; 0 without broadcast stages.
+    pub fn step_delay(&self) -> u32 {
+        match self.design.broadcast_stages() {
+            0 => 0,
+            stages => stages + timing::BUFFER_STAGES,
+        }
+    }
+
+    /// Steps that may be under way between the drain and the epilogue: as many as leave the drain until the first one's
+    /// credit is back. Without broadcast stages none is.
+    pub fn step_credits(&self) -> u32 {
+        self.step_delay() + 1
     }
 
     /// The top module's name, without AXI.

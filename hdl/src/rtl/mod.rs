@@ -18,8 +18,7 @@ pub use word::{Word, bits_resize};
 pub mod prelude {
     pub use super::{
         Constant, EnabledRegister, EnabledResetRegister, Net, PlainRegister, ResetRegister, Shape,
-        Word,
-        bits_resize,
+        Word, bits_resize,
     };
     pub use rust_hdl_core::prelude::{
         Block, Clock, In, Local, Logic, LogicBlock, Out, Probe, Signal, Verilog, ast, block,

@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
             drain_steps: self.design.drain_steps.into(),
             out_groups: stage.out_groups.clamp(1, array.activation_groups.into()),
             residual_groups: product.residual_groups,
-            latency: self.design.epilogue_stages().into(),
+            latency: (self.design.step_delay() + self.design.epilogue_stages()).into(),
         };
         let known = &mut self.memo.cycles;
         if known.len() >= CYCLES_MAX {

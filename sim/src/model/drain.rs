@@ -162,8 +162,7 @@ impl Epilogue1 {
     #[inline(always)]
     pub fn take(&mut self, drain: &Drain, memory: &ConstantMemory, g: &Geometry) {
         self.row = drain.head(&mut self.sum, g);
-        self.constant
-            .copy_from_slice(memory.read(drain.entry(g)));
+        self.constant.copy_from_slice(memory.read(drain.entry(g)));
         self.shift = drain.result_shift;
         self.last = drain.remaining == 1;
     }

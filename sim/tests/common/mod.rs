@@ -8,8 +8,7 @@ pub mod resnet;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::config::BroadcastStages;
-use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
+use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure, Target};
 use xnorforge_sim::{BorderClasses, Encoding, Gemm, GemmShape, Precision};
 
 /// A design and a product that runs on it.

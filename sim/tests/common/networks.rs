@@ -1,6 +1,6 @@
 //! Random small accelerators and networks; everything follows from the generator.
 
-use super::random_structure;
+use super::{random_broadcast, random_structure};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +36,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
         let columns = *[1, 2, 3, 4, 5, 8].choose(rng).unwrap();
         // From a copy: which structure it has changes nothing else of a case.
         let (target, structure) = random_structure(&mut rng.clone());
+        let broadcast_stages = random_broadcast(&mut rng.clone());
         let config = ArrayConfig {
             target,
             structure,
@@ -48,6 +49,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
             weight_branches,
             reduction_max: 3000,
             popcount_stages: u32::from(structure == Structure::Tree),
+            broadcast_stages,
             accelerator: AcceleratorConfig {
                 drain_columns: divisor(rng, columns),
                 load_ports: divisor(rng, rows),

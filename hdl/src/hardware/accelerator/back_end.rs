@@ -2,7 +2,7 @@
 
 use super::{
     BeatPipeline, ChannelCounter, EpilogueLane, PlanePacker, ResultPort, RowReader, RowTag,
-    RowWalker, TileDrain,
+    RowWalker, StepBuffer, TileDrain,
 };
 use crate::accelerator::config::RESULT_BITS;
 use crate::accelerator::{AcceleratorDesign, Field};
@@ -160,6 +160,7 @@ pub struct BackEnd {
     beats: BeatPipeline,
     array: PeArray,
     drain: TileDrain,
+    buffer: Vec<StepBuffer>,
     walker: RowWalker,
     reader: RowReader,
     channels: ChannelCounter,
@@ -232,6 +233,8 @@ pub struct BackEnd {
     _weight_branches: usize,
     _stepwise: usize,
     _spaced: usize,
+    _direct: usize,
+    _buffered: usize,
     _lanes: usize,
     _levels: usize,
     _last_level: usize,
@@ -263,6 +266,7 @@ impl BackEnd {
         let (early, late) = (1, d.requantization_stages() as usize + 2);
         let tags = stages.div_ceil(d.drain_steps) - 1;
         let serial = usize::from(design.row_planes == 1);
+        let buffered = usize::from(design.broadcast_stages() > 0);
         let error = 4;
         BackEnd {
             shape: Shape::new(
@@ -342,6 +346,7 @@ impl BackEnd {
             beats: BeatPipeline::new(design),
             array: PeArray::draining(design, lanes),
             drain: TileDrain::new(d),
+            buffer: (0..buffered).map(|_| StepBuffer::new(d)).collect(),
             walker: RowWalker::new(d),
             reader: RowReader::new(d),
             channels: ChannelCounter::new(d),
@@ -412,6 +417,8 @@ impl BackEnd {
             _activation_branches: array.activation_branches as usize,
             _weight_branches: array.weight_branches as usize,
             _spaced: usize::from(d.rows_are_spaced()),
+            _direct: 1 - buffered,
+            _buffered: buffered,
             _stepwise: usize::from(lanes < array.columns),
             _lanes: lanes as usize,
             _levels: levels as usize,
@@ -508,7 +515,12 @@ impl Logic for BackEnd {
         self.drain.last.next = self.beats.leaves_last.val();
         self.drain.last_column.next = self.beats.leaves_last_column.val();
         self.drain.last_row.next = self.beats.leaves_last_row.val();
-        self.drain.flow.next = self.flow.val();
+        for _i in 0..self._direct {
+            self.drain.flow.next = self.flow.val();
+        }
+        for b in 0..self._buffered {
+            self.drain.flow.next = self.buffer[b].credit.val();
+        }
         self.drain.row_ready.next = self.reader.row_ready.val();
         self.drain.last_rows.next = self.last_rows.val();
         self.drain.last_columns.next = self.last_columns.val();
@@ -543,7 +555,12 @@ impl Logic for BackEnd {
         self.reader.step.next = self.drain.step.val();
         self.reader.row_end.next = self.drain.row_end.val();
         self.reader.column.next = self.drain.column.val();
-        self.reader.flow.next = self.flow.val();
+        for _i in 0..self._direct {
+            self.reader.flow.next = self.flow.val();
+        }
+        for _b in 0..self._buffered {
+            self.reader.flow.next = self.one_bit.val();
+        }
         self.reader.uses_residual.next = self.residual_before.val() | self.residual_after.val();
         self.reader.residual_base.next = self.residual_base.val();
         self.reader.residual_pitch.next = self.residual_pitch.val();
@@ -551,6 +568,29 @@ impl Logic for BackEnd {
         self.reader.write.next = self.packer.residual_write.val();
         self.reader.write_address.next = self.packer.residual_address.val();
         self.reader.write_value.next = self.packer.back_value.val();
+
+        for b in 0..self._buffered {
+            self.buffer[b].clock.next = self.clock.val();
+            self.buffer[b].reset.next = self.reset.val();
+            self.buffer[b].flow.next = self.flow.val();
+            self.buffer[b].step.next = self.drain.step.val();
+            self.buffer[b].row_end.next = self.drain.row_end.val();
+            self.buffer[b].tile_end.next = self.drain.tile_end.val();
+            self.buffer[b].column_end.next = self.drain.column_end.val();
+            self.buffer[b].final_end.next = self.drain.final_end.val();
+            self.buffer[b].final_value.next = self.drain.final_value.val();
+            self.buffer[b].constant.next = self.reader.row_constant.val();
+            self.buffer[b].granule.next = self.reader.row_granule.val();
+            self.buffer[b].row_sum.next = self.array.row_drained.val();
+            for i in 0..self._spaced {
+                self.buffer[b].out_groups[i].next = self.out_groups.val();
+            }
+            for e in 0..self._lanes {
+                self.buffer[b].keep[e].next = self.drain.keep[e].val();
+                self.buffer[b].code[e].next = self.reader.code[e].val();
+                self.buffer[b].sum[e].next = self.array.drained[e].val();
+            }
+        }
 
         // What travels beside the values: line[i] stands in stage i + 1.
         for s in 0..self._stages {
@@ -572,12 +612,22 @@ impl Logic for BackEnd {
             self.column_end_line[s].enable.next = self.flow.val();
         }
         for s in 0..self._one {
-            self.valid_line[s].d.next = self.drain.step.val();
-            self.row_end_line[s].d.next = self.drain.row_end.val();
-            self.final_end_line[s].d.next = self.drain.final_end.val();
-            self.final_value_line[s].d.next = self.drain.final_value.val();
-            self.tile_end_line[s].d.next = self.drain.tile_end.val();
-            self.column_end_line[s].d.next = self.drain.column_end.val();
+            for _i in 0..self._direct {
+                self.valid_line[s].d.next = self.drain.step.val();
+                self.row_end_line[s].d.next = self.drain.row_end.val();
+                self.final_end_line[s].d.next = self.drain.final_end.val();
+                self.final_value_line[s].d.next = self.drain.final_value.val();
+                self.tile_end_line[s].d.next = self.drain.tile_end.val();
+                self.column_end_line[s].d.next = self.drain.column_end.val();
+            }
+            for b in 0..self._buffered {
+                self.valid_line[s].d.next = self.buffer[b].out_step.val();
+                self.row_end_line[s].d.next = self.buffer[b].out_row_end.val();
+                self.final_end_line[s].d.next = self.buffer[b].out_final_end.val();
+                self.final_value_line[s].d.next = self.buffer[b].out_final_value.val();
+                self.tile_end_line[s].d.next = self.buffer[b].out_tile_end.val();
+                self.column_end_line[s].d.next = self.buffer[b].out_column_end.val();
+            }
         }
         for s in 0..self._last_stage {
             self.valid_line[s + 1].d.next = self.valid_line[s].q.val();
@@ -612,8 +662,14 @@ impl Logic for BackEnd {
             self.code_final.next = self.final_end_line[s].q.val();
         }
         for t in 0..self._one {
-            self.row_end_at[t].next = self.drain.row_end.val();
-            self.granule_at[t].next = self.reader.row_granule.val();
+            for _i in 0..self._direct {
+                self.row_end_at[t].next = self.drain.row_end.val();
+                self.granule_at[t].next = self.reader.row_granule.val();
+            }
+            for b in 0..self._buffered {
+                self.row_end_at[t].next = self.buffer[b].out_row_end.val();
+                self.granule_at[t].next = self.buffer[b].out_granule.val();
+            }
         }
         for t in 0..self._tags {
             self.tag[t].clock.next = self.clock.val();
@@ -657,12 +713,21 @@ impl Logic for BackEnd {
             self.lane_write[e].next = (self.load_lane.val() == self.lane_number[e].val()).into();
             self.lane[e].clock.next = self.clock.val();
             self.lane[e].flow.next = self.flow.val();
-            self.lane[e].sum.next = self.array.drained[e].val();
-            self.lane[e].keep.next = self.drain.keep[e].val();
-            self.lane[e].constant.next =
-                bits_resize(self.reader.row_constant.val(), self._constant_address);
-            self.lane[e].row_sum.next = self.array.row_drained.val();
-            self.lane[e].residual.next = self.reader.code[e].val();
+            for _i in 0..self._direct {
+                self.lane[e].sum.next = self.array.drained[e].val();
+                self.lane[e].keep.next = self.drain.keep[e].val();
+                self.lane[e].constant.next =
+                    bits_resize(self.reader.row_constant.val(), self._constant_address);
+                self.lane[e].row_sum.next = self.array.row_drained.val();
+                self.lane[e].residual.next = self.reader.code[e].val();
+            }
+            for b in 0..self._buffered {
+                self.lane[e].sum.next = self.buffer[b].out_sum[e].val();
+                self.lane[e].keep.next = self.buffer[b].out_keep[e].val();
+                self.lane[e].constant.next = self.buffer[b].out_constant.val();
+                self.lane[e].row_sum.next = self.buffer[b].out_row_sum.val();
+                self.lane[e].residual.next = self.buffer[b].out_code[e].val();
+            }
             for b in 0..self._levels {
                 self.lane[e].channel[b].next = self.channel_at[b].val();
                 self.lane[e].level_used[b].next = self.level_used[b].val();
@@ -738,11 +803,16 @@ impl Logic for BackEnd {
         for e in 0..self._lanes {
             self.table_past.next = self.table_past.val() | self.lane[e].table_past.val();
         }
-        self.past_constant.next = self.drain.step.val()
-            & bits_resize(
-                self.reader.row_constant.val() >> self.constant_top.val(),
-                self._one_width,
-            );
+        for _i in 0..self._direct {
+            self.past_constant.next = self.drain.step.val()
+                & bits_resize(
+                    self.reader.row_constant.val() >> self.constant_top.val(),
+                    self._one_width,
+                );
+        }
+        for b in 0..self._buffered {
+            self.past_constant.next = self.buffer[b].out_step.val() & self.buffer[b].out_past.val();
+        }
         self.past_channel.next = (self.channel_valid.val() & (!self.raw.val()))
             & bits_resize(
                 self.channels.channel.val() >> self.channel_top.val(),
@@ -781,6 +851,11 @@ impl Logic for BackEnd {
 
         self.advance.next = self.drain.advance.val();
         self.drain_stall.next = !self.drain.advance.val();
-        self.output_stall.next = !(self.drain.advance.val() | self.flow.val());
+        for _i in 0..self._direct {
+            self.output_stall.next = !(self.drain.advance.val() | self.flow.val());
+        }
+        for b in 0..self._buffered {
+            self.output_stall.next = !(self.drain.advance.val() | self.buffer[b].credit.val());
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::hardware::accelerator::WordMemory;
 use crate::rtl::prelude::*;
 
 /// Words of a buffer: more than rows can be under way with the most broadcast stages.
-pub(super) const BUFFER_WORDS: u32 = 16;
+pub const BUFFER_WORDS: u32 = 16;
 
 /// Pointers and valids of a buffer of [`BUFFER_WORDS`] words in a memory with a registered read port: what is written in a
 /// cycle stands at the port two cycles later, if nothing is before it.

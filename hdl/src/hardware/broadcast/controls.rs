@@ -1,6 +1,6 @@
 //! Registers that carry the grid's control: a tree whose leaves stand beside the elements.
 
-use super::lines::ALONE;
+use super::lines::{ALONE, ALWAYS};
 use crate::config::Design;
 use crate::rtl::prelude::*;
 use rust_hdl_core::ast::Verilog;
@@ -91,7 +91,7 @@ fn verilog(pins: &[(&str, usize)]) -> String {
     for (name, width) in pins {
         let _ = writeln!(text, "    {ALONE} reg [{}:0] held_{name};", width - 1);
     }
-    text.push_str("\n    always @(posedge clock) begin\n");
+    let _ = write!(text, "\n    {ALWAYS}\n");
     for (name, _) in pins {
         let _ = writeln!(text, "        held_{name} <= {name};");
     }

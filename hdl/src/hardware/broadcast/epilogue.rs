@@ -291,8 +291,7 @@ impl Logic for FlowEpilogue {
         self.row_1.d.next = self.row_sum.val();
         self.row_2.clock.next = self.clock.val();
         self.row_align_2.clock.next = self.clock.val();
-        self.row_2.d.next =
-            self.row_1.q.val() >> bits_resize(self.row_align_1.q.val(), self._low);
+        self.row_2.d.next = self.row_1.q.val() >> bits_resize(self.row_align_1.q.val(), self._low);
         self.row_align_2.d.next = (self.row_align_1.q.val() >> self.two.val()) << self.two.val();
         self.row_3.clock.next = self.clock.val();
         self.row_3.d.next = self.row_2.q.val() >> self.row_align_2.q.val();

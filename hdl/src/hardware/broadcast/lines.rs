@@ -5,9 +5,12 @@ use rust_hdl_core::ast::Verilog;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-/// Attributes of a register that stands for itself: synthesizers shall neither merge it with its twins (`keep`, for Yosys
-/// and Vivado) nor make it part of a shift register in LUTs.
+/// Attributes of a register that stands for itself: synthesizers shall neither merge it with its twins nor make it part of a
+/// shift register in LUTs.
 pub(super) const ALONE: &str = "(* keep = \"true\", shreg_extract = \"no\" *)";
+/// The same for Yosys, which heeds `keep` at the block that makes the flip-flops, and merges them in spite of it at the
+/// register.
+pub(super) const ALWAYS: &str = "(* keep = \"true\" *)\n    always @(posedge clock) begin";
 
 /// Delays a word by a fixed number of clock cycles, 0 or more.
 #[derive(Clone, Debug, LogicBlock)]
@@ -65,7 +68,7 @@ impl Logic for DelayLine {
         for stage in 1..=stages {
             let _ = writeln!(text, "    {ALONE} reg [{top}:0] stage_{stage};");
         }
-        text.push_str("\n    always @(posedge clock) begin\n        stage_1 <= word;\n");
+        let _ = write!(text, "\n    {ALWAYS}\n        stage_1 <= word;\n");
         for stage in 2..=stages {
             let _ = writeln!(text, "        stage_{stage} <= stage_{};", stage - 1);
         }
@@ -127,7 +130,7 @@ impl Logic for Spread {
         for copy in 0..copies {
             let _ = writeln!(text, "    {ALONE} reg [{top}:0] copy_{copy};");
         }
-        text.push_str("\n    always @(posedge clock) begin\n");
+        let _ = write!(text, "\n    {ALWAYS}\n");
         for copy in 0..copies {
             let _ = writeln!(text, "        copy_{copy} <= word;");
         }

@@ -16,7 +16,7 @@ mod tiles;
 
 pub use array::BroadcastArray;
 pub use beats::BeatLine;
-pub use buffer::{BufferControl, ResultBuffer};
+pub use buffer::{BUFFER_WORDS, BufferControl, ResultBuffer};
 pub use controls::{ElementControls, GridControls, RowControls};
 pub use credits::Credits;
 pub use drain::CreditDrain;

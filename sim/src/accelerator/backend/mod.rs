@@ -10,6 +10,7 @@ mod lane;
 mod packer;
 mod rows;
 mod timing;
+mod waiting;
 
 use crate::kernel::{BLOCK, GROUP, Tile, dispatched};
 use crate::model::accumulators::Accumulators;
@@ -20,6 +21,7 @@ use lane::{Lane, LaneInput};
 use packer::{Packer, ResultPort, Transfer};
 use rows::{Reader, TileRows, Walker};
 use std::collections::VecDeque;
+use waiting::StepBuffer;
 use xnorforge_hdl::AcceleratorDesign;
 use xnorforge_hdl::accelerator::Descriptor;
 
@@ -171,6 +173,7 @@ struct Step {
     row_end: bool,
     final_end: bool,
     final_value: bool,
+    constant_past: bool,
     channel_past: bool,
     table_past: bool,
 }
@@ -190,7 +193,12 @@ struct Sizes {
 /// The wires between the parts in one cycle; functions of registers.
 #[derive(Clone, Copy, Debug)]
 struct Flow {
+    /// The epilogue moves.
     flow: bool,
+    /// The drain may step: as `flow`, or with broadcast stages that there is a credit.
+    drain_flow: bool,
+    /// With broadcast stages: the buffer gives a step to the epilogue.
+    out: bool,
     step: bool,
     row_end: bool,
     tile_end: bool,
@@ -214,6 +222,8 @@ pub struct BackEndModel {
     channel: u32,
     tile_channel: u32,
     lanes: Vec<Lane>,
+    /// With broadcast stages: steps that are under way to the epilogue.
+    buffer: Option<StepBuffer>,
     /// Stage s of the epilogue is at s - 1.
     epilogue: VecDeque<Option<Step>>,
     packer: Packer,
@@ -260,6 +270,7 @@ impl BackEndModel {
             channel: 0,
             tile_channel: 0,
             lanes: vec![Lane::new(d); d.config().drain_columns as usize],
+            buffer: StepBuffer::of(d),
             epilogue: vec![None; d.epilogue_stages() as usize].into(),
             packer: Packer::new(d),
             port: ResultPort::default(),
@@ -274,12 +285,15 @@ impl BackEndModel {
         let (d, s) = (&self.drain, &self.sizes);
         let flow = self.port.has_room();
         let may_start = !s.spaced || d.column != 0 || d.gap <= 1;
-        let step = d.busy && flow && self.reader.current && may_start;
+        let drain_flow = self.buffer.as_ref().map_or(flow, StepBuffer::has_credit);
+        let step = d.busy && drain_flow && self.reader.current && may_start;
         let row_end = step && d.column + s.lanes == s.columns;
         let tile_end = row_end && d.rows_left == 1;
         let can_load = !d.busy || tile_end;
         Flow {
             flow,
+            drain_flow,
+            out: flow && self.buffer.as_ref().is_some_and(StepBuffer::has_step),
             step,
             row_end,
             tile_end,
@@ -295,7 +309,7 @@ impl BackEndModel {
             advance: flow.advance,
             result_valid: self.port.main.is_some(),
             drain_stall: !flow.advance,
-            output_stall: !flow.advance && !flow.flow,
+            output_stall: !flow.advance && !flow.drain_flow,
             compute_finished: self.finished,
             back_error: self.error,
             ..BackEndOutputs::default()
@@ -323,8 +337,13 @@ impl BackEndModel {
         self.finish(&flow, inputs.result_ready);
         let given = self.give(&flow);
         let written = self.packer.write(&self.fields);
+        let stepping = flow.step.then(|| self.leave_drain(&flow));
+        let entering = match &mut self.buffer {
+            Some(buffer) => buffer.edge(&flow, stepping, &self.fields),
+            None => stepping,
+        };
         if flow.flow {
-            self.move_epilogue(&flow);
+            self.move_epilogue(entering);
         }
         self.reader
             .edge(flow.step, flow.row_end, given, &self.fields);
@@ -360,8 +379,7 @@ impl BackEndModel {
     }
 
     /// Results move on by one stage; what leaves the last one goes to the packer, and to the result port.
-    fn move_epilogue(&mut self, flow: &Flow) {
-        let entering = flow.step.then(|| self.leave_drain(flow));
+    fn move_epilogue(&mut self, entering: Option<Step>) {
         let leaving = self.epilogue.back().and_then(Option::as_ref);
         let codes = leaving.map(|step| packer::Codes {
             codes: &step.codes,
@@ -416,7 +434,10 @@ impl BackEndModel {
         } else {
             TABLE_EARLY_STAGE
         };
-        let constant = flow.step && self.reader.place.constant >= self.sizes.constant_words.max(2);
+        let constant = match &self.buffer {
+            Some(buffer) => flow.out && buffer.oldest().is_some_and(|step| step.constant_past),
+            None => flow.step && self.constant_past(),
+        };
         let channel = at(CHANNEL_STAGE).is_some_and(|s| s.channel_past) && f.mode != Mode::Raw;
         let table = f.uses_residual && at(table_stage).is_some_and(|s| s.table_past);
         if self.packer.is_past(f) {
@@ -424,6 +445,10 @@ impl BackEndModel {
         } else if constant || channel || table {
             self.error = TABLE_RANGE;
         }
+    }
+
+    fn constant_past(&self) -> bool {
+        self.reader.place.constant >= self.sizes.constant_words.max(2)
     }
 
     /// The columns that leave the drain, with all that becomes of them.
@@ -457,6 +482,7 @@ impl BackEndModel {
             row_end: flow.row_end,
             final_end: flow.row_end && final_row,
             final_value: final_row && d.column + self.sizes.lanes >= f.last_columns,
+            constant_past: self.constant_past(),
             channel_past: self.channel >= self.sizes.channel_words.max(2),
             table_past,
         };
@@ -492,7 +518,7 @@ impl BackEndModel {
 
     fn move_drain(&mut self, flow: &Flow) {
         let (d, s) = (&mut self.drain, &self.sizes);
-        if flow.flow && s.spaced {
+        if flow.drain_flow && s.spaced {
             if flow.step && d.column == 0 {
                 d.gap = self.fields.out_groups;
             } else if d.gap > 1 {
@@ -559,6 +585,9 @@ impl BackEndModel {
         self.drain.gap = 0;
         self.walker.reset();
         self.reader.reset();
+        if let Some(buffer) = &mut self.buffer {
+            buffer.reset();
+        }
         self.epilogue.iter_mut().for_each(|stage| *stage = None);
         self.packer.reset();
         self.port = ResultPort::default();

@@ -48,14 +48,14 @@ impl BackTiming {
             given: descriptor.go + 1,
             ..BackTiming::of_sizes(
                 d.drain_steps.into(),
-                d.epilogue_stages().into(),
+                (d.step_delay() + d.epilogue_stages()).into(),
                 descriptor.residual_groups.map(u64::from),
                 descriptor.out_groups.clamp(1, groups).into(),
             )
         }
     }
 
-    /// The same from its sizes, with go in cycle 0: steps of a row, stages of the epilogue, plane groups that are read of
+    /// The same from its sizes, with go in cycle 0: steps of a row, cycles from a step to its codes, plane groups that are read of
     /// the residual tensor and that are written, no more than the array has.
     pub(crate) fn of_sizes(
         steps: u64,
