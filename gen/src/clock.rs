@@ -1,7 +1,7 @@
 //! `--clock-mhz`: structure and broadcast stages for a wanted frequency, from arrays that were placed and routed.
 //!
 //! Nothing is estimated. A configuration is compared with the measured arrays of its target that are at least as large, the
-//! smallest of them; what was measured there says which structure and how many broadcast stages reach the frequency. The
+//! smallest of them, whose accumulators shift or do not as its own; what was measured there says which structure and how many broadcast stages reach the frequency. The
 //! first that does in the order of cost is taken, else the fastest, with a warning.
 
 mod measured;
@@ -156,14 +156,16 @@ fn pick(table: &[Measured], config: &ArrayConfig, wanted_mhz: f64) -> Found {
     }
 }
 
-/// A structure may refuse a shape.
+/// A structure may refuse a shape, and accumulators that shift are another circuit than those that do not.
 fn fits(config: &ArrayConfig, measured: &Measured) -> bool {
     let asked = ArrayConfig {
         structure: measured.structure,
         broadcast_stages: BroadcastStages::Fixed(measured.broadcast_stages),
         ..config.clone()
     };
-    asked.validate().is_ok()
+    asked
+        .validate()
+        .is_ok_and(|design| design.shifts == measured.shifts)
 }
 
 fn measured_target(table: &[Measured], target: Target) -> bool {
@@ -202,6 +204,7 @@ mod tests {
             rows,
             columns: rows,
             lanes: 16,
+            shifts: true,
             structure,
             broadcast_stages,
             mhz,
@@ -279,6 +282,8 @@ mod tests {
                 rows: row.rows,
                 columns: row.columns,
                 lanes: row.lanes,
+                activation_bits: if row.shifts { 4 } else { 1 },
+                weight_bits: if row.shifts { 4 } else { 1 },
                 target: row.target,
                 ..ArrayConfig::default()
             };

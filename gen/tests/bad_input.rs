@@ -29,6 +29,8 @@ fn configuration_flags() {
             "generate --out out --weight-branches 0",
             "generate --out out --accumulator-width 12",
             "generate --out out --popcount-stages 99",
+            "generate --out out --broadcast-stages 5",
+            "generate --out out --broadcast-stages many",
             "generate --out out --constant-entries 3",
             "generate --out out --reduction-max 1048577",
             "generate --out out --target vax",
@@ -50,6 +52,8 @@ fn configuration_files() {
     folder.write("wrong_type.toml", "rows = 4\nlanes = \"many\"\n");
     folder.write("negative.toml", "rows = -1\n");
     folder.write("structure.toml", "structure = \"carousel\"\n");
+    folder.write("stages.toml", "broadcast_stages = \"many\"\n");
+    folder.write("negative_stages.toml", "broadcast_stages = -1\n");
     folder.write("not_toml.toml", "rows == 4\n");
     folder.write("binary.toml", [0xff, 0xfe, 0x00]);
     folder.write("long.toml", "#".repeat(70_000));
@@ -61,6 +65,8 @@ fn configuration_files() {
             "generate --out out --config wrong_type.toml",
             "generate --out out --config negative.toml",
             "generate --out out --config structure.toml",
+            "generate --out out --config stages.toml",
+            "generate --out out --config negative_stages.toml",
             "generate --out out --config not_toml.toml",
             "generate --out out --config binary.toml",
             "generate --out out --config long.toml",

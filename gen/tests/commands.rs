@@ -744,3 +744,51 @@ fn stages_of_a_structure_by_name_are_refused() {
         "{message}"
     );
 }
+
+/// A frequency settles what is left open; the manifest says what, why, and how to do it again.
+#[test]
+fn a_clock_chooses_and_says_why() {
+    let folder = Folder::new();
+    let command = "generate --config tiny --target ecp5";
+    let found = folder.run(&format!("{command} --clock-mhz 5000 --out a"));
+    let message = text(&found.stderr);
+    assert!(found.status.success(), "{message}");
+    assert!(
+        message.contains("`clock_mhz` = 5000 is past what was measured for target ecp5"),
+        "{message}"
+    );
+    let manifest = json(&folder, "a/manifest.json");
+    let choice = &manifest["clock_choice"];
+    assert_eq!(choice["wanted_mhz"], 5000.0);
+    assert_eq!(choice["broadcast_stages"], manifest["broadcast_stages"]);
+    assert!(choice["measured"]["mhz"].as_f64().unwrap() < 5000.0);
+    let again = manifest["command"].as_str().unwrap();
+    let again = again.strip_prefix("xnorforge ").unwrap();
+    folder.succeed(&again.replace("DIR", "b"));
+    assert_eq!(
+        folder.read("a/manifest.json"),
+        folder.read("b/manifest.json")
+    );
+    let found = folder.run(&format!("{command} --clock-mhz 20 --out c"));
+    assert_eq!(text(&found.stderr), "");
+    let slow = json(&folder, "c/manifest.json");
+    assert_eq!(slow["clock_choice"]["broadcast_stages"], 0);
+    folder.succeed(&format!("{command} --out d"));
+    let plain = json(&folder, "d/manifest.json");
+    assert!(plain.get("clock_choice").is_none());
+    assert_eq!(plain["clock_mhz"], 100.0);
+}
+
+/// The grid behind registers runs in lockstep from the command, and its manifest counts the cycles.
+#[test]
+fn broadcast_stages_are_a_flag() {
+    let folder = Folder::new();
+    let config = "--config tiny --broadcast-stages 3";
+    folder.succeed(&format!("generate {config} --out a"));
+    let manifest = json(&folder, "a/manifest.json");
+    assert_eq!(manifest["broadcast_stages"], 3);
+    assert_eq!(manifest["configuration"]["broadcast_stages"], 3);
+    assert_eq!(manifest["latencies_cycles"]["drain"], 12);
+    let work = format!("{config} --gemm 5x23x7 --bits 2x2");
+    folder.succeed(&format!("cosim {work} --stall 0.3 --rtl a"));
+}
