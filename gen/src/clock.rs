@@ -125,7 +125,9 @@ fn pick(table: &[Measured], config: &ArrayConfig, wanted_mhz: f64) -> Found {
             BroadcastStages::Auto => true,
             BroadcastStages::Fixed(stages) => stages == m.broadcast_stages,
         };
-        m.target == target && structure && stages && fits(config, m)
+        // Measured with the registers that the structure chooses for itself.
+        let registers = config.popcount_stages == 0;
+        m.target == target && structure && stages && registers && fits(config, m)
     };
     let rows: Vec<&Measured> = table.iter().filter(open).collect();
     let covers = |m: &&&Measured| {
@@ -139,7 +141,7 @@ fn pick(table: &[Measured], config: &ArrayConfig, wanted_mhz: f64) -> Found {
             best: None,
             warning: measured_target(table, target).then(|| {
                 format!(
-                    "nothing was measured for target {target} with the given `structure` and `broadcast_stages`: {wanted_mhz} MHz may not be reached"
+                    "nothing was measured for target {target} with the given `structure`, `popcount_stages`, `broadcast_stages` and bits: {wanted_mhz} MHz may not be reached"
                 )
             }),
         };

@@ -47,7 +47,7 @@ pub struct FlowColumn {
     top_1: Constant,
     top_2: Constant,
     none: Constant,
-    always: Constant,
+    on: Constant,
     one: Constant,
     two: Constant,
     _low: usize,
@@ -88,7 +88,7 @@ impl FlowColumn {
             top_1: Constant::new(width, 1 << (width - 1)),
             top_2: Constant::new(width, 3 << (width - 2)),
             none: Constant::new(width, 0),
-            always: Constant::new(1, 1),
+            on: Constant::new(1, 1),
             one: Constant::new(32, 1),
             two: Constant::new(32, 2),
             _low: 2,
@@ -115,7 +115,7 @@ impl Logic for FlowColumn {
         self.constant.write.next = self.constant_write.val();
         self.constant.write_entry.next = self.constant_entry.val();
         self.constant.write_value.next = self.constant_value.val();
-        self.constant.read.next = self.always.val();
+        self.constant.read.next = self.on.val();
         self.constant.read_entry.next = self.entry.val();
 
         self.bracket_4.clock.next = self.clock.val();

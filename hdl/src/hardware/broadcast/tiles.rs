@@ -52,7 +52,7 @@ pub struct TileQueue {
     result_shift_line: DelayLine,
     entry_line: DelayLine,
     one: Constant,
-    always: Constant,
+    on: Constant,
     entry_bits: Constant,
     _entry_width: usize,
 }
@@ -99,7 +99,7 @@ impl TileQueue {
             result_shift_line: DelayLine::new(lines, 2),
             entry_line: DelayLine::new(lines, design.entry_width),
             one: Constant::new(address, 1),
-            always: Constant::new(1, 1),
+            on: Constant::new(1, 1),
             entry_bits: Constant::new(32, design.entry_width.into()),
             _entry_width: design.entry_width as usize,
         }
@@ -132,19 +132,19 @@ impl Logic for TileQueue {
         self.aligns.write.next = self.write.q.val();
         self.aligns.write_address.next = self.write_r.q.val();
         self.aligns.write_value.next = self.align_w.q.val();
-        self.aligns.read.next = self.always.val();
+        self.aligns.read.next = self.on.val();
         self.aligns.read_address.next = self.read_r.q.val();
         self.result_shifts.clock.next = self.clock.val();
         self.result_shifts.write.next = self.write.q.val();
         self.result_shifts.write_address.next = self.write_r.q.val();
         self.result_shifts.write_value.next = self.result_shift_w.q.val();
-        self.result_shifts.read.next = self.always.val();
+        self.result_shifts.read.next = self.on.val();
         self.result_shifts.read_address.next = self.read_r.q.val();
         self.entries.clock.next = self.clock.val();
         self.entries.write.next = self.write.q.val();
         self.entries.write_address.next = self.write_r.q.val();
         self.entries.write_value.next = self.entry_w.q.val();
-        self.entries.read.next = self.always.val();
+        self.entries.read.next = self.on.val();
         self.entries.read_address.next = self.read_r.q.val();
 
         self.load_r.clock.next = self.clock.val();
