@@ -3,6 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
+/// Cover statements as assertions that they are never so; whoever refutes one has reached it.
+const COVERS: &str = "(* techmap_celltype = \"$cover\" *)
+module cover_as_assert (input A, input EN);
+    \\$assert refuted (.A(~A), .EN(EN));
+endmodule
+";
+
 /// How a property is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -12,7 +19,7 @@ pub enum Method {
     Induction(u32),
     /// For this many cycles from the initial states (ABC's `bmc3`).
     Bounded(u32),
-    /// A trace of at most this many cycles exists for each cover statement (`yosys-smtbmc -c` with Z3).
+    /// A trace of at most this many cycles exists for each cover statement (ABC's `bmc3`).
     Cover(u32),
 }
 
@@ -56,6 +63,8 @@ pub struct Question<'a> {
     pub defines: &'a [(String, String)],
     /// Cells (`module/cell`) whose outputs take any value: what holds with them holds with the real ones.
     pub cuts: &'a [String],
+    /// Modules without their own assertions.
+    pub mute: &'a [String],
     pub method: Method,
     /// Seconds after which an engine gives up.
     pub seconds: u32,
@@ -65,8 +74,9 @@ impl Question<'_> {
     /// Asks.
     pub fn verdict(&self) -> Verdict {
         let model = match self.method {
-            Method::Unbounded | Method::Bounded(_) => self.write_aiger(),
-            Method::Induction(_) | Method::Cover(_) => self.write_smt2(),
+            Method::Unbounded | Method::Bounded(_) => self.write_aiger("chformal -cover -remove"),
+            Method::Cover(_) => self.write_aiger("chformal -assert -remove; techmap -map covers.v"),
+            Method::Induction(_) => self.write_smt2(),
         };
         if let Err(said) = model {
             return Verdict::Unknown(said);
@@ -74,8 +84,10 @@ impl Question<'_> {
         match self.method {
             Method::Unbounded => self.abc(&format!("pdr -T {}", self.seconds)),
             Method::Bounded(cycles) => self.abc(&format!("bmc3 -F {cycles} -T {}", self.seconds)),
+            Method::Cover(cycles) => {
+                self.covers(&format!("bmc3 -a -F {cycles} -T {}", self.seconds))
+            }
             Method::Induction(steps) => self.smtbmc(&["-i", "-t", &steps.to_string()]),
-            Method::Cover(cycles) => self.smtbmc(&["-c", "-t", &cycles.to_string()]),
         }
     }
 
@@ -85,11 +97,12 @@ impl Question<'_> {
             .iter()
             .map(|(name, value)| format!("-D{name}={value}"))
             .collect();
-        let cuts: String = self
-            .cuts
+        let cuts = self.cuts.iter().map(|cell| format!("cutpoint {cell}; "));
+        let mute = self
+            .mute
             .iter()
-            .map(|cell| format!("cutpoint {cell}; "))
-            .collect();
+            .map(|module| format!("chformal -assert -remove {module}; "));
+        let cuts: String = cuts.chain(mute).collect();
         format!(
             "read_verilog -formal {} {}; hierarchy -check -top {top}; proc; {cuts}prep -flatten -top {top}",
             defines.join(" "),
@@ -99,11 +112,12 @@ impl Question<'_> {
     }
 
     /// Registers without an initial value begin anywhere, in both models.
-    fn write_aiger(&self) -> Result<(), String> {
-        self.yosys(
-            "chformal -cover -remove; memory_map; async2sync; opt -full; techmap; opt -fast; dffunmap; \
+    fn write_aiger(&self, kept: &str) -> Result<(), String> {
+        std::fs::write(self.folder.join("covers.v"), COVERS).map_err(|e| e.to_string())?;
+        self.yosys(&format!(
+            "{kept}; memory_map; async2sync; opt -full; techmap; opt -fast; dffunmap; \
              simplemap; abc -g AND -fast; opt_clean; write_aiger -zinit model.aig",
-        )
+        ))
     }
 
     fn write_smt2(&self) -> Result<(), String> {
@@ -117,8 +131,7 @@ impl Question<'_> {
     }
 
     fn abc(&self, command: &str) -> Verdict {
-        let script = format!("read_aiger model.aig; fold; strash; {command}");
-        let (_, said) = self.run("yosys-abc", &["-c", &script]);
+        let said = self.abc_says(command);
         if said.contains("was asserted in frame") {
             Verdict::Fails
         } else if said.contains("Property proved.") || said.contains("No output asserted in") {
@@ -126,6 +139,25 @@ impl Question<'_> {
         } else {
             Verdict::Unknown(last_lines(&said))
         }
+    }
+
+    /// Every output of the model is a cover that is claimed to be out of reach.
+    fn covers(&self, command: &str) -> Verdict {
+        let said = self.abc_says(command);
+        if said.contains("outputs are found to be SAT")
+            || said.contains("was asserted in frame") && !said.contains("solved")
+        {
+            Verdict::Holds
+        } else if said.contains("No output asserted in") {
+            Verdict::Fails
+        } else {
+            Verdict::Unknown(last_lines(&said))
+        }
+    }
+
+    fn abc_says(&self, command: &str) -> String {
+        let script = format!("read_aiger model.aig; fold; strash; {command}");
+        self.run("yosys-abc", &["-c", &script]).1
     }
 
     fn smtbmc(&self, arguments: &[&str]) -> Verdict {

@@ -47,7 +47,7 @@ fn run(sets: &[PropertySet]) -> Vec<Checked<'_>> {
 fn formal_properties() {
     let mut sets = properties::all();
     if let Ok(only) = std::env::var(ONLY) {
-        sets.retain(|set| set.top.contains(&only));
+        sets.retain(|set| set.top().contains(&only));
     }
     let results = run(&sets);
     let wrong: Vec<String> = results
@@ -67,7 +67,7 @@ fn every_wrapper_is_used() {
     let sets = properties::all();
     let used: Vec<&str> = sets
         .iter()
-        .flat_map(|set| set.rules.iter().copied().chain([set.top]))
+        .flat_map(|set| set.rules.iter().copied().chain(set.wrapper))
         .collect();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../testbenches/formal");
     for entry in std::fs::read_dir(folder).unwrap() {

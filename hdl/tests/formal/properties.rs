@@ -4,9 +4,12 @@ use crate::engine::Method;
 use crate::property::{Mutant, PropertySet, Witness};
 use rust_hdl_core::block::Block;
 use xnorforge_hdl::accelerator::AcceleratorDesign;
-use xnorforge_hdl::emit::{self, Package};
-use xnorforge_hdl::hardware::accelerator::{MultiplyAdd, ResultHold, ResultPort, RoundingShift};
-use xnorforge_hdl::hardware::{BranchAccumulator, PopcountTree, SkidBuffer};
+use xnorforge_hdl::emit::{self, Package, VerilogFile};
+use xnorforge_hdl::hardware::accelerator::{
+    AlignedBracket, BackEnd, EpilogueLane, MultiplyAdd, ResultHold, ResultPort, RoundingShift,
+    Sequencer,
+};
+use xnorforge_hdl::hardware::{BranchAccumulator, DrainControl, PopcountTree, SkidBuffer};
 use xnorforge_hdl::popcount::PopcountPlan;
 use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Structure, Target};
 
@@ -69,7 +72,7 @@ fn width(package: &Package, port: &str) -> u32 {
 /// A set about one package, with its top module as `DUT` and these macros.
 fn set(
     what: &'static str,
-    top: &'static str,
+    wrapper: &'static str,
     package: Package,
     defines: &[(&str, u32)],
     method: Method,
@@ -80,16 +83,55 @@ fn set(
     PropertySet {
         what,
         of: package.top.clone(),
-        top,
+        wrapper: Some(wrapper),
         rules: &[],
-        defines: std::iter::once(("DUT".to_owned(), package.top))
+        defines: std::iter::once(("DUT".to_owned(), package.top.clone()))
             .chain(defines)
             .collect(),
         cuts: Vec::new(),
+        mute: Vec::new(),
+        module: package.top,
         design: [package.primitives, package.files].concat(),
         method,
         witnesses: vec![Witness::WrongSpecification],
     }
+}
+
+/// The assertions in the emitted text of a block hold, whatever comes to its inputs.
+fn own_assertions(package: Package, cuts: &[&str], mutant: Mutant) -> PropertySet {
+    let mut set = set(
+        "its own assertions, for any inputs",
+        "",
+        package,
+        &[],
+        Method::Unbounded,
+    );
+    set.wrapper = None;
+    set.cuts = cuts
+        .iter()
+        .map(|cell| format!("{}/{cell}", set.module))
+        .collect();
+    set.witnesses = vec![Witness::Mutant(mutant)];
+    set
+}
+
+/// The cells of a module (the design's top, or the one whose name begins so), but for these.
+fn cells_but(set: &PropertySet, module: &str, kept: &[&str]) -> Vec<String> {
+    let of_module = |file: &&VerilogFile| match module {
+        "" => file.name == format!("{}.v", set.module),
+        module => file.name.starts_with(module),
+    };
+    let file = set
+        .design
+        .iter()
+        .find(of_module)
+        .expect("the module is in the design");
+    let name = file.name.trim_end_matches(".v");
+    let cells = file.text.lines().filter_map(|line| {
+        let (_, cell) = line.trim().strip_suffix(" (")?.split_once(' ')?;
+        (cell.starts_with("u_") && !kept.contains(&cell)).then(|| format!("{name}/*{cell}"))
+    });
+    cells.collect()
 }
 
 /// Buffers are queues: an element that is followed from its entry comes out once, unchanged, in its turn.
@@ -265,6 +307,13 @@ fn requantization(design: &AcceleratorDesign) -> Vec<PropertySet> {
     let rounding = emitted(&RoundingShift::new(design));
     let (value, shift) = (width(&rounding, "value"), width(&rounding, "shift"));
     let factor = design.design().result_width;
+    let bracket = emitted(&AlignedBracket::new(design));
+    let bracket_widths = [
+        ("SUM", width(&bracket, "sum")),
+        ("ROW", width(&bracket, "row_sum")),
+        ("ALIGN", width(&bracket, "align")),
+        ("RESULT", factor),
+    ];
     vec![
         set(
             "shift right, floor or ties to even, offset, clamp",
@@ -274,6 +323,14 @@ fn requantization(design: &AcceleratorDesign) -> Vec<PropertySet> {
             Method::Bounded(6),
         ),
         set(
+            "4 * (sum >> align) - 2 * (row_sum >> align) + constant",
+            "aligned_bracket",
+            bracket,
+            &bracket_widths,
+            Method::Bounded(6),
+        ),
+        thresholds(design),
+        set(
             "factor * multiplier + addend in two's complement",
             "multiply_add",
             emitted(&MultiplyAdd::new(factor)),
@@ -281,6 +338,37 @@ fn requantization(design: &AcceleratorDesign) -> Vec<PropertySet> {
             Method::Induction(3),
         ),
     ]
+}
+
+/// The epilogue from sums to codes, in thresholds mode.
+fn thresholds(design: &AcceleratorDesign) -> PropertySet {
+    let package = emitted(&EpilogueLane::new(design));
+    let stages = design.epilogue_stages();
+    let widths = [
+        ("SUM", width(&package, "sum")),
+        ("ROW", width(&package, "row_sum")),
+        ("ALIGN", width(&package, "align")),
+        ("RESULT", design.design().result_width),
+        ("SHIFT", width(&package, "shift")),
+        ("LOAD", width(&package, "load_value")),
+        ("CODE", width(&package, "planes")),
+        ("STAGES", stages),
+    ];
+    // 5 cycles load; then a code leaves behind values of every cycle.
+    let mut set = set(
+        "MultiThreshold: the number of thresholds that a value reaches, moved and clamped",
+        "thresholds",
+        package,
+        &widths,
+        Method::Bounded(stages + 9),
+    );
+    set.witnesses.push(Witness::Mutant(Mutant {
+        what: "a threshold that is met does not count",
+        module: "xnf_epilogue_lane",
+        from: ") < (levels_value",
+        to: ") <= (levels_value",
+    }));
+    set
 }
 
 /// The rules of AXI at the ports of the whole accelerator.
@@ -318,12 +406,29 @@ fn axi(design: &AcceleratorDesign) -> Vec<PropertySet> {
         }),
         Witness::Covers(12),
     ]);
+    let mut core = set(
+        "a result stays, unchanged, until it is taken or an error is raised; all but sequencer and result port cut",
+        "core_results",
+        emit::generate_accelerator(design).expect("a legal accelerator"),
+        &[
+            ("STREAM", stream),
+            ("VALUES", values),
+            ("ADDRESS", design.program_address_width),
+        ],
+        Method::Unbounded,
+    );
+    core.rules = &["axi_stream_rules"];
+    core.cuts = cells_but(&core, "", &["u_sequencer", "u_back"]);
+    let inner = cells_but(&core, "xnf_back_end", &["u_results"]);
+    core.cuts.extend(inner);
+    core.mute = vec!["xnf_sequencer*".to_owned(), "xnf_result_port*".to_owned()];
+    core.witnesses.push(Witness::Covers(8));
     let mut results = ports(
         "AXI4-Stream: a result stays, unchanged, until it is taken; core cut",
         "RESULTS",
     );
     results.witnesses.push(Witness::Covers(6));
-    vec![lite, results]
+    vec![lite, results, core]
 }
 
 /// The sequencer and the reset.
@@ -337,9 +442,7 @@ fn control(design: &AcceleratorDesign) -> Vec<PropertySet> {
         &[("ADDRESS", address), ("STREAM", stream)],
         Method::Bounded(5),
     );
-    let sequencer = emitted(&xnorforge_hdl::hardware::accelerator::Sequencer::new(
-        design,
-    ));
+    let sequencer = emitted(&Sequencer::new(design));
     let widths = [
         ("ADDRESS", address),
         ("ACTIVATION", width(&sequencer, "in_base")),
@@ -364,7 +467,27 @@ fn control(design: &AcceleratorDesign) -> Vec<PropertySet> {
         }),
         Witness::Covers(60),
     ]);
-    vec![never_stuck, reset]
+    let drain = own_assertions(
+        emitted(&DrainControl::new(design.design())),
+        &[],
+        Mutant {
+            what: "the last row does not end the tile",
+            module: "xnf_drain_control",
+            from: "(leaves & at_last_row) ? 1'd0 : busy",
+            to: "1'b0 ? 1'd0 : busy",
+        },
+    );
+    let back_end = own_assertions(
+        emitted(&BackEnd::new(design)),
+        &["u_array", "u_lane", "u_packer"],
+        Mutant {
+            what: "rows are walked without room for them",
+            module: "xnf_row_reader",
+            from: "assign ready = ~held | takes;",
+            to: "assign ready = 1'b1;",
+        },
+    );
+    vec![drain, back_end, never_stuck, reset]
 }
 
 /// The whole array, one element of every structure of every target.

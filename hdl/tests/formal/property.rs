@@ -16,15 +16,19 @@ pub struct PropertySet {
     pub what: &'static str,
     /// Of which design.
     pub of: String,
-    /// The wrapper that is the top: a module and its file in `testbenches/formal`.
-    pub top: &'static str,
+    /// The wrapper that is the top: a module and its file in `testbenches/formal`. Without one, the design's own
+    /// assertions are proven for any inputs.
+    pub wrapper: Option<&'static str>,
     /// Other files of that folder.
     pub rules: &'static [&'static str],
     /// Macros that fit the wrapper to the design.
     pub defines: Vec<(String, String)>,
     /// Cells whose outputs take any value.
     pub cuts: Vec<String>,
-    /// The emitted text.
+    /// Modules whose own assertions are not asked for, since they lean on what is cut.
+    pub mute: Vec<String>,
+    /// The emitted text, and its top module.
+    pub module: String,
     pub design: Vec<VerilogFile>,
     /// How it is decided.
     pub method: Method,
@@ -68,6 +72,11 @@ pub struct Checked<'a> {
 }
 
 impl PropertySet {
+    /// The top module that the engine sees.
+    pub fn top(&self) -> &str {
+        self.wrapper.unwrap_or(&self.module)
+    }
+
     /// The proof and its witnesses.
     pub fn checks(&self) -> impl Iterator<Item = Check<'_>> {
         let witnesses = self.witnesses.iter().map(Some);
@@ -112,7 +121,7 @@ impl Check<'_> {
             std::fs::write(folder.path().join(name), text).expect("room for temporary files");
             files.push(name.to_owned());
         };
-        for name in self.set.rules.iter().chain([&self.set.top]) {
+        for name in self.set.rules.iter().chain(&self.set.wrapper) {
             let path = format!("{WRAPPERS}/{name}.v");
             let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
             write(&format!("{name}.v"), &text);
@@ -132,9 +141,10 @@ impl Check<'_> {
         Question {
             folder: folder.path(),
             files: &files,
-            top: self.set.top,
+            top: self.set.top(),
             defines: &defines,
             cuts: &self.set.cuts,
+            mute: &self.set.mute,
             method: self.method(),
             seconds: SECONDS_MAX,
         }

@@ -27,9 +27,9 @@ pub fn explanation(checked: &Checked<'_>) -> String {
         Verdict::Unknown(said) => format!("no answer:\n{said}"),
     };
     format!(
-        "{} ({}.v): {}: {said}",
+        "{} (top {}): {}: {said}",
         check.set.of,
-        check.set.top,
+        check.set.top(),
         check.what()
     )
 }

@@ -365,7 +365,8 @@ impl Logic for RowReader {
 
         self.push_when_full.clock.next = self.clock.val();
         self.push_when_full.start.next = self.reset.val();
-        self.push_when_full.fails.next = (self.gives.val() & self.held.q.val()) & (!self.takes.val());
+        self.push_when_full.fails.next =
+            (self.gives.val() & self.held.q.val()) & (!self.takes.val());
         self.row_ready.next = self.current.q.val();
         self.row_granule.next = self.current_granule.q.val();
         self.row_constant.next = self.current_constant.q.val();
