@@ -250,12 +250,21 @@ fn assertions() {
     let icarus = with(&["-g2005", "-Wall", "-DSIMULATION", "-o", "design.vvp"]);
     quiet(Path::new("iverilog"), &icarus, folder);
     let all = files.join(" ");
-    let formal = format!("read_verilog -formal {all}; prep -top {top}; select -assert-min 1 t:$assert");
-    quiet(Path::new("yosys"), &["-Q", "-T", "-q", "-p", &formal], folder);
+    let formal =
+        format!("read_verilog -formal {all}; prep -top {top}; select -assert-min 1 t:$assert");
+    quiet(
+        Path::new("yosys"),
+        &["-Q", "-T", "-q", "-p", &formal],
+        folder,
+    );
 
     let write = |out: &str| {
         let script = format!("read_verilog {all}; prep -top {top}; write_verilog -noattr {out}");
-        quiet(Path::new("yosys"), &["-Q", "-T", "-q", "-p", &script], folder);
+        quiet(
+            Path::new("yosys"),
+            &["-Q", "-T", "-q", "-p", &script],
+            folder,
+        );
         std::fs::read_to_string(folder.join(out)).unwrap()
     };
     let shipped = write("shipped.v");

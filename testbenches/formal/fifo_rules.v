@@ -6,8 +6,10 @@
 `default_nettype none
 
 module fifo_rules #(
-    parameter WIDTH = 1,  // bits of an element
-    parameter DEPTH = 1   // most elements that are inside at once
+    parameter WIDTH    = 1,  // bits of an element
+    parameter DEPTH    = 1,  // most elements that are inside at once
+    parameter EAGER    = 1,  // offers what it holds, and takes while there is room, in every cycle
+    parameter PATIENCE = 1   // cycles within which it offers what it holds
 ) (
     input wire             clock,
     input wire             reset,
@@ -23,11 +25,12 @@ module fifo_rules #(
     wire push = in_valid & in_ready;
     wire pop  = out_valid & out_ready;
 
-    // Elements inside; the followed one, and how many stand before it.
+    // Elements inside; the followed one, and how many stand before it; cycles in which none was offered.
     reg [7:0]       count;
     reg             followed;
     reg [7:0]       before;
     reg [WIDTH-1:0] element;
+    reg [7:0]       hidden;
     reg             was_reset;
     reg             started;
     initial started = 1'b0;
@@ -39,9 +42,11 @@ module fifo_rules #(
         was_reset <= reset;
         if (reset) begin
             count    <= 8'd0;
+            hidden   <= 8'd0;
             followed <= 1'b0;
         end else begin
-            count <= count_next;
+            count  <= count_next;
+            hidden <= (count != 8'd0) & ~out_valid ? hidden + 8'd1 : 8'd0;
             if (!followed) begin
                 if (push & chosen) begin
                     followed <= 1'b1;
@@ -67,11 +72,13 @@ module fifo_rules #(
         if (!started) assume (reset);
         if (started & !reset) begin
             // Nothing comes out that did not go in, and nothing that is inside is hidden.
-            assert (out_valid == (count != 8'd0));
+            if (out_valid) assert (count != 8'd0);
+            if (EAGER) assert (out_valid == (count != 8'd0));
+            assert (hidden < PATIENCE);
             assert (count <= DEPTH);
             // It takes an element while there is room; a reset may cost one cycle, in which nothing may be offered then:
             // the assertion `offer_after_reset` in the design, proven on the whole of it.
-            if (!was_reset) assert (in_ready | (count == DEPTH));
+            if (EAGER & !was_reset) assert (in_ready | (count == DEPTH));
             if (was_reset & !in_ready) assume (!in_valid);
             if (followed) begin
                 assert (before < count);

@@ -34,7 +34,7 @@ pub struct BranchAccumulator {
     zero: Constant,
     no_overflow: Assertion,
     one_shift: Assertion,
-    high_bits: Constant,
+    highest: Constant,
     one_amount: Constant,
     _amounts: usize,
     _carried_width: usize,
@@ -48,6 +48,7 @@ impl BranchAccumulator {
     /// given, for counts of `count_width` bits.
     pub fn new(high_width: u32, low_width: u32, count_width: u32, amounts: &[u32]) -> Self {
         let width = high_width + low_width;
+        let carried_width = high_width.max(count_width) + 1;
         let amount_names: Vec<String> = amounts.iter().map(u32::to_string).collect();
         BranchAccumulator {
             shape: Shape::new(
@@ -77,10 +78,10 @@ impl BranchAccumulator {
             zero: Constant::new(high_width, 0),
             no_overflow: Assertion::new("accumulator_overflow"),
             one_shift: Assertion::new("shift_one_hot"),
-            high_bits: Constant::new(32, high_width.into()),
+            highest: Constant::new(carried_width, (1 << high_width) - 1),
             one_amount: Constant::new(amounts.len() as u32, 1),
             _amounts: amounts.len(),
-            _carried_width: high_width.max(count_width) as usize + 1,
+            _carried_width: carried_width as usize,
             _high_width: high_width as usize,
             _low_width: low_width as usize,
             _width: width as usize,
@@ -119,8 +120,7 @@ impl Logic for BranchAccumulator {
         self.no_overflow.fails.next = self.accumulate.val()
             & ((bits_resize(self.base.val(), self._carried_width)
                 + bits_resize(self.count.val(), self._carried_width))
-                >> self.high_bits.val())
-            .any()
+                > self.highest.val())
             .into();
         self.one_shift.clock.next = self.clock.val();
         self.one_shift.start.next = self.accumulate.val() & self.first.val();

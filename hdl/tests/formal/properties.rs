@@ -6,11 +6,12 @@ use rust_hdl_core::block::Block;
 use xnorforge_hdl::accelerator::AcceleratorDesign;
 use xnorforge_hdl::emit::{self, Package, VerilogFile};
 use xnorforge_hdl::hardware::accelerator::{
-    AlignedBracket, BackEnd, EpilogueLane, MultiplyAdd, ResultHold, ResultPort, RoundingShift,
-    Sequencer,
+    AlignedBracket, AxiLite, BackEnd, EpilogueLane, MultiplyAdd, ResultHold, ResultPort,
+    RoundingShift, RowReader, Sequencer,
 };
 use xnorforge_hdl::hardware::{BranchAccumulator, DrainControl, PopcountTree, SkidBuffer};
 use xnorforge_hdl::popcount::PopcountPlan;
+use xnorforge_hdl::regmap;
 use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Structure, Target};
 
 /// Every set, the short ones first.
@@ -156,8 +157,35 @@ fn buffers(design: &AcceleratorDesign) -> Vec<PropertySet> {
         set.witnesses.push(Witness::Covers(10));
         set
     };
+    let reader = emitted(&RowReader::new(design));
+    let places = [
+        ("GRANULE", width(&reader, "granule")),
+        ("CONSTANT", width(&reader, "constant")),
+        ("GROUPS", width(&reader, "residual_groups")),
+        ("COLUMN", width(&reader, "column")),
+        ("PLANES", design.design().activation_groups),
+    ];
+    let mut reader = set(
+        "a queue of rows, whose codes are read ahead: nothing lost, doubled or reordered; each offered in time",
+        "row_reader",
+        reader,
+        &places,
+        Method::Unbounded,
+    );
+    reader.rules = RULES;
+    reader.cuts = vec![format!("{}/u_memory", reader.module)];
+    reader.witnesses.extend([
+        mutant(
+            "a place is taken before its codes are read",
+            "xnf_row_reader",
+            "assign takes = read & ",
+            "assign takes = held & ",
+        ),
+        Witness::Covers(16),
+    ]);
     let (skid_width, port_width) = (width(&skid, "in_value"), width(&port, "in_value"));
     vec![
+        reader,
         queue(
             "skid_buffer",
             skid,
@@ -487,7 +515,18 @@ fn control(design: &AcceleratorDesign) -> Vec<PropertySet> {
             to: "assign ready = 1'b1;",
         },
     );
-    vec![drain, back_end, never_stuck, reset]
+    let control = regmap::register("control");
+    let soft_reset = set(
+        "a host gets a soft reset within 8 cycles, from any state",
+        "soft_reset",
+        emitted(&AxiLite::new(design)),
+        &[
+            ("CONTROL", control.offset),
+            ("BIT", control.field("soft_reset").low),
+        ],
+        Method::Bounded(11),
+    );
+    vec![drain, back_end, soft_reset, never_stuck, reset]
 }
 
 /// The whole array, one element of every structure of every target.
