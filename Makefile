@@ -22,7 +22,7 @@ LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog, nextpnr-ice40, OpenSTA)
+setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog, nextpnr-ice40, OpenSTA, Z3)
 	@scripts/setup
 
 second-tools: ## install newer Verilator and Yosys, and nextpnr for ECP5, in .venv
@@ -35,7 +35,7 @@ test: setup ## run all tests
 	$(CARGO) test --workspace --no-fail-fast
 
 formal: setup ## prove properties of the emitted Verilog and write docs/formal.md
-	XNORFORGE_FORMAL_OUT=$(FORMAL_OUT) $(CARGO) test -p xnorforge-hdl --test formal -- --ignored formal_ --nocapture
+	XNORFORGE_FORMAL_OUT=$(FORMAL_OUT) $(CARGO) test --workspace --test formal -- --ignored formal_ --nocapture
 
 lint: ## check format, lints, documentation and, where cargo-deny is installed, licences
 	$(CARGO) fmt --check
