@@ -87,7 +87,7 @@ impl Question<'_> {
             Method::Cover(cycles) => {
                 self.covers(&format!("bmc3 -a -F {cycles} -T {}", self.seconds))
             }
-            Method::Induction(steps) => self.smtbmc(&["-i", "-t", &steps.to_string()]),
+            Method::Induction(steps) => self.induction(steps),
         }
     }
 
@@ -158,6 +158,18 @@ impl Question<'_> {
     fn abc_says(&self, command: &str) -> String {
         let script = format!("read_aiger model.aig; fold; strash; {command}");
         self.run("yosys-abc", &["-c", &script]).1
+    }
+
+    /// The base case, then the step.
+    fn induction(&self, steps: u32) -> Verdict {
+        let steps = steps.to_string();
+        match self.smtbmc(&["-t", &steps]) {
+            Verdict::Holds => match self.smtbmc(&["-i", "-t", &steps]) {
+                Verdict::Fails => Verdict::Unknown("the induction does not close".to_owned()),
+                verdict => verdict,
+            },
+            verdict => verdict,
+        }
     }
 
     fn smtbmc(&self, arguments: &[&str]) -> Verdict {

@@ -176,10 +176,10 @@ fn buffers(design: &AcceleratorDesign) -> Vec<PropertySet> {
     reader.cuts = vec![format!("{}/u_memory", reader.module)];
     reader.witnesses.extend([
         mutant(
-            "a place is taken before its codes are read",
+            "a place is taken without room for it",
             "xnf_row_reader",
-            "assign takes = read & ",
-            "assign takes = held & ",
+            "assign ready = ~held | takes;",
+            "assign ready = 1'b1;",
         ),
         Witness::Covers(16),
     ]);

@@ -7,6 +7,9 @@ use xnorforge_hdl::emit::VerilogFile;
 /// Where the wrappers are.
 const WRAPPERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testbenches/formal");
 
+/// Cycles within which a wrong specification or a mutant of something inductive must show.
+const COUNTEREXAMPLE_MAX: u32 = 24;
+
 /// Seconds after which an engine gives up on a check.
 const SECONDS_MAX: u32 = 240;
 
@@ -91,6 +94,8 @@ impl Check<'_> {
     pub fn method(&self) -> Method {
         match (self.witness, self.set.method) {
             (Some(Witness::Covers(cycles)), _) => Method::Cover(*cycles),
+            // Induction that does not close is no counterexample.
+            (Some(_), Method::Induction(_)) => Method::Bounded(COUNTEREXAMPLE_MAX),
             (_, method) => method,
         }
     }
