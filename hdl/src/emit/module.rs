@@ -889,11 +889,10 @@ impl<'a> Builder<'a> {
 
     /// Takes the assertions out of the module before anything else is decided, so that its text is the same without them.
     fn take_checks(&mut self) -> Result<Vec<Check>, EmitError> {
-        let (asserting, children) = std::mem::take(&mut self.children)
+        let (asserting, children): (Vec<_>, Vec<_>) = std::mem::take(&mut self.children)
             .into_iter()
             .partition(|child| child.scope.assertion.is_some());
         self.children = children;
-        let asserting: Vec<ChildInfo<'a>> = asserting;
         asserting.iter().map(|child| self.check(child)).collect()
     }
 

@@ -104,7 +104,7 @@ impl Question<'_> {
             .map(|module| format!("chformal -assert -remove {module}; "));
         let cuts: String = cuts.chain(mute).collect();
         format!(
-            "read_verilog -formal {} {}; hierarchy -check -top {top}; proc; {cuts}prep -flatten -top {top}; setundef -undriven -anyseq",
+            "read_verilog -formal {} {}; hierarchy -check -top {top}; proc; {cuts}prep -flatten -top {top}; setundef -undriven -anyseq; delete -output",
             defines.join(" "),
             self.files.join(" "),
             top = self.top

@@ -450,7 +450,7 @@ fn axi(design: &AcceleratorDesign) -> Vec<PropertySet> {
     let inner = cells_but(&core, "xnf_back_end", &["u_results"]);
     core.cuts.extend(inner);
     core.mute = vec!["xnf_sequencer*".to_owned(), "xnf_result_port*".to_owned()];
-    core.witnesses.push(Witness::Covers(8));
+    core.witnesses.push(Witness::Covers(30));
     let mut results = ports(
         "AXI4-Stream: a result stays, unchanged, until it is taken; core cut",
         "RESULTS",

@@ -7,8 +7,8 @@ use xnorforge_hdl::emit::VerilogFile;
 /// Where the wrappers are.
 const WRAPPERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testbenches/formal");
 
-/// Cycles within which a wrong specification or a mutant of something inductive must show.
-const COUNTEREXAMPLE_MAX: u32 = 24;
+/// Cycles within which a wrong specification or a mutant must show.
+const COUNTEREXAMPLE_MAX: u32 = 64;
 
 /// Seconds after which an engine gives up on a check.
 const SECONDS_MAX: u32 = 240;
@@ -94,8 +94,10 @@ impl Check<'_> {
     pub fn method(&self) -> Method {
         match (self.witness, self.set.method) {
             (Some(Witness::Covers(cycles)), _) => Method::Cover(*cycles),
-            // Induction that does not close is no counterexample.
-            (Some(_), Method::Induction(_)) => Method::Bounded(COUNTEREXAMPLE_MAX),
+            // A counterexample is found sooner where nothing else is looked for; and induction that does not close is none.
+            (Some(_), Method::Unbounded | Method::Induction(_)) => {
+                Method::Bounded(COUNTEREXAMPLE_MAX)
+            }
             (_, method) => method,
         }
     }
