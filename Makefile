@@ -11,16 +11,18 @@ OPINION_PROFILE ?= release
 OPINION_PROGRAM = target/$(subst dev,debug,$(OPINION_PROFILE))/xnorforge
 # Random networks of each kind.
 OPINION_NETWORKS ?= 60
+# Where `make formal` writes its table.
+FORMAL_OUT ?= $(CURDIR)/docs/formal.md
 # Standard cells that `make area` maps to, where they are installed.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test lint deny bench bench-page area soak examples second-opinion second-opinion-qonnx
+.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak examples second-opinion second-opinion-qonnx
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog, nextpnr-ice40, OpenSTA)
+setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog, nextpnr-ice40, OpenSTA, Z3)
 	@scripts/setup
 
 second-tools: ## install newer Verilator and Yosys, and nextpnr for ECP5, in .venv
@@ -31,6 +33,9 @@ demo: setup ## generate an array, simulate it and check it against its RTL
 
 test: setup ## run all tests
 	$(CARGO) test --workspace --no-fail-fast
+
+formal: setup ## prove properties of the emitted Verilog and write docs/formal.md
+	XNORFORGE_FORMAL_OUT=$(FORMAL_OUT) $(CARGO) test --workspace --test formal -- --ignored formal_ --nocapture
 
 lint: ## check format, lints, documentation and, where cargo-deny is installed, licences
 	$(CARGO) fmt --check

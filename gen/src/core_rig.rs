@@ -12,7 +12,7 @@ use xnorforge_sim::accelerator::{
 use xnorforge_sim::network::Tensor;
 use xnorforge_sim::program::LOAD_WEIGHTS;
 use xnorforge_sim::verilator::{
-    ArrayOptions, TraceWindow, VerilatedAccelerator, VerilatedArrayError,
+    ArrayOptions, Assertions, TraceWindow, VerilatedAccelerator, VerilatedArrayError,
 };
 use xnorforge_sim::wave::{CYCLES_BEFORE_DEFAULT, divergence_waveform};
 use xnorforge_sim::{Divergence, SimulatorError, Verilator};
@@ -144,7 +144,9 @@ impl CoreRig {
     /// A missing tool.
     pub fn new(package: Package) -> Result<Self, Failure> {
         Ok(CoreRig {
-            verilator: Verilator::find().map_err(Failure::tool)?,
+            verilator: Verilator::find()
+                .map_err(Failure::tool)?
+                .with_assertions(Assertions::On),
             package,
         })
     }

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use std::path::Path;
 use xnorforge_hdl::{Design, Package};
 use xnorforge_sim::accelerator::{Core, CoreInputs, CoreOutputs};
-use xnorforge_sim::verilator::{ArrayOptions, ToolError, TraceWindow, VerilatedArrayError};
+use xnorforge_sim::verilator::{Assertions, ArrayOptions, ToolError, TraceWindow, VerilatedArrayError};
 use xnorforge_sim::wave::{CYCLES_BEFORE_DEFAULT, divergence_waveform};
 use xnorforge_sim::{
     Divergence, DriveError, Driven, Gemm, Inputs, Lockstep, Lowered, Model, Outputs, Simulator,
@@ -49,7 +49,9 @@ impl Rig {
     pub fn new(design: &Design, files: Vec<(String, String)>) -> Result<Self, Failure> {
         Ok(Rig {
             design: design.clone(),
-            verilator: Verilator::find().map_err(Failure::tool)?,
+            verilator: Verilator::find()
+                .map_err(Failure::tool)?
+                .with_assertions(Assertions::On),
             files,
         })
     }

@@ -675,6 +675,25 @@ fn cosim_agrees_and_finds_a_fault_that_it_can_repeat() {
         .find_map(|l| l.trim().strip_prefix("repeat: xnorforge "));
     let again = folder.run(repeat.unwrap());
     assert_eq!(text(&again.stderr), message);
+
+    // What breaks an assertion of the RTL is named.
+    copy_folder(&folder.path("good"), &folder.path("broken"));
+    let buffer = folder
+        .listing()
+        .into_iter()
+        .find(|name| name.starts_with("broken/rtl/xnf_skid_buffer"))
+        .expect("the array has a skid buffer");
+    let from = "spill_valid <= some_valid & ~main_ready;";
+    let faulty = folder.read(&buffer).replacen(from, "spill_valid <= 1'd1;", 1);
+    assert_ne!(faulty, folder.read(&buffer));
+    folder.write(&buffer, faulty);
+    let found = folder.run(&format!("cosim {work} --rtl broken --seed 5"));
+    let message = text(&found.stderr);
+    assert_eq!(found.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("assertion spill_behind_main fails in"),
+        "{message}"
+    );
 }
 
 /// The shipped structure of each FPGA family: the manifest names it, models of its primitives stand beside the RTL and not

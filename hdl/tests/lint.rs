@@ -242,3 +242,64 @@ fn yosys_device_structures() {
         yosys(&config, script);
     }
 }
+
+/// The text without what stands between `ifdef FORMAL` and its end.
+fn without_assertions(text: &str) -> String {
+    let mut kept = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        inside |= line == "`ifdef FORMAL";
+        if !inside {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        inside &= line != "`endif";
+    }
+    kept
+}
+
+/// Assertions are clean where they are on, and nothing is left of them where they are off.
+#[test]
+fn assertions() {
+    let emitted = emit(&ArrayConfig::preset("tiny").unwrap());
+    let folder = emitted.folder.path();
+    let files: Vec<&str> = emitted.files.iter().map(String::as_str).collect();
+    let with = |first: &[&'static str]| [first, &files].concat();
+    let top = emitted.top.as_str();
+    let lint = ["--lint-only", "-Wall", "-DSIMULATION", "--top-module"];
+    quiet(
+        Path::new("verilator"),
+        &[&lint[..], &[top], &files].concat(),
+        folder,
+    );
+    let icarus = with(&["-g2005", "-Wall", "-DSIMULATION", "-o", "design.vvp"]);
+    quiet(Path::new("iverilog"), &icarus, folder);
+    let all = files.join(" ");
+    let formal =
+        format!("read_verilog -formal {all}; prep -top {top}; select -assert-min 1 t:$assert");
+    quiet(
+        Path::new("yosys"),
+        &["-Q", "-T", "-q", "-p", &formal],
+        folder,
+    );
+
+    let write = |out: &str| {
+        let script = format!("read_verilog {all}; prep -top {top}; write_verilog -noattr {out}");
+        quiet(
+            Path::new("yosys"),
+            &["-Q", "-T", "-q", "-p", &script],
+            folder,
+        );
+        std::fs::read_to_string(folder.join(out)).unwrap()
+    };
+    let shipped = write("shipped.v");
+    let mut found = 0;
+    for name in &files {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let bare = without_assertions(&text);
+        found += u32::from(bare != text);
+        std::fs::write(folder.join(name), bare).unwrap();
+    }
+    assert!(found >= 3, "{found} modules with assertions");
+    assert_eq!(shipped, write("bare.v"));
+}

@@ -13,7 +13,7 @@ use xnorforge_sim::accelerator::{
 };
 use xnorforge_sim::network::reference;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program};
-use xnorforge_sim::verilator::{ArrayOptions, Toolchain, VerilatedAccelerator, Verilator};
+use xnorforge_sim::verilator::{ArrayOptions, Assertions, Toolchain, VerilatedAccelerator, Verilator};
 
 /// Cycles without a handshake after which a core hangs.
 const HANG_LIMIT: u64 = 300_000;
@@ -21,6 +21,7 @@ const HANG_LIMIT: u64 = 300_000;
 fn verilator() -> Verilator {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
     Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
+        .with_assertions(Assertions::On)
 }
 
 /// What the core is.

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
 use xnorforge_sim::verilator::{
-    ArrayOptions, Toolchain, TraceWindow, VerilatedArray, Verilator, Warnings,
+    ArrayOptions, Assertions, Toolchain, TraceWindow, VerilatedArray, Verilator, Warnings,
 };
 use xnorforge_sim::{
     Divergence, DriveError, Gemm, Lockstep, Lowered, Model, SimulatorError, StallPlan, drive,
@@ -26,6 +26,7 @@ type Files = Vec<(String, String)>;
 fn verilator() -> Verilator {
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("verilated");
     Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
+        .with_assertions(Assertions::On)
 }
 
 fn emit(design: &Design) -> Files {
@@ -239,8 +240,10 @@ const FAULTS: [(&str, &str, &str, &str); 8] = [
 
 #[test]
 fn broken_rtl_is_caught_with_a_waveform() {
-    // Some faults leave a signal without a use.
-    let verilator = verilator().with_warnings(Warnings::Ignored);
+    // Some faults leave a signal without a use; assertions would catch some before a difference shows.
+    let verilator = verilator()
+        .with_warnings(Warnings::Ignored)
+        .with_assertions(Assertions::Off);
     let case = preset_case("tiny", 3);
     // The tiny preset's popcount has full adders only; ten pairs give it adders, one with a carry-in.
     let case = Case {

@@ -4,7 +4,7 @@
 //! shapes of all atoms below them (their modules' names and constants among them).
 
 use super::EmitError;
-use crate::rtl::{REGISTER_TIMING, SHAPE, WAIVER};
+use crate::rtl::{ASSERTION, REGISTER_TIMING, SHAPE, WAIVER};
 use rust_hdl_core::ast::Verilog;
 use rust_hdl_core::atom::{Atom, AtomKind};
 use rust_hdl_core::block::Block;
@@ -43,6 +43,8 @@ pub(super) struct Scope {
     pub children: Vec<Scope>,
     pub code: Verilog,
     pub is_register: bool,
+    /// The label, if this is an assertion.
+    pub assertion: Option<String>,
     pub shape: u64,
 }
 
@@ -138,6 +140,10 @@ impl Probe for Collector {
             let (name, summary) = shape.split_once(": ").unwrap_or((shape, ""));
             frame.scope.module_name = name.to_owned();
             frame.scope.summary = summary.to_owned();
+            return;
+        }
+        if let Some(label) = type_name.strip_prefix(ASSERTION) {
+            frame.scope.assertion = Some(label.to_owned());
             return;
         }
         let (base, index) = split_name(name);

@@ -8,6 +8,7 @@
 use super::EmitError;
 use super::collect::{AtomShape, Kind, Scope};
 use super::ir::{Affine, Bits, Expr, NetId, Op};
+use crate::rtl::{FAILS, START};
 use rust_hdl_core::ast::{
     Verilog, VerilogBlock, VerilogBlockOrConditional, VerilogConditional, VerilogExpression as Ast,
     VerilogLiteral, VerilogLoop, VerilogOp, VerilogOpUnary, VerilogStatement as Statement,
@@ -70,6 +71,15 @@ pub(super) struct Register {
     pub clock: NetId,
 }
 
+/// An assertion: no register and no wire of it is there where nobody asks for it.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    pub label: String,
+    pub start: Expr,
+    pub fails: Expr,
+    pub clock: NetId,
+}
+
 /// A child block, or a vector of equal ones.
 #[derive(Debug)]
 pub(super) struct Instance<'a> {
@@ -89,6 +99,7 @@ pub(super) struct Module<'a> {
     pub assigns: Vec<Assign>,
     pub registers: Vec<Register>,
     pub instances: Vec<Instance<'a>>,
+    pub checks: Vec<Check>,
     /// The kernel's comments, with the order of what follows them.
     pub comments: Vec<(u32, String)>,
 }
@@ -225,6 +236,7 @@ pub(super) fn build(scope: &Scope) -> Result<Module<'_>, EmitError> {
             assigns: Vec::new(),
             registers: Vec::new(),
             instances: Vec::new(),
+            checks: Vec::new(),
             comments: Vec::new(),
         })
     }
@@ -661,6 +673,7 @@ impl<'a> Builder<'a> {
             while collapse(assign) {}
         }
         self.check_drivers()?;
+        let checks = self.take_checks()?;
         self.alias_outputs();
         self.drop_dead();
         let mut registers = Vec::new();
@@ -682,6 +695,7 @@ impl<'a> Builder<'a> {
             assigns: self.assigns,
             registers,
             instances,
+            checks,
             comments: self.comments,
         })
     }
@@ -871,6 +885,34 @@ impl<'a> Builder<'a> {
             )));
         }
         Ok(value)
+    }
+
+    /// Takes the assertions out of the module before anything else is decided, so that its text is the same without them.
+    fn take_checks(&mut self) -> Result<Vec<Check>, EmitError> {
+        let (asserting, children): (Vec<_>, Vec<_>) = std::mem::take(&mut self.children)
+            .into_iter()
+            .partition(|child| child.scope.assertion.is_some());
+        self.children = children;
+        asserting.iter().map(|child| self.check(child)).collect()
+    }
+
+    fn check(&mut self, child: &ChildInfo<'a>) -> Result<Check, EmitError> {
+        let label = child.scope.assertion.clone().unwrap_or_default();
+        let mut pin = |name: &str| {
+            let port = child.ports.iter().find(|p| p.name == name);
+            let driver = port.and_then(|p| self.take_driver(p.net));
+            driver.ok_or_else(|| self.error(format!("assertion `{label}`: its pin `{name}`")))
+        };
+        let (clock, start, fails) = (pin("clock")?, pin(START)?, pin(FAILS)?);
+        let Expr::Bits(clock) = clock else {
+            return Err(self.error("a clock that is not a signal"));
+        };
+        Ok(Check {
+            label,
+            start,
+            fails,
+            clock: clock.net,
+        })
     }
 
     fn register(&mut self, child: &ChildInfo<'a>) -> Result<Register, EmitError> {

@@ -3,7 +3,7 @@
 use super::EmitError;
 use super::collect::Scope;
 use super::ir::{Affine, Bits, Expr, NetId};
-use super::module::{Assign, Instance, Loop, Module, Net, NetKind, Register};
+use super::module::{Assign, Check, Instance, Loop, Module, Net, NetKind, Register};
 use super::names::{Names, is_identifier};
 use rust_hdl_core::ast::Verilog;
 use std::collections::{BTreeSet, HashMap};
@@ -60,6 +60,7 @@ pub(super) fn print(
         printer.assigns();
         printer.instances(child_name)?;
         printer.registers()?;
+        printer.checks()?;
     }
     let body = printer.out.trim_end();
     Ok(format!("{body}\nendmodule\n"))
@@ -415,6 +416,87 @@ impl Printer<'_, '_> {
         self.enabled(&free, 2);
         self.line("    end");
         Ok(())
+    }
+
+    /// Assertions, for formal tools and for simulators; nothing else sees them.
+    fn checks(&mut self) -> Result<(), EmitError> {
+        let module = self.module;
+        if module.checks.is_empty() {
+            return Ok(());
+        }
+        for check in &module.checks {
+            self.reads_only_used(check)?;
+        }
+        let name = self.space.unique("asserting");
+        let kinds: [(&str, fn(&str, &str) -> String); 2] = [
+            ("`ifdef FORMAL", |label, fails| {
+                format!("assert (~({fails})); // {label}")
+            }),
+            ("`elsif SIMULATION", |label, fails| {
+                format!(
+                    "if ({fails}) begin $display(\"assertion {label} fails in %m\"); $stop; end"
+                )
+            }),
+        ];
+        self.line("");
+        for (condition, statement) in kinds {
+            self.line(condition);
+            self.check_group(&name, statement);
+        }
+        self.line("`endif");
+        Ok(())
+    }
+
+    /// One register that tells since when the assertions hold, for each signal that starts some.
+    fn check_group(&mut self, name: &str, statement: fn(&str, &str) -> String) {
+        let module = self.module;
+        let mut starts: Vec<(NetId, String)> = Vec::new();
+        for check in &module.checks {
+            let start = (check.clock, self.top(&check.start));
+            if !starts.contains(&start) {
+                starts.push(start);
+            }
+        }
+        for (i, (clock, start)) in starts.iter().enumerate() {
+            let register = match i {
+                0 => name.to_owned(),
+                i => format!("{name}_{i}"),
+            };
+            self.line(&format!("    reg            {register};"));
+            self.line(&format!("    initial {register} = 1'd0;"));
+            let clock_name = self.names[clock.0].clone();
+            self.line(&format!("    always @(posedge {clock_name}) begin"));
+            self.line(&format!("        if ({start}) begin"));
+            self.line(&format!("            {register} <= 1'd1;"));
+            self.line(&format!("        end else if ({register}) begin"));
+            for check in &module.checks {
+                if check.clock == *clock && self.top(&check.start) == *start {
+                    let text = statement(&check.label, &self.top(&check.fails));
+                    self.line(&format!("            {text}"));
+                }
+            }
+            self.line("        end");
+            self.line("    end");
+        }
+    }
+
+    /// An assertion must not keep nets alive that the hardware has not.
+    fn reads_only_used(&self, check: &Check) -> Result<(), EmitError> {
+        let mut unused = None;
+        for value in [&check.start, &check.fails] {
+            value.for_each_bits(&mut |bits: &Bits| {
+                if !self.used.contains(&bits.net) {
+                    unused = Some(bits.net);
+                }
+            });
+        }
+        match unused {
+            Some(net) => Err(EmitError::unsupported(format!(
+                "assertion `{}`: nothing else reads `{}`",
+                check.label, self.module.nets[net.0].name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Registers grouped by a control signal, in the order in which each signal is first met.

@@ -32,7 +32,12 @@ pub struct BranchAccumulator {
     amount: Vec<Constant>,
     low_bits: Constant,
     zero: Constant,
+    no_overflow: Assertion,
+    one_shift: Assertion,
+    highest: Constant,
+    one_amount: Constant,
     _amounts: usize,
+    _carried_width: usize,
     _high_width: usize,
     _low_width: usize,
     _width: usize,
@@ -43,6 +48,7 @@ impl BranchAccumulator {
     /// given, for counts of `count_width` bits.
     pub fn new(high_width: u32, low_width: u32, count_width: u32, amounts: &[u32]) -> Self {
         let width = high_width + low_width;
+        let carried_width = high_width.max(count_width) + 1;
         let amount_names: Vec<String> = amounts.iter().map(u32::to_string).collect();
         BranchAccumulator {
             shape: Shape::new(
@@ -70,7 +76,12 @@ impl BranchAccumulator {
                 .collect(),
             low_bits: Constant::new(32, low_width.into()),
             zero: Constant::new(high_width, 0),
+            no_overflow: Assertion::new("accumulator_overflow"),
+            one_shift: Assertion::new("shift_one_hot"),
+            highest: Constant::new(carried_width, (1 << high_width) - 1),
+            one_amount: Constant::new(amounts.len() as u32, 1),
             _amounts: amounts.len(),
+            _carried_width: carried_width as usize,
             _high_width: high_width as usize,
             _low_width: low_width as usize,
             _width: width as usize,
@@ -103,5 +114,19 @@ impl Logic for BranchAccumulator {
         self.low.enable.next = self.accumulate.val() & self.shifting.val();
         self.low.d.next = bits_resize(self.shifted.val(), self._low_width);
         self.sum.next = self.state.val();
+
+        self.no_overflow.clock.next = self.clock.val();
+        self.no_overflow.start.next = self.accumulate.val() & self.first.val();
+        self.no_overflow.fails.next = self.accumulate.val()
+            & ((bits_resize(self.base.val(), self._carried_width)
+                + bits_resize(self.count.val(), self._carried_width))
+                > self.highest.val())
+            .into();
+        self.one_shift.clock.next = self.clock.val();
+        self.one_shift.start.next = self.accumulate.val() & self.first.val();
+        self.one_shift.fails.next = self.accumulate.val()
+            & (self.shift.val() & (self.shift.val() - self.one_amount.val()))
+                .any()
+                .into();
     }
 }

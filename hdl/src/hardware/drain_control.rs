@@ -52,6 +52,7 @@ pub struct DrainControl {
     drain_align: EnabledRegister,
     drain_result_shift: EnabledRegister,
     drain_entry: EnabledRegister,
+    rows_left: Assertion,
     can_load: Net<Local>,
     loads: Net<Local>,
     moves: Net<Local>,
@@ -100,6 +101,7 @@ impl DrainControl {
             drain_align: EnabledRegister::new(align),
             drain_result_shift: EnabledRegister::new(2),
             drain_entry: EnabledRegister::new(entries),
+            rows_left: Assertion::new("rows_left"),
             can_load: Net::new(1),
             loads: Net::new(1),
             moves: Net::new(1),
@@ -173,5 +175,11 @@ impl Logic for DrainControl {
         self.row_align.next = self.drain_align.q.val();
         self.row_result_shift.next = self.drain_result_shift.q.val();
         self.row_entry.next = bits_resize(self.drain_entry.q.val(), self._entry_width);
+
+        self.rows_left.clock.next = self.clock.val();
+        self.rows_left.start.next = self.reset.val();
+        self.rows_left.fails.next = self.busy.q.val()
+            & ((!self.remaining.q.val().any()) | (self.remaining.q.val() > self.all_rows.val()))
+                .into();
     }
 }

@@ -34,6 +34,7 @@ pub struct SkidBuffer {
     spill_valid: ResetRegister,
     spill_last: EnabledRegister,
     spill_value: Vec<EnabledRegister>,
+    order: Assertion,
     main_ready: Net<Local>,
     some_valid: Net<Local>,
     room: Net<Local>,
@@ -65,6 +66,7 @@ impl SkidBuffer {
             spill_valid: ResetRegister::new(1),
             spill_last: EnabledRegister::new(1),
             spill_value: EnabledRegister::vector(columns, width),
+            order: Assertion::new("spill_behind_main"),
             main_ready: Net::new(1),
             some_valid: Net::new(1),
             room: Net::new(1),
@@ -114,5 +116,9 @@ impl Logic for SkidBuffer {
         self.in_ready.next = self.room.val();
         self.out_valid.next = self.main_valid.q.val();
         self.out_last.next = self.main_last.q.val();
+
+        self.order.clock.next = self.clock.val();
+        self.order.start.next = self.reset.val();
+        self.order.fails.next = self.spill_valid.q.val() & (!self.main_valid.q.val());
     }
 }

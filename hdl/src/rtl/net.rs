@@ -82,7 +82,7 @@ impl Net<Local> {
     }
 }
 
-fn descriptor(name: String, width: usize) -> TypeDescriptor {
+pub(super) fn descriptor(name: String, width: usize) -> TypeDescriptor {
     TypeDescriptor {
         name,
         kind: TypeKind::Bits(width),
@@ -91,7 +91,7 @@ fn descriptor(name: String, width: usize) -> TypeDescriptor {
 
 /// A literal of the word's value. RustHDL's literals choose their width by type, so words of up to 64 bits come as
 /// 64 bits; the emitter takes the width from the atom instead.
-fn literal(word: &Word) -> VerilogLiteral {
+pub(super) fn literal(word: &Word) -> VerilogLiteral {
     if word.bits() <= 64 {
         word.to_u64().into()
     } else {
@@ -99,7 +99,7 @@ fn literal(word: &Word) -> VerilogLiteral {
     }
 }
 
-fn vcd_value(word: &Word) -> VCDValue {
+pub(super) fn vcd_value(word: &Word) -> VCDValue {
     let bits = (0..word.bits()).rev().map(|i| word.get_bit(i).into());
     VCDValue::Vector(bits.collect())
 }
@@ -255,6 +255,8 @@ macro_rules! constant_atom {
         }
     };
 }
+
+pub(super) use constant_atom;
 
 constant_atom!(
     Constant,

@@ -122,12 +122,32 @@ impl Warnings {
     }
 }
 
+/// Whether the assertions of the RTL are checked while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Assertions {
+    /// They are not there, as in synthesis; for measuring.
+    #[default]
+    Off,
+    /// One that fails ends the simulation with an error that names it (`ifdef SIMULATION`).
+    On,
+}
+
+impl Assertions {
+    fn verilator_flags(self) -> &'static [&'static str] {
+        match self {
+            Assertions::Off => &[],
+            Assertions::On => &["-DSIMULATION"],
+        }
+    }
+}
+
 /// Verilator and a compiler with a cache folder: makes models out of Verilog.
 #[derive(Clone, Debug)]
 pub struct Verilator {
     tools: Toolchain,
     cache: Cache,
     warnings: Warnings,
+    assertions: Assertions,
 }
 
 impl Verilator {
@@ -146,12 +166,18 @@ impl Verilator {
             tools,
             cache: Cache::new(cache_folder.into()),
             warnings: Warnings::default(),
+            assertions: Assertions::default(),
         }
     }
 
     /// The same, with another meaning of Verilator's warnings.
     pub fn with_warnings(self, warnings: Warnings) -> Self {
         Verilator { warnings, ..self }
+    }
+
+    /// The same, with the assertions of the RTL on or off.
+    pub fn with_assertions(self, assertions: Assertions) -> Self {
+        Verilator { assertions, ..self }
     }
 
     /// The tools in use.
@@ -200,6 +226,7 @@ impl Verilator {
         VERILATOR_FLAGS
             .iter()
             .chain(self.warnings.verilator_flags())
+            .chain(self.assertions.verilator_flags())
             .chain(tracing.verilator_flags())
             .copied()
             .collect()

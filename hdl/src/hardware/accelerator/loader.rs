@@ -246,6 +246,8 @@ pub struct Loader {
     row_ends: Net<Local>,
     may_take: Net<Local>,
     takes: Net<Local>,
+    push_when_full: Assertion,
+    pop_when_empty: Assertion,
     claim: Net<Local>,
     fill: Net<Local>,
     writes: Net<Local>,
@@ -524,6 +526,8 @@ impl Loader {
             row_ends: Net::new(1),
             may_take: Net::new(1),
             takes: Net::new(1),
+            push_when_full: Assertion::new("patch_push_when_full"),
+            pop_when_empty: Assertion::new("patch_pop_when_empty"),
             claim: Net::new(2),
             fill: Net::new(2),
             writes: Net::new(1),
@@ -1043,5 +1047,15 @@ impl Logic for Loader {
         self.tap_final.next =
             (self.write_last.q.val() & self.write_closes.q.val()) & self.write_final.q.val();
         self.tap_mask.next = self.write_mask.q.val();
+
+        // The two halves of the patch buffers are a queue of two row tiles.
+        self.push_when_full.clock.next = self.clock.val();
+        self.push_when_full.start.next = self.reset.val();
+        self.push_when_full.fails.next = (self.filled.q.val() & self.fill.val()).any().into();
+        self.pop_when_empty.clock.next = self.clock.val();
+        self.pop_when_empty.start.next = self.reset.val();
+        self.pop_when_empty.fails.next = (self.patch_release.val() & (!self.filled.q.val()))
+            .any()
+            .into();
     }
 }

@@ -144,6 +144,8 @@ pub struct ResultPort {
     /// Not `spill_valid`, but for the cycle after reset: as a register it enables all that waits for it without an
     /// inverter.
     room: ResetRegister,
+    order: Assertion,
+    place: Assertion,
     main_ready: Net<Local>,
     some_valid: Net<Local>,
     spills: Net<Local>,
@@ -177,6 +179,8 @@ impl ResultPort {
             spill_valid: ResetRegister::new(1),
             spill_last: EnabledRegister::new(1),
             room: ResetRegister::new(1),
+            order: Assertion::new("spill_behind_main"),
+            place: Assertion::new("offer_after_reset"),
             main_ready: Net::new(1),
             some_valid: Net::new(1),
             spills: Net::new(1),
@@ -226,5 +230,14 @@ impl Logic for ResultPort {
         self.in_ready.next = self.room.q.val();
         self.out_valid.next = self.main_valid.q.val();
         self.out_last.next = self.main_last.q.val();
+
+        self.order.clock.next = self.clock.val();
+        self.order.start.next = self.reset.val();
+        self.order.fails.next = self.spill_valid.q.val() & (!self.main_valid.q.val());
+        // In the cycle after reset a transfer would be taken without `in_ready`, and so twice.
+        self.place.clock.next = self.clock.val();
+        self.place.start.next = self.reset.val();
+        self.place.fails.next =
+            (self.in_valid.val() & (!self.room.q.val())) & (!self.spill_valid.q.val());
     }
 }

@@ -179,6 +179,7 @@ pub struct RowReader {
     code_r: Vec<EnabledRegister>,
     completes: Net<Local>,
     code_now: Vec<Net<Local>>,
+    push_when_full: Assertion,
     takes: Net<Local>,
     constant_before: Net<Local>,
     constant_step: Net<Local>,
@@ -251,6 +252,7 @@ impl RowReader {
             code_r: EnabledRegister::vector(lanes, planes),
             completes: Net::new(1),
             code_now: Net::vector(lanes, planes),
+            push_when_full: Assertion::new("row_push_when_full"),
             takes: Net::new(1),
             constant_before: Net::new(constant),
             constant_step: Net::new(constant),
@@ -361,6 +363,10 @@ impl Logic for RowReader {
             | ((!self.gives.val())
                 & ((self.read.q.val() & (!self.takes.val())) | self.completes.val()));
 
+        self.push_when_full.clock.next = self.clock.val();
+        self.push_when_full.start.next = self.reset.val();
+        self.push_when_full.fails.next =
+            (self.gives.val() & self.held.q.val()) & (!self.takes.val());
         self.row_ready.next = self.current.q.val();
         self.row_granule.next = self.current_granule.q.val();
         self.row_constant.next = self.current_constant.q.val();

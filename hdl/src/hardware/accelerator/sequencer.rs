@@ -124,6 +124,9 @@ pub struct Sequencer {
     input_r: ResetRegister,
     error_r: EnabledResetRegister,
     flush_r: ResetRegister,
+    one_engine: Assertion,
+    one_word: Assertion,
+    one_fetch: Assertion,
     clear: Net<Local>,
     starts: Net<Local>,
     fetches: Net<Local>,
@@ -148,6 +151,7 @@ pub struct Sequencer {
     has_error: Net<Local>,
     keeps_error: Net<Local>,
     takes_error: Net<Local>,
+    one_in_chain: Constant,
     zero: Constant,
     one_bit: Constant,
     run: Constant,
@@ -261,6 +265,9 @@ impl Sequencer {
             input_r: ResetRegister::new(1),
             error_r: EnabledResetRegister::new(4),
             flush_r: ResetRegister::new(1),
+            one_engine: Assertion::new("one_engine"),
+            one_word: Assertion::new("one_word"),
+            one_fetch: Assertion::new("one_fetch"),
             clear: Net::new(1),
             starts: Net::new(1),
             fetches: Net::new(1),
@@ -285,6 +292,7 @@ impl Sequencer {
             has_error: Net::new(1),
             keeps_error: Net::new(1),
             takes_error: Net::new(1),
+            one_in_chain: Constant::new(CHAIN, 1),
             zero: Constant::new(1, 0),
             one_bit: Constant::new(32, 1),
             run: Constant::new(16, 1),
@@ -532,5 +540,20 @@ impl Logic for Sequencer {
         self.state_pool.next = self.pool_r.q.val();
         self.state_input.next = self.input_r.q.val();
         self.state_weights.next = self.for_weights.val();
+
+        // One engine works at a time; one descriptor is fetched at a time, word by word.
+        self.one_engine.clock.next = self.clock.val();
+        self.one_engine.start.next = self.reset.val();
+        self.one_engine.fails.next = (self.compute_r.q.val() & self.pool_r.q.val())
+            | ((self.compute_r.q.val() | self.pool_r.q.val()) & self.input_r.q.val());
+        self.one_word.clock.next = self.clock.val();
+        self.one_word.start.next = self.reset.val();
+        self.one_word.fails.next = (self.chain.q.val()
+            & (self.chain.q.val() - self.one_in_chain.val()))
+        .any()
+        .into();
+        self.one_fetch.clock.next = self.clock.val();
+        self.one_fetch.start.next = self.reset.val();
+        self.one_fetch.fails.next = self.fetches.val() & self.reading.q.val();
     }
 }
