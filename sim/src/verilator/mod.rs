@@ -30,7 +30,7 @@ mod tools;
 mod trace;
 
 pub use accelerator::VerilatedAccelerator;
-pub use array::{ArrayOptions, VerilatedArray, VerilatedArrayError, array_ports};
+pub use array::{ArrayOptions, VerilatedArray, VerilatedArrayError, array_ports, array_source};
 pub use build::{Tracing, Verilator, Warnings};
 pub use cache::default_cache_folder;
 pub use model::{Library, VerilatedModel};
