@@ -1,5 +1,6 @@
 //! `xnorforge soak`: random configurations and work, the RTL beside the model in every cycle.
 
+use super::generate::Interface;
 use crate::failure::Failure;
 use crate::output;
 use crate::soak::{self, Alteration, Failed, Limits, Options, Outcome, Rtl, Tally};
@@ -45,9 +46,12 @@ pub struct Args {
     /// Number of the first case
     #[arg(long, value_name = "K", default_value_t = 0, conflicts_with = "case")]
     first: u64,
+    /// Only designs with this top module
+    #[arg(long, value_enum)]
+    top: Option<Interface>,
     /// Lower what cases draw, for example rows=2,stalls=0
-    #[arg(long, value_name = "NAME=VALUE,..", default_value_t)]
-    at_most: Limits,
+    #[arg(long, value_name = "NAME=VALUE,..")]
+    at_most: Option<Limits>,
     /// Folder in which a failing case is kept, in a folder of its own; nothing is written without a failure
     #[arg(long, value_name = "DIR", default_value = "soak-failures")]
     out: PathBuf,
@@ -83,7 +87,8 @@ impl Args {
                 Some(_) => 1,
                 None => self.jobs.map_or_else(cores, usize::from),
             },
-            limits: self.at_most.clone(),
+            top: self.top,
+            limits: self.at_most.clone().unwrap_or_default(),
             alterations: self.inject.clone(),
         }
     }
@@ -91,6 +96,9 @@ impl Args {
     /// The command that repeats a case.
     fn command(&self, number: u64, limits: &Limits) -> String {
         let mut words = format!("xnorforge soak --seed {} --case {number}", self.seed);
+        if let Some(top) = self.top {
+            words += &format!(" --top {}", top.name());
+        }
         if !limits.is_empty() {
             words += &format!(" --at-most {limits}");
         }

@@ -21,8 +21,8 @@ const TRIES: u32 = 64;
 /// Networks that are drawn for one accelerator.
 const NETWORK_TRIES: u32 = 12;
 
-/// Most binary operation pairs in a cycle: what a small machine compiles within seconds.
-const PAIRS_MAX: u32 = 12_000;
+/// Most binary operation pairs in a cycle. The time to compile a design goes with them, so that large ones are few.
+const PAIRS_MAX: [u32; 6] = [800, 800, 800, 2500, 2500, 8000];
 
 /// What happens before a product or a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,26 +99,30 @@ pub struct Case {
 }
 
 impl Case {
-    /// The case of a seed and a number, within limits; none if nothing within them can be drawn.
-    pub fn draw(seed: u64, number: u64, limits: &Limits) -> Option<Case> {
+    /// The case of a seed and a number, of one kind of top module if that is given, within limits; none if nothing within
+    /// them can be drawn.
+    pub fn draw(seed: u64, number: u64, only: Option<Interface>, limits: &Limits) -> Option<Case> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(number);
-        let top = match rng.random_range(0..10) {
+        let drawn = match rng.random_range(0..10) {
             0..5 => Interface::Array,
-            _ => Interface::Stream,
+            5..8 => Interface::Stream,
+            _ => Interface::Axi,
         };
-        (0..TRIES).find_map(|_| {
-            // Generators of their own: a limit on the one changes no draw of the other.
-            let [mut sizes, mut work] = [(); 2].map(|()| ChaCha8Rng::from_seed(rng.random()));
-            let draw = match top {
-                Interface::Array => draw_array,
-                Interface::Stream | Interface::Axi => draw_accelerator,
+        let top = only.unwrap_or(drawn);
+        let attempt = |[mut sizes, mut work]: [ChaCha8Rng; 2], limits: &Limits| {
+            let (design, work) = match top {
+                Interface::Array => {
+                    let design = draw_array(&mut sizes, limits)?;
+                    let work = draw_products(&design, &mut work, limits)?;
+                    (design, work)
+                }
+                Interface::Stream | Interface::Axi => {
+                    let design = draw_accelerator(&mut sizes, limits)?;
+                    let work = draw_networks(&design, &mut work, limits)?;
+                    (design, work)
+                }
             };
-            let design = draw(&mut sizes, limits)?;
-            let work = match top {
-                Interface::Array => draw_products(&design, &mut work, limits),
-                Interface::Stream | Interface::Axi => draw_networks(&design, &mut work, limits),
-            }?;
             Some(Case {
                 seed,
                 number,
@@ -126,7 +130,17 @@ impl Case {
                 design,
                 work,
             })
-        })
+        };
+        // The first draw that is legal without limits is the case; within limits it is the same one, made smaller.
+        (0..TRIES).find_map(|_| {
+            // Generators of their own: a limit on the one changes no draw of the other.
+            let generators = [(); 2].map(|()| ChaCha8Rng::from_seed(rng.random()));
+            let case = attempt(generators.clone(), &Limits::default())?;
+            Some(match limits.is_empty() {
+                true => Some(case),
+                false => attempt(generators, limits),
+            })
+        })?
     }
 
     /// The values of everything that can be made smaller.
@@ -319,7 +333,7 @@ fn draw_config(rng: &mut ChaCha8Rng, limits: &Limits) -> ArrayConfig {
 }
 
 /// The design, with as many popcount stages as the tree has ranks for.
-fn validated(mut config: ArrayConfig) -> Option<Design> {
+fn validated(mut config: ArrayConfig, rng: &mut ChaCha8Rng) -> Option<Design> {
     let pairs = [
         config.columns,
         config.lanes,
@@ -327,7 +341,7 @@ fn validated(mut config: ArrayConfig) -> Option<Design> {
         config.weight_branches,
     ];
     let pairs = pairs.into_iter().fold(config.rows, u32::saturating_mul);
-    if pairs > PAIRS_MAX {
+    if pairs > pick(rng, &PAIRS_MAX) {
         return None;
     }
     loop {
@@ -342,7 +356,7 @@ fn validated(mut config: ArrayConfig) -> Option<Design> {
 fn draw_array(rng: &mut ChaCha8Rng, limits: &Limits) -> Option<Design> {
     let config = draw_config(rng, limits);
     let wider = rng.random_bool(0.15).then(|| rng.random_range(1..=3));
-    let design = validated(config)?;
+    let design = validated(config, rng)?;
     let Some(wider) = wider else {
         return Some(design);
     };
@@ -386,7 +400,7 @@ fn draw_accelerator(rng: &mut ChaCha8Rng, limits: &Limits) -> Option<Design> {
         },
         ..array
     };
-    let design = validated(config)?;
+    let design = validated(config, rng)?;
     AcceleratorDesign::new(&design).ok().map(|_| design)
 }
 

@@ -9,10 +9,12 @@
 //! | `limits` | what can be limited, and its text on the command line |
 //! | `case` | draws designs, products, networks, stalls, resets |
 //! | `run` | builds a case and steps it beside the model |
+//! | `axi` | a host of the accelerator behind AXI |
 //! | `stop` | ends a drive in the middle of its work |
 //! | `session` | many cases on several threads |
 //! | `shrink` | makes a failing case smaller |
 
+mod axi;
 pub mod case;
 pub mod limits;
 mod run;

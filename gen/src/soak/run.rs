@@ -1,5 +1,6 @@
 //! One case: built, stepped beside the model, its results compared.
 
+use super::axi::{AxiHost, serve};
 use super::case::{Before, Case, NetworkWork, Product, Work};
 use super::stop::StopAfter;
 use crate::commands::generate::{Interface, emit};
@@ -7,12 +8,14 @@ use crate::lockstep::verilog_files;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use xnorforge_hdl::Package;
 use xnorforge_sim::accelerator::{
-    AcceleratorModel, Core, CoreDriver, CoreError, CoreLockstep, reset,
+    AcceleratorModel, AxiLockstep, AxiModel, AxiTop, Core, CoreDriver, CoreError, CoreLockstep,
+    StreamStalls, reset,
 };
 use xnorforge_sim::network::reference;
 use xnorforge_sim::program::LOAD_WEIGHTS;
 use xnorforge_sim::verilator::{
-    ArrayOptions, ModelSource, ToolError, TraceWindow, Tracing, VerilatedAccelerator, array_source,
+    ArrayOptions, ModelSource, ToolError, TraceWindow, Tracing, VerilatedAccelerator, VerilatedAxi,
+    array_source,
 };
 use xnorforge_sim::{
     Divergence, DriveError, Lockstep, Model, SimulatorError, VerilatedArray, Verilator, drive,
@@ -76,7 +79,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn new(message: impl std::fmt::Display) -> Self {
+    pub(super) fn new(message: impl std::fmt::Display) -> Self {
         Fault {
             message: message.to_string(),
             divergence: None,
@@ -173,6 +176,10 @@ pub fn run_case(
                 let pair = Lockstep::new(Model::new(&case.design), rtl);
                 multiply(case, StopAfter::new(pair), products)
             }
+            Work::Networks(work) if case.top == Interface::Axi => {
+                let rtl = VerilatedAxi::of_library(&library, &options)?;
+                behind_axi(AxiModel::new(&work.design), rtl, work)
+            }
             Work::Networks(work) => {
                 let mut rtl = VerilatedAccelerator::of_library(&library, &options)?;
                 let mut model = AcceleratorModel::new(&work.design);
@@ -183,6 +190,24 @@ pub fn run_case(
         }
     }));
     Ok(stepped.unwrap_or_else(|panic| Err(Fault::new(panicked(panic.as_ref())))))
+}
+
+/// The networks of a case behind the AXI ports.
+fn behind_axi(mut model: AxiModel, mut rtl: VerilatedAxi, work: &NetworkWork) -> Verdict {
+    let mut ends = Vec::new();
+    let tops: [&mut dyn AxiTop; 2] = [&mut model, &mut rtl];
+    for top in tops {
+        AxiHost::new(top, &StreamStalls::NONE).begin(&work.design)?;
+        ends.push(top.cycle());
+    }
+    if ends[0] != ends[1] {
+        return Err(Fault::new(format!(
+            "resetting took {} cycles in the model and {} in the RTL",
+            ends[0], ends[1]
+        )));
+    }
+    let mut pair = AxiLockstep::new(model, rtl);
+    serve(&mut AxiHost::new(&mut pair, &work.stalls), work)
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
@@ -240,7 +265,12 @@ fn multiply(
     Ok(pair.steps())
 }
 
-fn require_equal(whose: &str, index: usize, found: &[i64], expected: &[i64]) -> Result<(), Fault> {
+pub(super) fn require_equal(
+    whose: &str,
+    index: usize,
+    found: &[i64],
+    expected: &[i64],
+) -> Result<(), Fault> {
     let pairs = found.iter().zip(expected);
     match pairs.enumerate().find(|(_, (a, b))| a != b) {
         None if found.len() == expected.len() => Ok(()),

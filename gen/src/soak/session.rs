@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::limits::Limits;
 use super::run::{Alteration, Fault, Rtl, Verdict, run_case};
+use crate::commands::generate::Interface;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +25,8 @@ pub struct Options {
     pub first: u64,
     /// Cases side by side.
     pub jobs: usize,
+    /// Cases of this top module only.
+    pub top: Option<Interface>,
     /// What all cases stay below.
     pub limits: Limits,
     /// Changes of the Verilog.
@@ -149,7 +152,7 @@ struct One {
 }
 
 fn one(options: &Options, verilator: &Verilator, number: u64) -> Result<Option<One>, ToolError> {
-    let Some(case) = Case::draw(options.seed, number, &options.limits) else {
+    let Some(case) = Case::draw(options.seed, number, options.top, &options.limits) else {
         return Ok(None);
     };
     let rtl = match Rtl::new(&case, &options.alterations) {
