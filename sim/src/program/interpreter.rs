@@ -172,8 +172,7 @@ impl Interpreter {
             interpreter.load(packet)?;
         }
         if let Some(entry) = program.entry(super::LOAD_WEIGHTS) {
-            interpreter.weight_stream.extend(entry.weights.clone());
-            interpreter.start(entry.address)?;
+            interpreter.run_alone(entry)?;
         }
         Ok(interpreter)
     }
@@ -206,6 +205,17 @@ impl Interpreter {
         for (address, word) in (packet.address as usize..).zip(&packet.words) {
             *memory.get_mut(address).ok_or(fault)? = *word;
         }
+        Ok(())
+    }
+
+    /// Runs an entry that takes no input, [`super::LOAD_WEIGHTS`], once.
+    ///
+    /// # Errors
+    /// A [`Fault`].
+    pub fn run_alone(&mut self, entry: &Entry) -> Result<(), Fault> {
+        self.weight_stream.extend(entry.weights.clone());
+        self.start(entry.address)?;
+        self.results.clear();
         Ok(())
     }
 
