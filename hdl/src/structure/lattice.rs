@@ -5,10 +5,17 @@ use crate::fabric::lattice::{self, Family, Objective, Options};
 use crate::fabric::{Cell, Item, Netlist};
 use std::collections::HashSet;
 
+fn options(objective: Objective, shape: &UnitShape) -> Options {
+    Options {
+        stages: (shape.stages > 0).then_some(shape.stages),
+        ..Options::new(objective)
+    }
+}
+
 /// The processing element.
 pub(super) fn element(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
     element_unit(shape, |netlist, source, controls, accumulator| {
-        let options = Options::new(objective);
+        let options = options(objective, shape);
         let heap = shape.element_heap();
         let unit = lattice::unit(
             netlist,
@@ -26,7 +33,7 @@ pub(super) fn element(family: Family, objective: Objective, shape: &UnitShape) -
 /// The row unit's popcount.
 pub(super) fn row(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
     row_unit(shape, |netlist, source, advance| {
-        let options = Options::new(objective);
+        let options = options(objective, shape);
         let heap = shape.row_heap();
         let counted = lattice::count(netlist, family, &heap, source, advance, &options);
         (counted, sites(family, netlist))

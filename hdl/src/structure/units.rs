@@ -31,6 +31,8 @@ pub struct UnitShape {
     pub shift_amounts: Vec<u32>,
     /// Whether any schedule shifts; without, the finished part stays 0.
     pub shifts: bool,
+    /// Pipeline stages of the popcount, where the structure leaves the choice; 0: its own number.
+    pub stages: u32,
 }
 
 impl UnitShape {
