@@ -157,8 +157,8 @@ impl Case {
             (Knob::ReductionMax, c.reduction_max),
             (Knob::ConstantEntries, c.constant_entries),
         ];
-        if self.design.units().is_none() {
-            sizes.push((Knob::PopcountStages, self.design.latency()));
+        if c.popcount_stages > 0 {
+            sizes.push((Knob::PopcountStages, c.popcount_stages));
         }
         let resets = |before: Before| before != Before::Nothing;
         match &self.work {
@@ -320,9 +320,11 @@ fn draw_config(rng: &mut ChaCha8Rng, limits: &Limits) -> ArrayConfig {
             ),
         ),
         reduction_max: limits.bound(Knob::ReductionMax, pick(rng, &[1, 2, 7, 64, 300, 1000])),
-        popcount_stages: match structure {
-            Structure::Tree => limits.bound(Knob::PopcountStages, rng.random_range(1..=4)),
-            _ => 0,
+        // The structures of Xilinx have no choice.
+        popcount_stages: match (structure, target) {
+            (Structure::Tree, _) => limits.bound(Knob::PopcountStages, rng.random_range(1..=4)),
+            (_, Target::Xilinx) => 0,
+            _ => limits.bound(Knob::PopcountStages, rng.random_range(0..=4)),
         },
         constant_entries: 1
             << limits

@@ -137,7 +137,7 @@ pub fn section() -> String {
     ];
     format!(
         "### Cycles per second by array size\n\nBit-serial, 2-bit operands, one thread; `step()` and the Verilated RTL on the \
-         same stream of tiles.\n\n{}",
+         same stream of tiles. \"Nothing offered\" is what a cycle costs beside the operands' work.\n\n{}",
         table(&head, &rows).replacen("|---|--:|", "|---|---|", 1)
     )
 }
