@@ -3,7 +3,7 @@
 use super::generate::Interface;
 use crate::failure::Failure;
 use crate::output;
-use crate::soak::{self, Alteration, Failed, Limits, Options, Outcome, Rtl, Tally};
+use crate::soak::{self, Alteration, Case, Failed, Limits, Options, Outcome, Rtl, Tally};
 use crate::terminal::{Terminal, quoted, thousands};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -281,14 +281,19 @@ impl Session<'_> {
         self.terminal
             .note("looking for a smaller case that fails (Ctrl-C ends the search)");
         let sizes = failed.case.sizes();
-        let limits = soak::shrink(&self.options.limits, sizes.clone(), |limits| {
+        let limits = soak::shrink(&self.options.limits, sizes, |limits| {
             if self.interrupted.load(Ordering::Relaxed) {
                 return None;
             }
             let failed = soak::repeat(self.options, self.verilator, number, limits);
             failed.ok().flatten().map(|failed| failed.case.sizes())
         });
-        limits.without_idle(&sizes)
+        // Of the case without any limit: what it stays below by itself need not be said.
+        let (seed, top) = (self.options.seed, self.options.top);
+        match Case::draw(seed, number, top, &Limits::default()) {
+            Some(whole) => limits.without_idle(&whole.sizes()),
+            None => limits,
+        }
     }
 
     /// Writes the case's folder: configuration, Verilog, work, waveform.

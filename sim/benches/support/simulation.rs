@@ -175,7 +175,11 @@ fn rows_of(design: &Design) -> Vec<Vec<String>> {
     .map(|(name, cycles, time)| {
         let rate = rate(cycles, time);
         // Cycles without operands compute nothing.
-        let pairs = if name.ends_with("offered") { 0.0 } else { pairs };
+        let pairs = if name.ends_with("offered") {
+            0.0
+        } else {
+            pairs
+        };
         vec![
             format!("{} x {} x {}", c.rows, c.columns, c.lanes),
             name.to_owned(),
