@@ -6,6 +6,10 @@ XNORFORGE = $(CARGO) run --release --quiet -p xnorforge --
 XNORFORGE_SOAK_SECONDS ?= 600
 # Profile of the soak tests; CI gives `dev`, which is built already.
 SOAK_PROFILE ?= release
+SOAK_PROGRAM = target/$(subst dev,debug,$(SOAK_PROFILE))/xnorforge
+# Minutes and seed of `make soak-command`.
+SOAK_MINUTES ?= 30
+SOAK_SEED ?= 7
 # Profile of the command that a second opinion is asked of; CI gives `dev`, which is built already.
 OPINION_PROFILE ?= release
 OPINION_PROGRAM = target/$(subst dev,debug,$(OPINION_PROFILE))/xnorforge
@@ -17,7 +21,7 @@ FORMAL_OUT ?= $(CURDIR)/docs/formal.md
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak examples second-opinion second-opinion-qonnx
+.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak soak-command examples second-opinion second-opinion-qonnx
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +75,10 @@ second-opinion-qonnx: ## hold every tensor of the QONNX files to QONNX's own exe
 	target/qonnx/bin/python -m pip install --quiet --disable-pip-version-check -r testbenches/second_opinion/requirements-qonnx.txt
 	$(CARGO) build --quiet --profile $(OPINION_PROFILE) -p xnorforge
 	target/qonnx/bin/python -W ignore testbenches/second_opinion/qonnx_opinion.py $(OPINION_PROGRAM)
+
+soak-command: setup ## step random designs beside the model for SOAK_MINUTES, from SOAK_SEED (xnorforge soak)
+	$(CARGO) build --quiet --profile $(SOAK_PROFILE) -p xnorforge
+	$(SOAK_PROGRAM) soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED) --out target/soak-failures
 
 soak: setup ## run the long randomized tests, XNORFORGE_SOAK_SECONDS each
 	XNORFORGE_SOAK_SECONDS=$(XNORFORGE_SOAK_SECONDS) \

@@ -17,6 +17,7 @@
 //! | [`output`], [`terminal`] | files, folders and text out |
 //! | [`engine`] | runs work on a design, reports cycles, checks integers |
 //! | [`lockstep`] | the model and the Verilated RTL side by side |
+//! | [`soak`] | random cases, model and RTL in lockstep, shrunk where they fail |
 //! | [`wave`] | waveforms of the model |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
 //! | [`estimate`] | where models of area, clock and energy plug in |
@@ -46,6 +47,7 @@ pub mod network;
 pub mod output;
 pub mod pnr;
 pub mod scripts;
+pub mod soak;
 pub mod synth;
 pub mod terminal;
 pub mod tools;

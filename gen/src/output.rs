@@ -123,21 +123,41 @@ fn list_files(folder: &Path) -> std::io::Result<Vec<String>> {
 /// As [`check_folder`], and any failure to write; the destination is then as it was.
 pub fn write_folder(folder: &Path, files: &Files, force: bool) -> Result<(), Failure> {
     check_folder(folder, force)?;
-    let cannot = |e: std::io::Error| cannot_write(folder, &e);
+    let aside = write_aside(folder, files)?;
+    let (new, old) = (aside.path().join(NEW), aside.path().join("old"));
+    swap_in(&new, folder, &old).map_err(|e| cannot_write(folder, &e))
+}
+
+/// Writes a folder all at once where there is none.
+///
+/// # Errors
+/// Any failure to write, and a folder with files that is there already; nothing has changed then.
+pub fn write_new_folder(folder: &Path, files: &Files) -> Result<(), Failure> {
+    let aside = write_aside(folder, files)?;
+    std::fs::rename(aside.path().join(NEW), folder).map_err(|e| cannot_write(folder, &e))
+}
+
+/// The name of what will be the folder, in the temporary one.
+const NEW: &str = "new";
+
+/// Writes the files of a folder into a temporary one beside it.
+fn write_aside(folder: &Path, files: &Files) -> Result<tempfile::TempDir, Failure> {
     let parent = parent_of(folder);
-    std::fs::create_dir_all(&parent).map_err(cannot)?;
-    let aside = tempfile::Builder::new()
-        .prefix(".xnorforge-")
-        .tempdir_in(&parent)
-        .map_err(cannot)?;
-    let new = aside.path().join("new");
-    std::fs::create_dir(&new).map_err(cannot)?;
-    for (name, bytes) in files {
-        let path = new.join(name);
-        std::fs::create_dir_all(parent_of(&path)).map_err(cannot)?;
-        std::fs::write(&path, bytes).map_err(cannot)?;
-    }
-    swap_in(&new, folder, &aside.path().join("old")).map_err(cannot)
+    let write = || -> std::io::Result<tempfile::TempDir> {
+        std::fs::create_dir_all(&parent)?;
+        let aside = tempfile::Builder::new()
+            .prefix(".xnorforge-")
+            .tempdir_in(&parent)?;
+        let new = aside.path().join(NEW);
+        std::fs::create_dir(&new)?;
+        for (name, bytes) in files {
+            let path = new.join(name);
+            std::fs::create_dir_all(parent_of(&path))?;
+            std::fs::write(&path, bytes)?;
+        }
+        Ok(aside)
+    };
+    write().map_err(|e| cannot_write(folder, &e))
 }
 
 /// Puts `new` in the place of `folder`; what stood there goes to `old`, and comes back if the swap fails.

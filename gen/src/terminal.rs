@@ -119,6 +119,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// What is being done, from now on.
+    pub fn message(&self, what: String) {
+        self.bar.set_message(what);
+    }
+
     /// `count` more are done.
     pub fn advance(&self, count: u64) {
         if self.wanted && self.bar.is_hidden() && self.started.elapsed() > Duration::from_secs(1) {

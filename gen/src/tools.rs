@@ -412,7 +412,14 @@ impl Search {
 
     /// Finds every tool of [`TOOLS`]: what `doctor` shows.
     pub fn survey(&self) -> Vec<(&'static Tool, Result<Found, ToolError>)> {
-        TOOLS.iter().map(|&tool| (tool, self.find(tool))).collect()
+        // Most of a search is waiting for a tool to say its version, so all wait side by side.
+        std::thread::scope(|scope| {
+            let searches = TOOLS.map(|tool| (tool, scope.spawn(move || self.find(tool))));
+            let results = searches.into_iter();
+            results
+                .map(|(tool, search)| (tool, search.join().expect("a search does not panic")))
+                .collect()
+        })
     }
 
     fn locate(&self, tool: &'static Tool) -> Result<PathBuf, ToolError> {

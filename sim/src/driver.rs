@@ -29,6 +29,18 @@ impl StallPlan {
         result: 0.0,
         seed: 0,
     };
+
+    fn check(&self) -> Result<(), DriveError> {
+        let ports = [
+            ("operand", self.operand),
+            ("constant", self.constant),
+            ("result", self.result),
+        ];
+        match ports.into_iter().find(|(_, p)| !(0.0..1.0).contains(p)) {
+            None => Ok(()),
+            Some((port, value)) => Err(DriveError::Probability { port, value }),
+        }
+    }
 }
 
 impl Default for StallPlan {
@@ -92,15 +104,25 @@ pub fn drive(
     lowered: &Lowered,
     stalls: &StallPlan,
 ) -> Result<Driven, DriveError> {
-    for (port, value) in [
-        ("operand", stalls.operand),
-        ("constant", stalls.constant),
-        ("result", stalls.result),
-    ] {
-        if !(0.0..1.0).contains(&value) {
-            return Err(DriveError::Probability { port, value });
-        }
-    }
+    stalls.check()?;
+    let reset = Inputs {
+        reset: true,
+        ..Inputs::default()
+    };
+    simulator.step(&reset)?;
+    drive_next(simulator, lowered, stalls)
+}
+
+/// Runs a lowered GEMM on a simulator that has been reset and is empty: after [`drive`], say.
+///
+/// # Errors
+/// As [`drive`].
+pub fn drive_next(
+    simulator: &mut dyn Simulator,
+    lowered: &Lowered,
+    stalls: &StallPlan,
+) -> Result<Driven, DriveError> {
+    stalls.check()?;
     let shape = lowered.plan().shape();
     let mut driver = Driver {
         lowered,
@@ -109,11 +131,6 @@ pub fn drive(
         hang_limit: hang_limit(lowered),
         results: vec![0; (shape.rows * shape.columns) as usize],
     };
-    let reset = Inputs {
-        reset: true,
-        ..Inputs::default()
-    };
-    simulator.step(&reset)?;
     let pass_cycles = lowered
         .plan()
         .passes()

@@ -56,13 +56,14 @@ pub mod network;
 pub mod packed;
 mod pairs;
 pub mod program;
+pub mod random;
 pub mod run;
 pub mod simulator;
 pub mod verilator;
 pub mod wave;
 
 pub use cycles::{Bound, CycleReport};
-pub use driver::{DriveError, Driven, StallPlan, drive};
+pub use driver::{DriveError, Driven, StallPlan, drive, drive_next};
 pub use encoder::{EncodeError, Encoding};
 pub use gemm::{BorderClasses, Gemm, GemmError, GemmShape, Operand, Precision};
 pub use lockstep::Lockstep;

@@ -116,18 +116,3 @@ fn random_networks_on_the_model() {
 fn random_networks_in_lockstep() {
     seeds(Kind::Both, 6);
 }
-
-/// Random accelerators and networks for `XNORFORGE_SOAK_SECONDS` (default 60), from `XNORFORGE_SEED` (default 100000) on.
-#[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_random_networks_in_lockstep() {
-    let seconds = variable("XNORFORGE_SOAK_SECONDS", 60);
-    let first = variable("XNORFORGE_SEED", 100_000);
-    let start = std::time::Instant::now();
-    let (mut seed, mut ran) = (first, 0);
-    while start.elapsed().as_secs() < seconds {
-        ran += u64::from(run(Kind::Both, seed));
-        seed += 1;
-    }
-    println!("seeds {first}..{seed}: {ran} networks");
-}

@@ -302,19 +302,3 @@ fn broken_rtl_is_caught_with_a_waveform() {
         );
     }
 }
-
-/// Random configurations for `XNORFORGE_SOAK_SECONDS` (default 60), from `XNORFORGE_COSIM_SEED` (default 100000) on.
-#[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_rtl_equals_the_model() {
-    let seconds = variable("XNORFORGE_SOAK_SECONDS", 60);
-    let first = variable("XNORFORGE_COSIM_SEED", 100_000);
-    let verilator = verilator();
-    let start = std::time::Instant::now();
-    let mut seed = first;
-    while start.elapsed().as_secs() < seconds {
-        check(&verilator, &random_case(seed), seed);
-        seed += 1;
-    }
-    println!("seeds {first}..{seed}: {} configurations", seed - first);
-}

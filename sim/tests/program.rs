@@ -5,9 +5,10 @@ mod common;
 use common::networks::{random_accelerator, random_network, reduced};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use xnorforge_hdl::accelerator::{DESCRIPTOR_WORDS, Descriptor, Field};
 use xnorforge_sim::network::{Network, Tensor, execute, reference};
-use xnorforge_sim::program::interpreter::Interpreter;
-use xnorforge_sim::program::{LOAD_WEIGHTS, Program, ProgramError};
+use xnorforge_sim::program::interpreter::{Interpreter, RunError};
+use xnorforge_sim::program::{Beats, LOAD_WEIGHTS, Packet, Program, ProgramError, Target};
 
 /// What a network's program gives, by the interpreter.
 fn interpret(program: &Program, network: &Network, input: &Tensor) -> Vec<Tensor> {
@@ -207,4 +208,116 @@ fn networks_that_are_not_legal_are_refused_and_never_panic() {
         let found: LayerError = refused(change);
         assert!(format!("{found:?}").starts_with(expected), "{found:?}");
     }
+}
+
+/// How often a descriptor visits a granule, at most.
+fn visits(descriptor: &Descriptor, rows: u32) -> u64 {
+    let fields = [
+        Field::KernelLines,
+        Field::Runs,
+        Field::RunGranules,
+        Field::RowTiles,
+        Field::ColumnTiles,
+        Field::ScheduleSteps,
+        Field::Chunks,
+        Field::OutWidth,
+        Field::OutHeight,
+    ];
+    let counts = fields.map(|field| (descriptor.get(field) as u64).max(1));
+    counts.into_iter().fold(rows.into(), u64::saturating_mul)
+}
+
+/// A packet with one thing changed: a bit, a word, its place.
+fn alter(rng: &mut ChaCha8Rng, packet: &mut Packet) {
+    let word = rng.random_range(0..packet.words.len());
+    match rng.random_range(0..6) {
+        0 | 1 => packet.words[word] ^= 1 << rng.random_range(0..32),
+        2 => packet.words[word] = rng.random(),
+        3 => packet.words[word] = [0, 1, u128::MAX][rng.random_range(0..3)],
+        4 => packet.address = [packet.address ^ 1, u32::MAX][rng.random_range(0..2)],
+        _ => packet.lane ^= 1,
+    }
+}
+
+/// Whatever a program holds, the interpreter gives results or a fault.
+#[test]
+fn altered_programs_end_in_results_or_in_a_fault() {
+    let (mut ran, mut refused, mut long) = (0, 0, 0);
+    for seed in 0..40 {
+        let mut rng = ChaCha8Rng::seed_from_u64(7000 + seed);
+        let design = random_accelerator(&mut rng);
+        let (network, input) = random_network(&mut rng, &design, 1);
+        let Ok(program) = Program::compile(&design, 1, &network) else {
+            continue;
+        };
+        let entry = program.entry(&network.name).unwrap();
+        for _ in 0..60 {
+            let mut packets = program.packets().to_vec();
+            let altered = rng.random_range(0..packets.len());
+            alter(&mut rng, &mut packets[altered]);
+            let rows = design.design().config().rows;
+            let words = &packets.iter().find(|p| p.target == Target::Program);
+            let words: Vec<u32> = words.unwrap().words.iter().map(|w| *w as u32).collect();
+            let is_long = words.chunks_exact(DESCRIPTOR_WORDS as usize).any(|words| {
+                visits(&Descriptor::from_words(words.try_into().unwrap()), rows) > 200_000
+            });
+            if is_long {
+                long += 1;
+                continue;
+            }
+            let mut interpreter = Interpreter::new(&design);
+            let loaded = packets.iter().try_for_each(|p| interpreter.load(p));
+            let ended = loaded.map_err(RunError::from).and_then(|()| {
+                if let Some(load) = program.entry(LOAD_WEIGHTS) {
+                    interpreter.run_alone(load)?;
+                }
+                interpreter.run(entry, &input)
+            });
+            match ended {
+                Ok(_) => ran += 1,
+                Err(RunError::Fault(fault)) => {
+                    refused += 1;
+                    assert!(!fault.to_string().is_empty());
+                }
+                // A run that streams more or less than the entry says.
+                Err(RunError::Program(ProgramError::Results { .. })) => refused += 1,
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+        }
+    }
+    println!("{ran} ran, {refused} were refused, {long} would take too long");
+    assert!(ran > 200 && refused > 200, "{ran} {refused} {long}");
+}
+
+/// A fault leaves nothing behind that the next run would take.
+#[test]
+fn the_run_after_a_fault_is_right() {
+    let (design, network, input, program) = (0..)
+        .find_map(|seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let design = random_accelerator(&mut rng);
+            let (network, input) = random_network(&mut rng, &design, 1);
+            let program = Program::compile(&design, 1, &network).ok()?;
+            let entry = program.entry(&network.name)?;
+            (!entry.weights.is_empty()).then_some((design, network, input, program))
+        })
+        .unwrap();
+    let mut interpreter = Interpreter::of_program(&program).unwrap();
+    let entry = program.entry(&network.name).unwrap();
+    let mut early = entry.clone();
+    let last = early.weights.len() - 1;
+    let bits = design.config().stream_bits;
+    early.weights[last] = Beats::new(bits);
+    let fault = interpreter.run(&early, &input).unwrap_err();
+    assert!(matches!(fault, RunError::Fault(_)), "{fault}");
+    assert_eq!(
+        interpreter.run(entry, &input).unwrap(),
+        expected(&network, &input)
+    );
+    let mut outside = entry.clone();
+    outside.results[0].output = 99;
+    let values = outside.result_values() as usize;
+    assert_eq!(outside.unpack(&vec![0; values]), Err(ProgramError::Blocks));
+    assert_eq!(interpreter.activation_words(u32::MAX, 2), None);
+    assert!(interpreter.activation_words(0, 2).is_some());
 }

@@ -9,4 +9,5 @@ pub mod explore;
 pub mod generate;
 pub mod inspect;
 pub mod simulate;
+pub mod soak;
 pub mod synth;

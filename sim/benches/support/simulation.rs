@@ -94,6 +94,19 @@ impl<S: Simulator> Stream<S> {
     }
 }
 
+impl Stream<Model> {
+    /// Simulates some cycles in which nothing is offered: what a cycle costs beside the operands' work.
+    pub fn idle_steps(&mut self, cycles: u64) {
+        for _ in 0..cycles {
+            let inputs = Inputs {
+                result_ready: true,
+                ..Inputs::default()
+            };
+            black_box(self.simulator.step(&inputs).expect("it never stops"));
+        }
+    }
+}
+
 /// The product that `run()` is measured with, and its cycles on a design.
 pub fn run_product(design: &Design) -> (Gemm, u64) {
     let gemm = gemm(512, 256, 4096);
@@ -124,7 +137,7 @@ pub fn section() -> String {
     ];
     format!(
         "### Cycles per second by array size\n\nBit-serial, 2-bit operands, one thread; `step()` and the Verilated RTL on the \
-         same stream of tiles.\n\n{}",
+         same stream of tiles. \"Nothing offered\" is what a cycle costs beside the operands' work.\n\n{}",
         table(&head, &rows).replacen("|---|--:|", "|---|---|", 1)
     )
 }
@@ -134,9 +147,10 @@ fn rows_of(design: &Design) -> Vec<Vec<String>> {
     let c = design.config();
     let limit = Limit::new();
     let mut stream = Stream::new(design, Model::new(design));
+    let mut idle = Stream::new(design, Model::new(design));
     let mut verilated = Stream::new(design, rtl(design));
     let (product, cycles) = run_product(design);
-    let mut jobs: [&mut dyn FnMut(); 5] = [
+    let mut jobs: [&mut dyn FnMut(); 6] = [
         &mut || verilated.steps(STEPS),
         &mut || stream.steps(STEPS),
         &mut || {
@@ -144,6 +158,7 @@ fn rows_of(design: &Design) -> Vec<Vec<String>> {
         },
         &mut || limit.count(),
         &mut || limit.ports(),
+        &mut || idle.idle_steps(STEPS),
     ];
     let times = shortest_times(ROUNDS, &mut jobs);
     let rate = |count: u64, time: Duration| count as f64 / time.as_secs_f64();
@@ -153,11 +168,18 @@ fn rows_of(design: &Design) -> Vec<Vec<String>> {
     [
         ("Verilated RTL", STEPS, times[0]),
         ("`step()`", STEPS, times[1]),
+        ("`step()`, nothing offered", STEPS, times[5]),
         ("`run()`", cycles, times[2]),
     ]
     .into_iter()
     .map(|(name, cycles, time)| {
         let rate = rate(cycles, time);
+        // Cycles without operands compute nothing.
+        let pairs = if name.ends_with("offered") {
+            0.0
+        } else {
+            pairs
+        };
         vec![
             format!("{} x {} x {}", c.rows, c.columns, c.lanes),
             name.to_owned(),

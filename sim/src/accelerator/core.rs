@@ -132,9 +132,6 @@ fn divergence(
     left: &CoreOutputs,
     right: &CoreOutputs,
 ) -> Divergence {
-    fn text(value: &dyn Debug) -> String {
-        format!("{value:?}")
-    }
     let pairs: [(&str, &dyn Debug, &dyn Debug); 9] = [
         ("busy", &left.busy, &right.busy),
         ("done", &left.done, &right.done),
@@ -150,11 +147,20 @@ fn divergence(
         ),
         ("counter_value", &left.counter_value, &right.counter_value),
     ];
-    let (signal, left, right) = pairs
-        .into_iter()
-        .map(|(signal, left, right)| (signal, text(left), text(right)))
+    difference(cycle, names, &pairs)
+}
+
+/// The first of the outputs whose values differ.
+pub(super) fn difference(
+    cycle: u64,
+    names: (&str, &str),
+    outputs: &[(&str, &dyn Debug, &dyn Debug)],
+) -> Divergence {
+    let (signal, left, right) = outputs
+        .iter()
+        .map(|(signal, left, right)| (*signal, format!("{left:?}"), format!("{right:?}")))
         .find(|(_, left, right)| left != right)
-        .unwrap_or(("outputs", text(left), text(right)));
+        .unwrap_or(("outputs", String::new(), String::new()));
     Divergence {
         cycle,
         signal: signal.to_owned(),

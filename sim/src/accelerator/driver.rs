@@ -193,6 +193,15 @@ impl<'a> CoreDriver<'a> {
         })
     }
 
+    /// Resets the core in whatever it does, and clears its counters. Memories keep what they hold, so programs and
+    /// resident weights need not be loaded again.
+    ///
+    /// # Errors
+    /// [`CoreError::Simulator`] when the simulation cannot go on.
+    pub fn reset(&mut self) -> Result<(), CoreError> {
+        Ok(reset(self.core)?)
+    }
+
     fn step(&mut self, inputs: &CoreInputs<'_>) -> Result<CoreOutputs, CoreError> {
         Ok(self.core.step(inputs)?.clone())
     }

@@ -3,6 +3,7 @@
 //! A model holds a block's registers. `outputs` gives what stands in a cycle, `edge` is one clock edge.
 
 mod axi;
+mod axi_top;
 pub mod backend;
 mod compute;
 pub mod compute_timing;
@@ -20,6 +21,7 @@ pub use axi::{
     AxiLiteInputs, AxiLiteModel, AxiLiteOutputs, RESPONSE_ERROR, RESPONSE_OKAY, ResultHoldModel,
     ResultTransfer,
 };
+pub use axi_top::{AxiInputs, AxiLockstep, AxiModel, AxiOutputs, AxiTop};
 pub use backend::{
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
     BackStall, BackTile, BackTiming,

@@ -122,6 +122,11 @@ impl AcceleratorModel {
         ]
     }
 
+    /// The output `layer`: the number of the layer at hand.
+    pub fn layer(&self) -> u8 {
+        self.sequencer.field(Field::Layer) as u8
+    }
+
     fn weight_planes(&self) -> Planes {
         let array = self.design.design().config();
         Planes {

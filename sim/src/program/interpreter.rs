@@ -2,6 +2,9 @@
 //!
 //! It knows descriptors, memories and streams, and nothing of networks. The compiler is checked with it, and it in turn
 //! says what the hardware has to do; it has no notion of time. It is as slow as it is plain.
+//!
+//! It takes any program: what the compiler never makes ends in a [`Fault`]. Where the hardware would compute nonsense
+//! without an error (a schedule that shifts by several amounts, say), the fault is [`ErrorCode::Field`].
 
 use super::stream::{Beats, Packet, Target, extract, insert};
 use super::{Entry, Program, ProgramError};
@@ -9,7 +12,10 @@ use crate::network::Tensor;
 use std::collections::VecDeque;
 use xnorforge_hdl::AcceleratorDesign;
 use xnorforge_hdl::accelerator::config::MULTIPLIER_BITS;
-use xnorforge_hdl::accelerator::{DESCRIPTOR_WORDS, Descriptor, Field, Opcode};
+use xnorforge_hdl::accelerator::{DESCRIPTOR_WORDS, Descriptor, Field, Opcode, When};
+
+/// Words of a descriptor that are read; what lies behind them is never looked at.
+const WORDS_READ: usize = 41;
 
 /// The error codes of `docs/accelerator.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,8 +94,14 @@ impl Memory {
         (self.words.len() / self.host) as u64
     }
 
+    /// A word, whose address has been checked.
     fn word(&self, address: u64) -> &[u64] {
         &self.words[address as usize * self.host..][..self.host]
+    }
+
+    /// A word, if there is one at that address.
+    fn get(&self, address: u64) -> Option<&[u64]> {
+        (address < self.len()).then(|| self.word(address))
     }
 
     fn word_mut(&mut self, address: u64) -> &mut [u64] {
@@ -160,8 +172,7 @@ impl Interpreter {
             interpreter.load(packet)?;
         }
         if let Some(entry) = program.entry(super::LOAD_WEIGHTS) {
-            interpreter.weight_stream.extend(entry.weights.clone());
-            interpreter.start(entry.address)?;
+            interpreter.run_alone(entry)?;
         }
         Ok(interpreter)
     }
@@ -197,10 +208,21 @@ impl Interpreter {
         Ok(())
     }
 
+    /// Runs an entry that takes no input, [`super::LOAD_WEIGHTS`], once.
+    ///
+    /// # Errors
+    /// A [`Fault`].
+    pub fn run_alone(&mut self, entry: &Entry) -> Result<(), Fault> {
+        self.weight_stream.extend(entry.weights.clone());
+        self.start(entry.address)?;
+        self.results.clear();
+        Ok(())
+    }
+
     /// Runs an entry once and gives its tensors.
     ///
     /// # Errors
-    /// An input that does not fit, or a [`Fault`].
+    /// An input that does not fit, or a [`Fault`]; memories keep what was written before it.
     pub fn run(&mut self, entry: &Entry, input: &Tensor) -> Result<Vec<Tensor>, RunError> {
         self.input_stream.push_back(entry.input_beats(input)?);
         self.weight_stream.extend(entry.weights.clone());
@@ -209,23 +231,35 @@ impl Interpreter {
         Ok(entry.unpack(&results)?)
     }
 
-    /// The words of a tensor that stands in the activation memory now.
-    ///
-    /// # Panics
-    /// If the layout does not lie in it.
-    pub fn activation_words(&self, base: u32, words: u64) -> &[u64] {
-        let host = self.activation.host;
-        &self.activation.words[base as usize * host..][..words as usize * host]
+    /// The words of a tensor that stands in the activation memory now; none if it does not lie in it.
+    pub fn activation_words(&self, base: u32, words: u64) -> Option<&[u64]> {
+        let (base, host) = (u64::from(base), self.activation.host as u64);
+        let end = base
+            .checked_add(words)
+            .filter(|end| *end <= self.activation.len())?;
+        Some(&self.activation.words[(base * host) as usize..(end * host) as usize])
     }
 
-    /// Runs from a word of program memory to END.
+    /// Runs from a word of program memory to END. A fault leaves nothing in the streams.
     fn start(&mut self, start: u32) -> Result<(), Fault> {
+        let outcome = self.steps(start);
+        if outcome.is_err() {
+            self.weight_stream.clear();
+            self.input_stream.clear();
+            self.results.clear();
+        }
+        outcome
+    }
+
+    fn steps(&mut self, start: u32) -> Result<(), Fault> {
         let mut address = start;
         loop {
             let fault = |code| Fault { code, address };
             let descriptor = self.fetch(address).map_err(fault)?;
             let opcode = Opcode::of(descriptor.get(Field::Opcode) as u32);
-            let outcome = match opcode.ok_or(fault(ErrorCode::Opcode))? {
+            let opcode = opcode.ok_or(fault(ErrorCode::Opcode))?;
+            self.check_ranges(&descriptor, opcode).map_err(fault)?;
+            let outcome = match opcode {
                 Opcode::End => return Ok(()),
                 Opcode::Compute => self.compute(&descriptor),
                 Opcode::Pool => self.pool(&descriptor),
@@ -239,7 +273,7 @@ impl Interpreter {
 
     fn fetch(&self, address: u32) -> Outcome<Descriptor> {
         let words = self.program.get(address as usize..);
-        let words = words.and_then(|words| words.get(..DESCRIPTOR_WORDS as usize));
+        let words = words.and_then(|words| words.get(..WORDS_READ));
         let words = words.ok_or(ErrorCode::ProgramRange)?;
         let mut descriptor = Descriptor::new(Opcode::End);
         for field in Field::ALL {
@@ -254,7 +288,39 @@ impl Interpreter {
                 return Err(ErrorCode::Field);
             }
         }
+        // A bit that no field keeps.
+        if descriptor.words()[..WORDS_READ] != *words {
+            return Err(ErrorCode::Field);
+        }
         Ok(descriptor)
+    }
+
+    /// The ranges of the fields that count for a descriptor.
+    fn check_ranges(&self, d: &Descriptor, opcode: Opcode) -> Outcome {
+        let compute = opcode == Opcode::Compute;
+        let is_set = |field| get(d, field) == 1;
+        for field in Field::ALL {
+            let Some(range) = field.range(&self.design) else {
+                continue;
+            };
+            let counts = match range.when {
+                When::Always => true,
+                When::Patches => compute || opcode == Opcode::Pool,
+                When::Compute => compute,
+                When::Thresholds => compute && get(d, Field::Mode) == 1,
+                When::Codes => {
+                    compute && (is_set(Field::ToActivation) || is_set(Field::ToResidual))
+                }
+                When::Residual => {
+                    compute && (is_set(Field::ResidualBefore) || is_set(Field::ResidualAfter))
+                }
+            };
+            let legal = u64::from(range.min)..=u64::from(range.max);
+            if counts && !legal.contains(&get(d, *field)) {
+                return Err(ErrorCode::Field);
+            }
+        }
+        Ok(())
     }
 
     fn input(&mut self, d: &Descriptor) -> Outcome {
@@ -290,9 +356,9 @@ impl Interpreter {
     /// A word of the input tensor, by plane group and granule.
     fn read_address(&self, d: &Descriptor, group: u64, granule: i64) -> Outcome<u64> {
         let slices = u64::from(self.design.slices);
-        let address =
-            get(d, Field::InBase) + group * get(d, Field::InPitch) + granule as u64 / slices;
-        if granule < 0 || address > get(d, Field::InLast) || address >= self.activation.len() {
+        let granule = u64::try_from(granule).map_err(|_| ErrorCode::InputRange)?;
+        let address = get(d, Field::InBase) + group * get(d, Field::InPitch) + granule / slices;
+        if address > get(d, Field::InLast) || address >= self.activation.len() {
             return Err(ErrorCode::InputRange);
         }
         Ok(address)
@@ -312,22 +378,28 @@ impl Interpreter {
         mut visit: impl FnMut(Option<i64>, u64) -> Outcome,
     ) -> Outcome {
         let (width, height) = (get(d, Field::OutWidth), get(d, Field::OutHeight));
-        let (ox, oy) = ((pixel % width) as i64, (pixel / width % height) as i64);
-        let image = (pixel / width / height) as i64 * d.get(Field::ImagePitch);
-        for ky in 0..d.get(Field::KernelLines) {
-            let iy = d.get(Field::OriginY) + oy * d.get(Field::StepY) + ky * d.get(Field::TapY);
+        // Wide enough for every product and sum of fields.
+        let field = |field| i128::from(d.get(field));
+        let (ox, oy) = (
+            i128::from(pixel % width),
+            i128::from(pixel / width % height),
+        );
+        let image = i128::from(pixel / width / height) * field(Field::ImagePitch);
+        for ky in 0..field(Field::KernelLines) {
+            let iy = field(Field::OriginY) + oy * field(Field::StepY) + ky * field(Field::TapY);
             let line = image
-                + d.get(Field::OriginLine)
-                + oy * d.get(Field::StepLine)
-                + ky * d.get(Field::TapLine);
-            for run in 0..d.get(Field::Runs) {
+                + field(Field::OriginLine)
+                + oy * field(Field::StepLine)
+                + ky * field(Field::TapLine);
+            for run in 0..field(Field::Runs) {
                 let first =
-                    d.get(Field::OriginX) + ox * d.get(Field::StepX) + run * d.get(Field::TapX);
-                for k in 0..d.get(Field::RunGranules) {
+                    field(Field::OriginX) + ox * field(Field::StepX) + run * field(Field::TapX);
+                for k in 0..field(Field::RunGranules) {
                     let gx = first + k;
-                    let is_inside = (0..d.get(Field::InHeight)).contains(&iy)
-                        && (0..d.get(Field::LineGranules)).contains(&gx);
-                    visit(is_inside.then_some(line + gx), k as u64)?;
+                    let is_inside = (0..field(Field::InHeight)).contains(&iy)
+                        && (0..field(Field::LineGranules)).contains(&gx);
+                    let granule = is_inside.then(|| i64::try_from(line + gx)).transpose();
+                    visit(granule.map_err(|_| ErrorCode::InputRange)?, k as u64)?;
                 }
             }
         }
@@ -460,7 +532,7 @@ impl Interpreter {
         patch: &Memory,
     ) -> Outcome<i64> {
         let array = self.design.design();
-        let (mut sum, mut row_sum, mut significance) = (0, 0, 0);
+        let (mut sum, mut row_sum, mut significance) = (0i128, 0i128, 0);
         for step in 0..get(d, Field::ScheduleSteps) {
             let entry = get(d, Field::ScheduleBase) + step;
             let entry = self.schedule.get(entry as usize);
@@ -471,9 +543,14 @@ impl Interpreter {
             );
             let field = |low: u32, bits: u32| (entry >> low) as u64 & ((1 << bits) - 1);
             let row_mode = field(patch_bits + weight_bits, 2);
-            let shift = entry >> (patch_bits + weight_bits + 2);
+            let shift =
+                entry >> (patch_bits + weight_bits + 2) & ((1 << array.shift_amounts.len()) - 1);
             if shift != 0 {
                 significance += array.shift_amounts[shift.trailing_zeros() as usize];
+            }
+            // Several shifts at once, or past what the accumulator can align again.
+            if shift.count_ones() > 1 || significance > array.accumulator_low_width {
+                return Err(ErrorCode::Field);
             }
             for chunk in 0..get(d, Field::Chunks) {
                 let weight = get(d, Field::WeightBase)
@@ -483,11 +560,13 @@ impl Interpreter {
                 if weight > get(d, Field::WeightLast) {
                     return Err(ErrorCode::WeightRange);
                 }
-                let weight = self.weights[column as usize].word(weight);
-                let activation = patch.word(field(0, patch_bits) + chunk);
+                let word = self.weights[column as usize].get(weight);
+                let weight = word.ok_or(ErrorCode::WeightRange)?;
+                let activation = patch.get(field(0, patch_bits) + chunk);
+                let activation = activation.ok_or(ErrorCode::PatchRange)?;
                 let counts = self.beat(activation, weight, row_mode);
-                sum += counts[0] << significance;
-                row_sum += counts[1] << significance;
+                sum += i128::from(counts[0]) << significance;
+                row_sum += i128::from(counts[1]) << significance;
             }
         }
         // The hardware shifts the sums to their place; here they are there already.
@@ -496,8 +575,8 @@ impl Interpreter {
             return Err(ErrorCode::Field);
         }
         let constant = self.constant(d, pixel, column_tile, column)?;
-        let value = wrap(4 * sum - 2 * row_sum + constant, array.result_width);
-        Ok(value >> d.get(Field::ResultShift))
+        let value = 4 * sum - 2 * row_sum + i128::from(constant);
+        Ok((wrap128(value, array.result_width) as i64) >> d.get(Field::ResultShift))
     }
 
     /// What a processing element and a row unit count in one beat.
@@ -627,7 +706,11 @@ impl Interpreter {
             get(d, Field::RoundEven) == 1,
         );
         let v4 = wrap128(shifted + i128::from(d.get(Field::Offset)), product);
-        let code = v4.clamp(d.get(Field::CodeMin).into(), d.get(Field::CodeMax).into());
+        let (low, high) = (d.get(Field::CodeMin), d.get(Field::CodeMax));
+        if low > high {
+            return Err(ErrorCode::Field);
+        }
+        let code = v4.clamp(low.into(), high.into());
         Ok((narrow as i64, code as i64))
     }
 
@@ -683,7 +766,8 @@ impl Interpreter {
                     for lane in 0..self.design.granule_lanes {
                         let code = codes.get(lane as usize).copied().unwrap_or(0);
                         let bit = branch * lanes + first + lane;
-                        insert(memory.word_mut(address), bit, 1, code >> plane & 1);
+                        let value = code.checked_shr(plane as u32).unwrap_or(0);
+                        insert(memory.word_mut(address), bit, 1, value & 1);
                     }
                 }
             }
@@ -790,10 +874,6 @@ fn signed(word: u128, width: u32) -> i128 {
 
 fn wrap128(value: i128, width: u32) -> i128 {
     signed(value as u128, width)
-}
-
-fn wrap(value: i64, width: u32) -> i64 {
-    wrap128(value.into(), width) as i64
 }
 
 /// `value >> shift`; ties to even if asked for.

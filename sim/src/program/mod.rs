@@ -139,10 +139,10 @@ impl Entry {
     /// Values that the result stream gives in each run.
     pub fn result_values(&self) -> u64 {
         let values = |block: &ResultBlock| {
-            let output = &self.outputs[block.output];
-            output.pixels() * u64::from(block.channels)
+            let output = self.outputs.get(block.output);
+            output.map_or(0, |o| o.pixels().saturating_mul(block.channels.into()))
         };
-        self.results.iter().map(values).sum()
+        self.results.iter().map(values).fold(0, u64::saturating_add)
     }
 
     /// The beats of an input, whose numbers must have codes.
@@ -170,6 +170,10 @@ impl Entry {
                 expected: self.result_values(),
             });
         }
+        let is_legal = |block: &ResultBlock| block.fits(&self.outputs);
+        if !self.results.iter().all(is_legal) {
+            return Err(ProgramError::Blocks);
+        }
         let zeros = |output: &OutputTensor| Tensor::zeros(output.images as usize, output.shape);
         let mut tensors: Vec<Tensor> = self.outputs.iter().map(zeros).collect();
         let mut values = values.iter();
@@ -191,11 +195,20 @@ impl Entry {
 impl OutputTensor {
     /// Pixels of all images.
     pub fn pixels(&self) -> u64 {
-        u64::from(self.images) * u64::from(self.shape.height) * u64::from(self.shape.width)
+        let side = u64::from(self.shape.height) * u64::from(self.shape.width);
+        side.saturating_mul(self.images.into())
     }
 }
 
 impl ResultBlock {
+    /// Whether it lies in an output.
+    fn fits(&self, outputs: &[OutputTensor]) -> bool {
+        let end = self.channel.checked_add(self.channels);
+        outputs.get(self.output).is_some_and(|output| {
+            end.is_some_and(|end| end <= output.shape.channels) && self.rows > 0 && self.columns > 0
+        })
+    }
+
     /// Calls `visit` with the index in the tensor of each value, in the order of the stream.
     fn for_each_place(&self, output: &OutputTensor, mut visit: impl FnMut(usize)) {
         let (pixels, channels) = (output.pixels(), u64::from(output.shape.channels));
@@ -402,6 +415,11 @@ pub enum ProgramError {
         /// Their shape.
         expected: Shape,
     },
+    /// An entry that was altered.
+    #[error(
+        "a result block of the entry lies outside its outputs; take the entry as it was compiled"
+    )]
+    Blocks,
     /// Another number of results.
     #[error("{found} results were taken, but a run of this entry gives {expected}")]
     Results {

@@ -2,7 +2,7 @@
 
 use super::array::{ArrayOptions, VerilatedArrayError};
 use super::build::Verilator;
-use super::model::VerilatedModel;
+use super::model::{Library, VerilatedModel};
 use super::source::{ModelSource, words};
 use super::trace::Trace;
 use crate::accelerator::{Core, CoreInputs, CoreOutputs, StreamBeat, Transfer};
@@ -101,14 +101,20 @@ impl VerilatedAccelerator {
         package: &Package,
         options: &ArrayOptions,
     ) -> Result<Self, VerilatedArrayError> {
-        let files = package.simulation_files();
-        let source = ModelSource {
-            files: files.map(|f| (f.name.clone(), f.text.clone())).collect(),
-            top: package.top.clone(),
-            ports: package.ports.clone(),
-        };
+        let source = ModelSource::of_package(package);
+        let library = verilator.model(&source, Trace::tracing(options.trace.as_ref()))?;
+        Ok(Self::of_library(&library, options)?)
+    }
+
+    /// Starts a model of [`ModelSource::of_package`], as [`VerilatedAccelerator::new`] does.
+    ///
+    /// # Errors
+    /// [`SimulatorError`] when it stops at once.
+    ///
+    /// # Panics
+    /// If the library is one of something else.
+    pub fn of_library(library: &Library, options: &ArrayOptions) -> Result<Self, SimulatorError> {
         let window = options.trace.as_ref();
-        let library = verilator.model(&source, Trace::tracing(window))?;
         let model = library.start(options.seed)?;
         let ports = Ports::new(&model);
         let buffer = |port: usize| vec![0; words(&model.ports()[port])];

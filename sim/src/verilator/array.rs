@@ -1,7 +1,7 @@
 //! The Verilated RTL of an array as a [`Simulator`]: beats packed into the ports of `docs/microarchitecture.md`.
 
 use super::build::Verilator;
-use super::model::VerilatedModel;
+use super::model::{Library, VerilatedModel};
 use super::source::{ModelSource, input, output, words};
 use super::tools::ToolError;
 use super::trace::{Trace, TraceWindow};
@@ -37,6 +37,15 @@ pub fn array_ports(design: &Design) -> Vec<Port> {
         output("result_last", 1),
         output("result_value", c.columns * design.result_width),
     ]
+}
+
+/// What the model of an array is built from; `files` are the names and texts of the RTL that was emitted for `design`.
+pub fn array_source(design: &Design, files: &[(String, String)]) -> ModelSource {
+    ModelSource {
+        files: files.to_vec(),
+        top: design.top_name(),
+        ports: array_ports(design),
+    }
 }
 
 /// How a [`VerilatedArray`] or a [`super::VerilatedAccelerator`] runs.
@@ -138,15 +147,26 @@ impl VerilatedArray {
         files: &[(String, String)],
         options: &ArrayOptions,
     ) -> Result<Self, VerilatedArrayError> {
-        let source = ModelSource {
-            files: files.to_vec(),
-            top: design.top_name(),
-            ports: array_ports(design),
-        };
         let window = options.trace.as_ref();
-        let model = verilator
-            .model(&source, Trace::tracing(window))?
-            .start(options.seed)?;
+        let source = array_source(design, files);
+        let library = verilator.model(&source, Trace::tracing(window))?;
+        Ok(Self::of_library(&library, design, options)?)
+    }
+
+    /// Starts a model of [`array_source`] and resets it, as [`VerilatedArray::new`] does.
+    ///
+    /// # Errors
+    /// [`SimulatorError`] when it stops at once, or when it has no tracing and a waveform is asked for.
+    ///
+    /// # Panics
+    /// If the library is one of something else.
+    pub fn of_library(
+        library: &Library,
+        design: &Design,
+        options: &ArrayOptions,
+    ) -> Result<Self, SimulatorError> {
+        let window = options.trace.as_ref();
+        let model = library.start(options.seed)?;
         let ports = Ports::new(&model);
         let buffer = |port: usize| vec![0; words(&model.ports()[port])];
         let mut array = VerilatedArray {

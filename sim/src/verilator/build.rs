@@ -73,6 +73,25 @@ const COMPILER_FLAGS: [&str; 10] = [
 
 const LINKER_FLAGS: [&str; 5] = ["-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,-z,defs", "-o"];
 
+/// Optimization of a model that is built for a few thousand cycles: compiling takes longer than running.
+const OPTIMIZE_ONCE: &str = "-O0";
+
+/// What every unit of such a model begins with, compiled once and kept: reading Verilator's headers takes longer than
+/// compiling a small design.
+const COMMON_HEADER: &str = "\
+#include \"verilated.h\"
+#if VM_TRACE
+#include \"verilated_vcd_c.h\"
+#endif
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+";
+
+/// The name of that header; the compiler finds `<name>.gch` beside it, and reads it as text should that not fit.
+const COMMON_HEADER_NAME: &str = "common.h";
+
 /// Bytes of generated C++ from which on a design is compiled in several units side by side. Each unit reads
 /// Verilator's headers again, which costs about a second.
 const UNIT_BYTES: u64 = 512 * 1024;
@@ -203,13 +222,7 @@ impl Verilator {
         let key = self.model_key(source, &shim, tracing);
         let entry = self.cache.entry("models", &key, |work| {
             tracing::info!(top = %source.top, "building the Verilated model");
-            let build = Build {
-                tools: &self.tools,
-                cache: &self.cache,
-                work,
-                tracing,
-                flags: self.verilator_flags(tracing),
-            };
+            let build = self.build(work, tracing, Effort::Long);
             let kept = build
                 .run(source, &shim)
                 .map_err(|e| self.cache.keep_log(e, &key))?;
@@ -220,6 +233,35 @@ impl Verilator {
             Ok(kept)
         })?;
         Library::load(&entry.join(LIBRARY), source.ports.clone())
+    }
+
+    /// The model of a design for a short run: built in the fastest way, about twice as fast as by [`Verilator::model`] for
+    /// a small design, and several times slower to step. It is not kept; only what all models share comes from the cache.
+    ///
+    /// # Errors
+    /// As [`Verilator::model`].
+    pub fn model_once(&self, source: &ModelSource, tracing: Tracing) -> Result<Library, ToolError> {
+        source.check()?;
+        let shim = shim::text(&source.ports);
+        let work = self.cache.scratch()?;
+        let build = self.build(work.path(), tracing, Effort::Once);
+        let key = self.model_key(source, &shim, tracing);
+        let kept = build
+            .run(source, &shim)
+            .map_err(|e| self.cache.keep_log(e, &key))?;
+        // Where files can be removed while they are in use, the library stays loaded without its file.
+        Library::load(&kept[0], source.ports.clone())
+    }
+
+    fn build<'a>(&'a self, work: &'a Path, tracing: Tracing, effort: Effort) -> Build<'a> {
+        Build {
+            tools: &self.tools,
+            cache: &self.cache,
+            work,
+            tracing,
+            effort,
+            flags: self.verilator_flags(tracing),
+        }
     }
 
     fn verilator_flags(&self, tracing: Tracing) -> Vec<&'static str> {
@@ -266,12 +308,22 @@ fn tools_key(tools: &Toolchain, tracing: Tracing) -> Key {
     key
 }
 
+/// What a model is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effort {
+    /// Many cycles: optimized.
+    Long,
+    /// One short run: compiled fast.
+    Once,
+}
+
 /// One build, in a folder of its own.
 struct Build<'a> {
     tools: &'a Toolchain,
     cache: &'a Cache,
     work: &'a Path,
     tracing: Tracing,
+    effort: Effort,
     flags: Vec<&'static str>,
 }
 
@@ -342,12 +394,18 @@ impl Build<'_> {
 
     /// Writes the C++ files that are compiled: each includes a share of the generated ones.
     fn write_units(&self, shim: &str) -> Result<Vec<Unit>, ToolError> {
-        let (slow, fast): (Vec<_>, Vec<_>) = self
-            .generated_files()?
-            .into_iter()
-            .partition(|(name, _)| name.contains("__Slow"));
+        let all = self.generated_files()?;
+        let parts = match self.effort {
+            Effort::Once => vec![(all, shim, OPTIMIZE_ONCE)],
+            Effort::Long => {
+                let (slow, fast): (Vec<_>, Vec<_>) = all
+                    .into_iter()
+                    .partition(|(name, _)| name.contains("__Slow"));
+                vec![(fast, shim, OPTIMIZE_FAST), (slow, "", OPTIMIZE_SLOW)]
+            }
+        };
         let mut units = Vec::new();
-        for (files, first, optimize) in [(fast, shim, OPTIMIZE_FAST), (slow, "", OPTIMIZE_SLOW)] {
+        for (files, first, optimize) in parts {
             for text in shares(&files, first) {
                 let name = format!("unit_{}.cpp", units.len());
                 self.write(&format!("cpp/{name}"), &text)?;
@@ -379,46 +437,89 @@ impl Build<'_> {
     fn compile_unit(&self, unit: &Unit) -> Result<PathBuf, ToolError> {
         let object = self.work.join(format!("{}.o", unit.name));
         let source = self.work.join("cpp").join(&unit.name);
-        self.compile(self.work, &source, unit.optimize, &object)?;
+        let first = match self.effort {
+            Effort::Long => self.work.join("runtime.h"),
+            Effort::Once => self.common_header()?,
+        };
+        self.compile(&Compilation {
+            work: self.work,
+            source: &source,
+            first: Some(&first),
+            optimize: unit.optimize,
+            object: &object,
+        })?;
         Ok(object)
+    }
+
+    /// The header that units of a short run begin with, compiled.
+    fn common_header(&self) -> Result<PathBuf, ToolError> {
+        let key = tools_key(self.tools, self.tracing)
+            .part(OPTIMIZE_ONCE)
+            .part(COMMON_HEADER)
+            .finish();
+        let entry = self.cache.shared_entry("headers", &key, |work| {
+            let header = work.join(COMMON_HEADER_NAME);
+            let text = format!("{}{COMMON_HEADER}", shim::RUNTIME_HEADER);
+            fs::write(&header, text).map_err(ToolError::io("write", &header))?;
+            let compiled = work.join(format!("{COMMON_HEADER_NAME}.gch"));
+            self.compile(&Compilation {
+                work,
+                source: &header,
+                first: None,
+                optimize: OPTIMIZE_ONCE,
+                object: &compiled,
+            })
+            .map_err(|e| self.cache.keep_log(e, &key))?;
+            Ok(vec![header, compiled])
+        })?;
+        Ok(entry.join(COMMON_HEADER_NAME))
     }
 
     /// An object file of Verilator's run-time library, shared by all models of the same tools and flags.
     fn runtime_object(&self, name: &str) -> Result<PathBuf, ToolError> {
         let key = tools_key(self.tools, self.tracing).part(name).finish();
         let object = format!("{name}.o");
-        let entry = self.cache.entry("runtime", &key, |work| {
+        let make = |work: &Path| {
             let header = work.join("runtime.h");
             fs::write(&header, shim::RUNTIME_HEADER).map_err(ToolError::io("write", &header))?;
             let file = self.tools.include_folder().join(format!("{name}.cpp"));
             let target = work.join(&object);
-            self.compile(work, &file, OPTIMIZE_FAST, &target)
-                .map_err(|e| self.cache.keep_log(e, &key))?;
+            self.compile(&Compilation {
+                work,
+                source: &file,
+                first: Some(&header),
+                optimize: OPTIMIZE_FAST,
+                object: &target,
+            })
+            .map_err(|e| self.cache.keep_log(e, &key))?;
             Ok(vec![target])
-        })?;
+        };
+        let entry = match self.effort {
+            Effort::Long => self.cache.entry("runtime", &key, make)?,
+            Effort::Once => self.cache.shared_entry("runtime", &key, make)?,
+        };
         Ok(entry.join(object))
     }
 
-    /// Compiles one file; `work` holds `runtime.h` and takes the log.
-    fn compile(
-        &self,
-        work: &Path,
-        file: &Path,
-        optimize: &str,
-        object: &Path,
-    ) -> Result<(), ToolError> {
+    fn compile(&self, what: &Compilation<'_>) -> Result<(), ToolError> {
+        let Compilation { work, source, .. } = what;
         let include = self.tools.include_folder();
-        let mut arguments: Vec<OsString> = std::iter::once(&optimize)
+        let mut arguments: Vec<OsString> = std::iter::once(&what.optimize)
             .chain(&COMPILER_FLAGS)
             .chain(&self.tracing.compiler_flags())
             .map(Into::into)
             .collect();
-        arguments.extend(["-include".into(), work.join("runtime.h").into()]);
+        if let Some(first) = what.first {
+            arguments.extend(["-include".into(), first.into()]);
+        }
         for folder in [&work.join("cpp"), &include, &include.join("vltstd")] {
             arguments.extend(["-I".into(), folder.into()]);
         }
-        arguments.extend(["-c".into(), file.into(), "-o".into(), object.into()]);
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if source.extension().is_some_and(|e| e == "h") {
+            arguments.extend(["-x".into(), "c++-header".into()]);
+        }
+        arguments.extend(["-c".into(), source.into(), "-o".into(), what.object.into()]);
+        let name = source.file_name().unwrap_or_default().to_string_lossy();
         Job {
             tool: "g++",
             program: &self.tools.compiler,
@@ -438,6 +539,18 @@ impl Build<'_> {
             .run()?;
         Ok(library)
     }
+}
+
+/// A call of the compiler.
+struct Compilation<'a> {
+    /// Where it runs and its log goes.
+    work: &'a Path,
+    /// What is compiled.
+    source: &'a Path,
+    /// A header that it begins with.
+    first: Option<&'a Path>,
+    optimize: &'static str,
+    object: &'a Path,
 }
 
 enum Task {

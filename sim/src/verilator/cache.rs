@@ -7,12 +7,17 @@
 
 use super::tools::ToolError;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// The file of an entry that lists the digests of the others.
 const DIGESTS: &str = "digests";
+
+/// The file of a scratch folder that is locked while it is in use.
+const SCRATCH_LOCK: &str = "lock";
 
 /// The folder in which built models are kept: `XNORFORGE_CACHE`, or else the user's cache folder.
 ///
@@ -57,12 +62,17 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// A cache folder.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
+    /// Entries that this process has found intact, or made: [`Cache::shared_entry`].
+    known: Arc<Mutex<HashSet<PathBuf>>>,
     folder: PathBuf,
 }
 
 impl Cache {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Cache { folder }
+        Cache {
+            known: Arc::default(),
+            folder,
+        }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -104,6 +114,46 @@ impl Cache {
         Ok(entry)
     }
 
+    /// As [`Cache::entry`], for what thousands of builds share: its digests are checked once in a process.
+    pub(super) fn shared_entry(
+        &self,
+        kind: &str,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<Vec<PathBuf>, ToolError>,
+    ) -> Result<PathBuf, ToolError> {
+        let name = Path::new(kind).join(key);
+        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        if known.contains(&name) {
+            let root = std::path::absolute(&self.folder)
+                .map_err(|e| ToolError::NoCacheFolder(e.to_string()))?;
+            return Ok(root.join(name));
+        }
+        let entry = self.entry(kind, key, make)?;
+        known.insert(name);
+        Ok(entry)
+    }
+
+    /// A folder for a build that is not kept. It goes with the value; those that killed processes left behind are
+    /// removed here.
+    pub(super) fn scratch(&self) -> Result<Scratch, ToolError> {
+        let root = std::path::absolute(&self.folder)
+            .map_err(|e| ToolError::NoCacheFolder(e.to_string()))?;
+        let shelf = root.join("scratch");
+        fs::create_dir_all(&shelf).map_err(|e| {
+            ToolError::NoCacheFolder(format!("cannot create {}: {e}", shelf.display()))
+        })?;
+        remove_abandoned(&shelf)?;
+        let folder = tempfile::Builder::new()
+            .prefix("build-")
+            .tempdir_in(&shelf)
+            .map_err(ToolError::io("create a folder in", &shelf))?;
+        let lock = lock(&folder.path().join(SCRATCH_LOCK))?;
+        Ok(Scratch {
+            folder,
+            _lock: lock,
+        })
+    }
+
     /// Keeps the log of a failed build and points the error to it.
     pub(super) fn keep_log(&self, error: ToolError, key: &str) -> ToolError {
         let ToolError::Failed {
@@ -126,6 +176,34 @@ impl Cache {
             excerpt,
         }
     }
+}
+
+/// A folder of its own for a build; locked as long as it is in use.
+pub(super) struct Scratch {
+    folder: tempfile::TempDir,
+    _lock: File,
+}
+
+impl Scratch {
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Removes the scratch folders whose locks nobody holds.
+fn remove_abandoned(shelf: &Path) -> Result<(), ToolError> {
+    let entries = fs::read_dir(shelf).map_err(ToolError::io("read", shelf))?;
+    for entry in entries.flatten() {
+        // One without a lock is being made.
+        let Ok(lock) = File::open(entry.path().join(SCRATCH_LOCK)) else {
+            continue;
+        };
+        if lock.try_lock().is_ok() {
+            // A tool of the killed process may still write there; what stays goes the next time.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// A folder to build in, removed when it is dropped. The key is locked, so others of it were left behind by processes
@@ -241,6 +319,38 @@ mod tests {
         fs::write(first.join(DIGESTS), "").unwrap();
         entry();
         assert_eq!(made.get(), 5);
+    }
+
+    #[test]
+    fn scratch_folders_go_and_those_of_killed_processes_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().to_owned());
+        let abandoned = folder.path().join("scratch/build-abandoned");
+        fs::create_dir_all(&abandoned).unwrap();
+        fs::write(abandoned.join(SCRATCH_LOCK), "").unwrap();
+        let first = cache.scratch().unwrap();
+        assert!(!abandoned.exists() && first.path().exists());
+        let second = cache.scratch().unwrap();
+        assert!(first.path().exists() && first.path() != second.path());
+        drop((first, second));
+        let left = fs::read_dir(folder.path().join("scratch")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+
+    #[test]
+    fn a_shared_entry_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().to_owned());
+        let entry = || {
+            let make = |work: &Path| {
+                let file = work.join("file");
+                fs::write(&file, "text").unwrap();
+                Ok(vec![file])
+            };
+            cache.shared_entry("kind", "key", make).unwrap()
+        };
+        assert_eq!(entry(), entry());
+        assert_eq!(entry(), folder.path().join("kind/key"));
     }
 
     #[test]

@@ -16,11 +16,13 @@
 //! | `build` | from Verilog to a shared library |
 //! | `model` | loads it and calls it; all `unsafe` code is there |
 //! | `accelerator` | the accelerator's ports |
+//! | `axi` | the ports of the accelerator with AMBA ports |
 //! | `trace` | waveforms of some cycles |
 //! | `array` | the array's ports and the packing of beats |
 
 mod accelerator;
 mod array;
+mod axi;
 mod build;
 mod cache;
 mod model;
@@ -30,7 +32,8 @@ mod tools;
 mod trace;
 
 pub use accelerator::VerilatedAccelerator;
-pub use array::{ArrayOptions, VerilatedArray, VerilatedArrayError, array_ports};
+pub use array::{ArrayOptions, VerilatedArray, VerilatedArrayError, array_ports, array_source};
+pub use axi::VerilatedAxi;
 pub use build::{Assertions, Tracing, Verilator, Warnings};
 pub use cache::default_cache_folder;
 pub use model::{Library, VerilatedModel};

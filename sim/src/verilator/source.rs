@@ -2,6 +2,7 @@
 
 use super::tools::ToolError;
 use std::collections::BTreeSet;
+use xnorforge_hdl::Package;
 use xnorforge_hdl::emit::{Port, PortDirection};
 
 /// Widest port in bits; wider vectors are past what Verilog tools must accept (IEEE 1364-2001, 3.3.1).
@@ -52,6 +53,16 @@ pub struct ModelSource {
 }
 
 impl ModelSource {
+    /// The whole package, with the models of device primitives that it instantiates.
+    pub fn of_package(package: &Package) -> Self {
+        let files = package.simulation_files();
+        ModelSource {
+            files: files.map(|f| (f.name.clone(), f.text.clone())).collect(),
+            top: package.top.clone(),
+            ports: package.ports.clone(),
+        }
+    }
+
     /// Checks everything that ends up in a command line, a file name or the shim's text.
     pub(super) fn check(&self) -> Result<(), ToolError> {
         let refuse = |message: String| Err(ToolError::Source(message));

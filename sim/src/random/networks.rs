@@ -1,21 +1,44 @@
 //! Random small accelerators and networks; everything follows from the generator.
 
-use super::{random_broadcast, random_structure};
+use super::{Data, pick, random_broadcast, random_structure};
+use crate::network::{
+    Convolution, Layer, Network, Operation, Output, Pad, Padding, Place, Read, Requantize, Rescale,
+    Residual, Rounding, Shape, Tensor, TensorId, Window, number_of_step, reference, steps,
+    truncate,
+};
+use crate::{Encoding, Operand, Precision};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::accelerator::AcceleratorConfig;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure};
-use xnorforge_sim::network::{
-    Convolution, Layer, Network, Operation, Output, Pad, Padding, Place, Read, Requantize, Rescale,
-    Residual, Rounding, Shape, Tensor, TensorId, Window, number_of_step, reference, steps,
-    truncate,
-};
-use xnorforge_sim::{Encoding, Operand, Precision};
+
+/// Most that a random network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkLimits {
+    /// Layers.
+    pub layers: usize,
+    /// Height and width of the input.
+    pub side: u32,
+    /// Channels of the input, and of a convolution's output.
+    pub channels: u32,
+    /// What inputs and weights are.
+    pub data: Data,
+}
+
+impl NetworkLimits {
+    /// No limits, random data.
+    pub const NONE: NetworkLimits = NetworkLimits {
+        layers: usize::MAX,
+        side: u32::MAX,
+        channels: u32::MAX,
+        data: Data::Random,
+    };
+}
 
 fn divisor(rng: &mut ChaCha8Rng, of: u32) -> u32 {
     let divisors: Vec<u32> = (1..=of).filter(|d| of.is_multiple_of(*d)).collect();
-    *divisors.choose(rng).unwrap()
+    pick(rng, &divisors)
 }
 
 /// A random small accelerator with memories that are ample for [`random_network`], except those of weights.
@@ -32,17 +55,18 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
         };
         let (activation_branches, weight_branches) =
             (branches(activation_bits), branches(weight_bits));
-        let rows = *[1, 2, 3, 4, 6].choose(rng).unwrap();
-        let columns = *[1, 2, 3, 4, 5, 8].choose(rng).unwrap();
+        let rows = pick(rng, &[1, 2, 3, 4, 6]);
+        let columns = pick(rng, &[1, 2, 3, 4, 5, 8]);
         // From a copy: which structure it has changes nothing else of a case.
-        let (target, structure) = random_structure(&mut rng.clone());
-        let broadcast_stages = random_broadcast(&mut rng.clone());
+        let mut other = rng.clone();
+        let (target, structure) = random_structure(&mut other);
+        let broadcast_stages = random_broadcast(&mut other);
         let config = ArrayConfig {
             target,
             structure,
             rows,
             columns,
-            lanes: *[5, 8, 9, 16, 24, 33, 64, 72].choose(rng).unwrap(),
+            lanes: pick(rng, &[5, 8, 9, 16, 24, 33, 64, 72]),
             activation_bits,
             weight_bits,
             activation_branches,
@@ -63,7 +87,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
                 program_words: 1 << 15,
                 schedule_words: 1 << 10,
                 layers: 16,
-                threshold_bits: *[4, 8].choose(rng).unwrap(),
+                threshold_bits: pick(rng, &[4, 8]),
                 stream_bits: 1 << rng.random_range(3..=8),
             },
             ..ArrayConfig::default()
@@ -74,11 +98,13 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
     }
 }
 
+/// An encoding with at most 5 bits, and at most `bits_max`.
 pub fn random_precision(rng: &mut ChaCha8Rng, bits_max: u32) -> Precision {
     let bits = rng.random_range(1..=bits_max.min(5));
-    match Encoding::ALL.choose(rng).unwrap() {
-        Encoding::Ternary => Precision::new(Encoding::Ternary, 2),
-        encoding => Precision::new(*encoding, bits),
+    match pick(rng, &Encoding::ALL) {
+        Encoding::Ternary if bits_max >= 2 => Precision::new(Encoding::Ternary, 2),
+        Encoding::Ternary => Precision::new(Encoding::Bipolar, bits),
+        encoding => Precision::new(encoding, bits),
     }
 }
 
@@ -124,14 +150,16 @@ fn random_convolution(
     shape: Shape,
     precision: Precision,
     weight_bits: u32,
+    limits: &NetworkLimits,
 ) -> Convolution {
+    let data = limits.data;
     let same = rng.random_bool(0.4);
     let is_dense = !same && rng.random_bool(0.2);
     let mut groups = 1;
     let mut outputs = if same {
         shape.channels
     } else {
-        rng.random_range(1..=12)
+        rng.random_range(1..=12).min(limits.channels)
     };
     if !is_dense && rng.random_bool(0.4) {
         groups = divisor(rng, shape.channels);
@@ -141,7 +169,7 @@ fn random_convolution(
         }
     }
     let window = match (same, is_dense) {
-        (true, _) => Window::square(*[1, 3].choose(rng).unwrap(), 1, 0),
+        (true, _) => Window::square(pick(rng, &[1, 3]), 1, 0),
         (_, true) => Window::whole(shape),
         _ => {
             let padded = rng.random_bool(0.7);
@@ -158,8 +186,9 @@ fn random_convolution(
     };
     let elements = shape.channels / groups * window.kernel.0 * window.kernel.1;
     let weight = random_precision(rng, weight_bits);
-    let weights =
-        Operand::random("weights", weight, outputs as usize, elements as usize, rng).unwrap();
+    let weights = Operand::random("weights", weight, outputs as usize, elements as usize, rng)
+        .expect("a drawn precision and shape are legal");
+    let weights = data.apply("weights", weights);
     let pad = if rng.random_bool(0.6) {
         Pad::Zero
     } else {
@@ -199,7 +228,7 @@ fn random_requantize(
             .map(|channel| {
                 let values = of_channel(channel);
                 let mut list: Vec<i64> = (0..count)
-                    .map(|_| values.choose(rng).unwrap() + rng.random_range(-2..=2))
+                    .map(|_| pick(rng, &values) + rng.random_range(-2..=2))
                     .collect();
                 if rng.random_bool(0.2) {
                     list[0] = [-1 << 40, 1 << 40][rng.random_range(0..2)];
@@ -221,7 +250,9 @@ fn random_requantize(
     let (mut multipliers, mut addends) = (Vec::new(), Vec::new());
     for channel in 0..channels {
         let values = of_channel(channel);
-        let (min, max) = (*values.iter().min().unwrap(), *values.iter().max().unwrap());
+        let (min, max) = values.iter().fold((i64::MAX, i64::MIN), |(min, max), v| {
+            (min.min(*v), max.max(*v))
+        });
         let multiplier = ((count.max(1) << shift) / (max - min).max(1)).clamp(1, 30_000);
         let multiplier = if rng.random_bool(0.3) {
             -multiplier
@@ -239,7 +270,7 @@ fn random_requantize(
             multipliers,
             addends,
             shift,
-            rounding: *rounding.choose(rng).unwrap(),
+            rounding: pick(rng, &rounding),
         },
     );
     requantize.offset = rng.random_range(-1..=1);
@@ -255,24 +286,36 @@ pub fn random_network(
     design: &AcceleratorDesign,
     images: usize,
 ) -> (Network, Tensor) {
+    random_network_within(rng, design, images, &NetworkLimits::NONE)
+}
+
+/// As [`random_network`], within limits.
+pub fn random_network_within(
+    rng: &mut ChaCha8Rng,
+    design: &AcceleratorDesign,
+    images: usize,
+    limits: &NetworkLimits,
+) -> (Network, Tensor) {
     let array = design.design().config();
     let mut network = Network {
         name: "random".to_owned(),
         input: Shape::new(
-            rng.random_range(1..=7),
-            rng.random_range(1..=7),
-            *[1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 32]
-                .choose(rng)
-                .unwrap(),
+            rng.random_range(1..=7).min(limits.side),
+            rng.random_range(1..=7).min(limits.side),
+            pick(rng, &[1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 32]).min(limits.channels),
         ),
         precision: random_precision(rng, array.activation_bits),
         layers: Vec::new(),
         outputs: Vec::new(),
     };
-    let input = random_input(rng, &network, images);
-    let layers = rng.random_range(1..=5);
+    let mut input = random_input(rng, &network, images);
+    if let Some(step) = limits.data.step(steps(network.precision)) {
+        input.values.fill(number_of_step(network.precision, step));
+    }
+    let layers = rng.random_range(1..=5).min(limits.layers.max(1));
     for index in 0..layers {
-        add_layer(rng, design, &mut network, &input, index + 1 == layers);
+        let is_last = index + 1 == layers;
+        add_layer(rng, design, &mut network, &input, is_last, limits);
     }
     network.outputs = vec![TensorId::Layer(layers - 1)];
     if rng.random_bool(0.3) {
@@ -295,7 +338,10 @@ fn tensors(network: &Network) -> Vec<(TensorId, Shape, Precision)> {
     if network.layers.is_empty() {
         return found;
     }
-    for (index, layer) in network.check().unwrap().into_iter().enumerate() {
+    let layers = network
+        .check()
+        .expect("each layer was checked as it was added");
+    for (index, layer) in layers.into_iter().enumerate() {
         if let Some(precision) = layer.precision {
             found.push((TensorId::Layer(index), layer.shape, precision));
         }
@@ -309,6 +355,7 @@ fn add_layer(
     network: &mut Network,
     input: &Tensor,
     is_last: bool,
+    limits: &NetworkLimits,
 ) {
     let array = design.design().config();
     let found = tensors(network);
@@ -320,7 +367,8 @@ fn add_layer(
     let (tensor, shape, precision) = found[from];
     let operation = match rng.random_range(0..10) {
         0..=6 => {
-            Operation::Convolution(random_convolution(rng, shape, precision, array.weight_bits))
+            let bits = array.weight_bits;
+            Operation::Convolution(random_convolution(rng, shape, precision, bits, limits))
         }
         7 => {
             let padded = rng.random_bool(0.5);
@@ -347,7 +395,7 @@ fn add_layer(
         checked.outputs = vec![TensorId::Input];
         if checked.check().is_err() {
             network.layers.pop();
-            add_layer(rng, design, network, input, is_last);
+            add_layer(rng, design, network, input, is_last, limits);
         }
         return;
     }
@@ -355,14 +403,14 @@ fn add_layer(
     let index = network.layers.len() - 1;
     let mut traced = network.clone();
     traced.outputs = vec![TensorId::Layer(index)];
-    let trace = reference::execute(&traced, input).unwrap();
+    let trace = reference::execute(&traced, input).expect("a drawn layer is legal");
     let accumulators = &trace.accumulators[index];
     let fitting: Vec<_> = found
         .iter()
         .filter(|(_, shape, _)| *shape == accumulators.shape)
         .collect();
     if let Some((tensor, _, precision)) = fitting.choose(rng).filter(|_| rng.random_bool(0.8)) {
-        let place = *[Place::Before, Place::After].choose(rng).unwrap();
+        let place = pick(rng, &[Place::Before, Place::After]);
         layer.residual = Some(Residual {
             tensor: *tensor,
             table: (0..steps(*precision))
@@ -399,14 +447,14 @@ pub fn reduced(rng: &mut ChaCha8Rng, network: &Network) -> Network {
         let (_, _, precision) = found
             .iter()
             .find(|(id, _, _)| *id == layer.input.tensor)
-            .unwrap();
+            .expect("a layer reads what stands before it");
         let Operation::Convolution(convolution) = &layer.operation else {
             continue;
         };
         let bits = fewer(*precision);
         let mut convolution = convolution
             .truncated(fewer(convolution.weights.precision()))
-            .unwrap();
+            .expect("at most the bits that there are");
         if let Pad::Number(number) = convolution.pad {
             convolution.pad = Pad::Number(truncate(*precision, number, bits));
         }
