@@ -1,0 +1,221 @@
+//! Mutation testing of the emitted RTL: faults are put into the Verilog, and the tests of `xnorforge-sim` must find them.
+//!
+//! `make mutate` runs it and writes `docs/mutation.md`. With `XNORFORGE_MUTANTS` in the environment, which it sets for
+//! the tests, the program stands in for Verilator.
+
+mod instrument;
+mod population;
+mod prove;
+mod report;
+mod rigs;
+mod sites;
+mod statements;
+mod tokens;
+mod wrapper;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use report::{Equivalent, Finding, Outcome};
+use rigs::{Rig, Setting, Verdict};
+use sites::Key;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Puts faults into the emitted RTL and counts which of them the tests find.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Faults to draw.
+    #[arg(long, default_value_t = 400)]
+    faults: usize,
+    /// Seed of the draw.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only units whose names contain this.
+    #[arg(long, default_value = "")]
+    unit: String,
+    /// Only tests whose names contain this, and faults of the units that they have.
+    #[arg(long, default_value = "")]
+    tests: String,
+    /// Tests that run side by side.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Folder of the plan, the findings and the tests' output.
+    #[arg(long, default_value = "target/mutate")]
+    work: PathBuf,
+    /// Keep what an earlier run with the same faults has found out, and run only what survived.
+    #[arg(long)]
+    resume: bool,
+    /// Write the page to this file.
+    #[arg(long)]
+    page: Option<PathBuf>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    #[serde(default)]
+    fault: Vec<Equivalent>,
+}
+
+fn main() -> Result<ExitCode> {
+    if let Some(plan) = std::env::var_os(wrapper::PLAN) {
+        let arguments = std::env::args_os().skip(1).collect();
+        let status = wrapper::run(Path::new(&plan), arguments)?;
+        return Ok(match status.success() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        });
+    }
+    let options = Options::parse();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let packages = population::references()?;
+    let mut all = population::population(&packages)?;
+    all.retain(|name, _| name.contains(&options.unit));
+    let faults = all.values().flat_map(|g| g.values()).map(Vec::len).sum();
+    let keys = population::sample(&all, options.faults, options.seed);
+    println!(
+        "seed {}: {} of {faults} faults of {} modules; kinds: {}",
+        options.seed,
+        keys.len(),
+        all.len(),
+        report::kinds()
+    );
+    let setting = setting(&options.work, &root, &keys)?;
+    let mut rigs = rigs::build(&root, &options.tests)?;
+    for rig in &mut rigs {
+        rig.prepare(&setting)?;
+        println!("{}: {} units, {:.1} s", rig.name, rig.units.len(), rig.time.as_secs_f64());
+    }
+    let known: Known = toml::from_str(&std::fs::read_to_string(root.join("mutate/equivalent.toml"))?)?;
+    let known = known.fault.into_iter().map(|f| (f.key, f.reason)).collect();
+    let results = setting.folder.join("findings.json");
+    let before = match options.resume {
+        true => serde_json::from_slice(&std::fs::read(&results).unwrap_or_default()).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let mut findings = run_all(&setting, &rigs, &keys, &before, options.jobs)?;
+    if !options.tests.is_empty() {
+        // Of units that these tests do not have, nothing is said.
+        findings.retain(|f| rigs.iter().any(|rig| rig.units.contains(&f.key.unit)));
+    }
+    explain(&packages, &mut findings, &known)?;
+    std::fs::write(&results, serde_json::to_vec_pretty(&findings)?)?;
+    let [found, equivalent, survived] = report::totals(&findings);
+    for finding in findings.iter().filter(|f| f.outcome == Outcome::Survived) {
+        println!("survived: {}\n{}", report::describe(&finding.key), toml::to_string(&finding.key)?);
+    }
+    println!("{found} found, {equivalent} equivalent, {survived} survived");
+    if let Some(page) = &options.page {
+        let text = report::page(&findings, options.seed, (all.len(), faults));
+        std::fs::write(page, text).with_context(|| format!("cannot write {}", page.display()))?;
+    }
+    Ok(if survived == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn setting(work: &Path, root: &Path, keys: &[Key]) -> Result<Setting> {
+    if keys.is_empty() {
+        bail!("no unit has such a name");
+    }
+    let work = std::path::absolute(work)?;
+    std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let plan = work.join("plan.json");
+    std::fs::write(&plan, serde_json::to_vec_pretty(keys)?)?;
+    Ok(Setting {
+        plan,
+        folder: work,
+        root: root.to_owned(),
+    })
+}
+
+/// Runs the tests of every fault until one finds it; what `before` has found stays.
+fn run_all(
+    setting: &Setting,
+    rigs: &[Rig],
+    keys: &[Key],
+    before: &[Finding],
+    jobs: usize,
+) -> Result<Vec<Finding>> {
+    let before: HashMap<&Key, &Outcome> = before.iter().map(|f| (&f.key, &f.outcome)).collect();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    // How often each test has found a fault of each unit.
+    let luck: Mutex<HashMap<(String, usize), u32>> = Mutex::default();
+    let work = || -> Result<()> {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(key) = keys.get(at) else {
+                return Ok(());
+            };
+            let outcome = match before.get(key) {
+                Some(known) if **known != Outcome::Survived => (*known).clone(),
+                _ => run_one(setting, rigs, key, at as u16 + 1, &luck)?,
+            };
+            let mut done = done.lock().unwrap_or_else(|e| e.into_inner());
+            println!("{} of {}: {}: {outcome:?}", done.len() + 1, keys.len(), report::describe(key));
+            done.push(Finding {
+                key: key.clone(),
+                outcome,
+            });
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("a worker ends with a result"))
+    })?;
+    let mut findings = done.into_inner().unwrap_or_else(|e| e.into_inner());
+    findings.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(findings)
+}
+
+fn run_one(
+    setting: &Setting,
+    rigs: &[Rig],
+    key: &Key,
+    number: u16,
+    luck: &Mutex<HashMap<(String, usize), u32>>,
+) -> Result<Outcome> {
+    let mut order: Vec<usize> = (0..rigs.len())
+        .filter(|rig| rigs[*rig].units.contains(&key.unit))
+        .collect();
+    {
+        let luck = luck.lock().unwrap_or_else(|e| e.into_inner());
+        let found = |rig: usize| luck.get(&(key.unit.clone(), rig)).copied().unwrap_or(0);
+        order.sort_by_key(|rig| (u32::MAX - found(*rig), rigs[*rig].time));
+    }
+    for rig in order {
+        let name = rigs[rig].name.clone();
+        let outcome = match rigs[rig].run(setting, number, None)? {
+            Verdict::Passed => continue,
+            Verdict::Failed => Outcome::Killed(name),
+            Verdict::Endless => Outcome::Endless(name),
+        };
+        let mut luck = luck.lock().unwrap_or_else(|e| e.into_inner());
+        *luck.entry((key.unit.clone(), rig)).or_default() += 1;
+        return Ok(outcome);
+    }
+    Ok(Outcome::Survived)
+}
+
+/// Faults that survived are proved equivalent or have a known reason.
+fn explain(
+    packages: &[xnorforge_hdl::Package],
+    findings: &mut [Finding],
+    known: &HashMap<Key, String>,
+) -> Result<()> {
+    for finding in findings {
+        if finding.outcome != Outcome::Survived {
+            continue;
+        }
+        if prove::is_equivalent(packages, &finding.key)? {
+            finding.outcome = Outcome::Proved;
+        } else if let Some(reason) = known.get(&finding.key) {
+            finding.outcome = Outcome::Explained(reason.clone());
+        }
+    }
+    Ok(())
+}
