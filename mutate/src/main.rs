@@ -86,10 +86,7 @@ fn main() -> Result<ExitCode> {
     );
     let setting = setting(&options.work, &root, &keys)?;
     let mut rigs = rigs::build(&root, &options.tests)?;
-    for rig in &mut rigs {
-        rig.prepare(&setting)?;
-        println!("{}: {} units, {:.1} s", rig.name, rig.units.len(), rig.time.as_secs_f64());
-    }
+    prepare_all(&setting, &mut rigs, options.jobs)?;
     let known: Known = toml::from_str(&std::fs::read_to_string(root.join("mutate/equivalent.toml"))?)?;
     let known = known.fault.into_iter().map(|f| (f.key, f.reason)).collect();
     let results = setting.folder.join("findings.json");
@@ -131,6 +128,31 @@ fn setting(work: &Path, root: &Path, keys: &[Key]) -> Result<Setting> {
     })
 }
 
+/// Builds all tests' models, and shows what each test has and takes.
+fn prepare_all(setting: &Setting, rigs: &mut [Rig], jobs: usize) -> Result<()> {
+    let queue = Mutex::new(rigs.iter_mut());
+    let work = || -> Result<()> {
+        loop {
+            let rig = queue.lock().unwrap_or_else(|e| e.into_inner()).next();
+            let Some(rig) = rig else { return Ok(()) };
+            rig.prepare(setting)?;
+            let seconds = rig.time.as_secs_f64();
+            println!("{}: {} units, {seconds:.1} s", rig.name, rig.units.len());
+        }
+    };
+    on_threads(jobs, work)
+}
+
+/// Does the same work on several threads.
+fn on_threads(jobs: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(&work)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("a worker ends with a result"))
+    })
+}
+
 /// Runs the tests of every fault until one finds it; what `before` has found stays.
 fn run_all(
     setting: &Setting,
@@ -161,12 +183,7 @@ fn run_all(
             });
         }
     };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().expect("a worker ends with a result"))
-    })?;
+    on_threads(jobs, work)?;
     let mut findings = done.into_inner().unwrap_or_else(|e| e.into_inner());
     findings.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(findings)

@@ -5,7 +5,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::accelerator::AcceleratorConfig;
-use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure, Target};
 use xnorforge_sim::network::{
     Convolution, Layer, Network, Operation, Output, Pad, Padding, Place, Read, Requantize, Rescale,
     Residual, Rounding, Shape, Tensor, TensorId, Window, number_of_step, reference, steps,
@@ -20,6 +20,14 @@ fn divisor(rng: &mut ChaCha8Rng, of: u32) -> u32 {
 
 /// A random small accelerator with memories that are ample for [`random_network`], except those of weights.
 pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
+    random_accelerator_of(rng, None)
+}
+
+/// A [`random_accelerator`] of a target and a structure, if they are given.
+pub fn random_accelerator_of(
+    rng: &mut ChaCha8Rng,
+    of: Option<(Target, Structure)>,
+) -> AcceleratorDesign {
     loop {
         let (activation_bits, weight_bits) = (rng.random_range(2..=8), rng.random_range(2..=8));
         let serial = rng.random_bool(0.5);
@@ -35,7 +43,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
         let rows = *[1, 2, 3, 4, 6].choose(rng).unwrap();
         let columns = *[1, 2, 3, 4, 5, 8].choose(rng).unwrap();
         // From a copy: which structure it has changes nothing else of a case.
-        let (target, structure) = random_structure(&mut rng.clone());
+        let (target, structure) = of.unwrap_or_else(|| random_structure(&mut rng.clone()));
         let config = ArrayConfig {
             target,
             structure,
