@@ -34,9 +34,9 @@ struct Options {
     /// Seed of the draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only units whose names contain this.
-    #[arg(long, default_value = "")]
-    unit: String,
+    /// Only modules whose names contain one of these.
+    #[arg(long, value_delimiter = ',')]
+    unit: Vec<String>,
     /// Only tests whose names contain this, and faults of the units that they have.
     #[arg(long, default_value = "")]
     tests: String,
@@ -74,7 +74,7 @@ fn main() -> Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let packages = population::references()?;
     let mut all = population::population(&packages)?;
-    all.retain(|name, _| name.contains(&options.unit));
+    all.retain(|name, _| options.unit.is_empty() || options.unit.iter().any(|u| name.contains(u)));
     let faults = all.values().flat_map(|g| g.values()).map(Vec::len).sum();
     let keys = population::sample(&all, options.faults, options.seed);
     println!(

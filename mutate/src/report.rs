@@ -43,7 +43,6 @@ pub struct Finding {
 
 /// A fault that is known to change nothing, from `mutate/equivalent.toml`.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Equivalent {
     /// The fault.
     #[serde(flatten)]
