@@ -90,14 +90,16 @@ impl Edits {
     fn slot(&mut self, module: &Module<'_>, slot: usize, mutants: &[&(u16, Site)]) {
         let place = &module.slots[slot];
         let own = module.span(&place.tokens);
-        let bytes = module.tokens[place.tokens.start].start
-            ..module.tokens[place.tokens.end - 1].end;
+        let bytes =
+            module.tokens[place.tokens.start].start..module.tokens[place.tokens.end - 1].end;
         if matches!(place.role, Role::LutOutput { .. }) {
             let name = format!("xnf_table_{slot}");
             self.head.push_str(&format!("\n    wire {name};"));
             let flips: Vec<String> = mutants.iter().map(|m| flip(m)).collect();
-            self.tail
-                .push_str(&format!("    assign {own} = {name} ^ ({});\n", flips.join(" | ")));
+            self.tail.push_str(&format!(
+                "    assign {own} = {name} ^ ({});\n",
+                flips.join(" | ")
+            ));
             self.replacements.push((bytes, name));
             return;
         }
@@ -113,7 +115,8 @@ impl Edits {
     fn apply(mut self, module: &Module<'_>) -> String {
         let mut text = module.text.to_owned();
         let end = text.rfind("endmodule").unwrap_or(text.len());
-        self.replacements.push((module.body..module.body, self.head));
+        self.replacements
+            .push((module.body..module.body, self.head));
         self.replacements.push((end..end, self.tail));
         self.replacements.sort_by_key(|(bytes, _)| bytes.start);
         for (bytes, new) in self.replacements.iter().rev() {
@@ -165,7 +168,10 @@ mod tests {
     fn a_fault_is_the_same_in_every_size() {
         let module = read(TEXT, &Ports::new()).unwrap();
         let key = sites(&module)[0].key.clone();
-        let wide = TEXT.replace("[1:0]", "[7:0]").replace("w2", "w8").replace("2'd2", "8'd2");
+        let wide = TEXT
+            .replace("[1:0]", "[7:0]")
+            .replace("w2", "w8")
+            .replace("2'd2", "8'd2");
         let text = mutated(&wide, &Ports::new(), &key).unwrap();
         assert!(text.contains("(a | 8'd2)"), "{text}");
     }

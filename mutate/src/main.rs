@@ -87,11 +87,15 @@ fn main() -> Result<ExitCode> {
     let setting = setting(&options.work, &root, &keys)?;
     let mut rigs = rigs::build(&root, &options.tests)?;
     prepare_all(&setting, &mut rigs, options.jobs)?;
-    let known: Known = toml::from_str(&std::fs::read_to_string(root.join("mutate/equivalent.toml"))?)?;
+    let known: Known = toml::from_str(&std::fs::read_to_string(
+        root.join("mutate/equivalent.toml"),
+    )?)?;
     let known = known.fault.into_iter().map(|f| (f.key, f.reason)).collect();
     let results = setting.folder.join("findings.json");
     let before = match options.resume {
-        true => serde_json::from_slice(&std::fs::read(&results).unwrap_or_default()).unwrap_or_default(),
+        true => {
+            serde_json::from_slice(&std::fs::read(&results).unwrap_or_default()).unwrap_or_default()
+        }
         false => Vec::new(),
     };
     let mut findings = run_all(&setting, &rigs, &keys, &before, options.jobs)?;
@@ -103,14 +107,22 @@ fn main() -> Result<ExitCode> {
     std::fs::write(&results, serde_json::to_vec_pretty(&findings)?)?;
     let [found, equivalent, survived] = report::totals(&findings);
     for finding in findings.iter().filter(|f| f.outcome == Outcome::Survived) {
-        println!("survived: {}\n{}", report::describe(&finding.key), toml::to_string(&finding.key)?);
+        println!(
+            "survived: {}\n{}",
+            report::describe(&finding.key),
+            toml::to_string(&finding.key)?
+        );
     }
     println!("{found} found, {equivalent} equivalent, {survived} survived");
     if let Some(page) = &options.page {
         let text = report::page(&findings, options.seed, (all.len(), faults));
         std::fs::write(page, text).with_context(|| format!("cannot write {}", page.display()))?;
     }
-    Ok(if survived == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if survived == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn setting(work: &Path, root: &Path, keys: &[Key]) -> Result<Setting> {
@@ -176,7 +188,12 @@ fn run_all(
                 _ => run_one(setting, rigs, key, at as u16 + 1, &luck)?,
             };
             let mut done = done.lock().unwrap_or_else(|e| e.into_inner());
-            println!("{} of {}: {}: {outcome:?}", done.len() + 1, keys.len(), report::describe(key));
+            println!(
+                "{} of {}: {}: {outcome:?}",
+                done.len() + 1,
+                keys.len(),
+                report::describe(key)
+            );
             done.push(Finding {
                 key: key.clone(),
                 outcome,

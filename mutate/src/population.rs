@@ -147,7 +147,11 @@ mod tests {
     fn every_module_can_be_read_and_has_its_faults() {
         let packages = references().unwrap();
         let population = population(&packages).unwrap();
-        let faults: usize = population.values().flat_map(|g| g.values()).map(Vec::len).sum();
+        let faults: usize = population
+            .values()
+            .flat_map(|g| g.values())
+            .map(Vec::len)
+            .sum();
         println!("{} modules, {faults} faults", population.len());
         assert!(population.len() >= 80 && faults > 5000);
         let keys = sample(&population, 400, 1);

@@ -30,20 +30,11 @@ const TESTS: [(&str, &[&str]); 6] = [
     ),
     (
         "patches",
-        &[
-            "tiny",
-            "many_slices",
-            "branches_in_parallel",
-            "load_ports",
-        ],
+        &["tiny", "many_slices", "branches_in_parallel", "load_ports"],
     ),
     (
         "back_end",
-        &[
-            "tiny",
-            "without_multipliers",
-            "planes_in_parallel",
-        ],
+        &["tiny", "without_multipliers", "planes_in_parallel"],
     ),
     ("axi", &["lite::", "hold::", "top::"]),
     ("accelerator", &["random_networks_in_lockstep"]),
@@ -93,7 +84,13 @@ pub struct Setting {
 /// Cargo fails.
 pub fn build(root: &Path, filter: &str) -> Result<Vec<Rig>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["test", "--no-run", "--message-format=json", "-p", "xnorforge-sim"]);
+    cargo.args([
+        "test",
+        "--no-run",
+        "--message-format=json",
+        "-p",
+        "xnorforge-sim",
+    ]);
     for (file, _) in TESTS {
         cargo.args(["--test", file]);
     }
@@ -119,7 +116,9 @@ pub fn build(root: &Path, filter: &str) -> Result<Vec<Rig>> {
     }
     let mut rigs = Vec::new();
     for (file, tests) in TESTS {
-        let program = programs.get(file).with_context(|| format!("no test {file}"))?;
+        let program = programs
+            .get(file)
+            .with_context(|| format!("no test {file}"))?;
         rigs.extend(tests.iter().map(|test| Rig {
             name: format!("{file} {test}"),
             program: program.clone(),
@@ -152,7 +151,9 @@ impl Rig {
             .stderr(Stdio::null());
         if let Some(seen) = seen {
             command.env(SEEN, seen);
-            let log = setting.folder.join(format!("{}.log", self.name.replace([' ', ':'], "_")));
+            let log = setting
+                .folder
+                .join(format!("{}.log", self.name.replace([' ', ':'], "_")));
             command.stderr(std::fs::File::create(log)?);
         }
         let mut child = command.spawn().with_context(|| self.name.clone())?;
@@ -184,7 +185,11 @@ impl Rig {
         let seen = setting.folder.join(format!("{name}.units"));
         let _ = std::fs::remove_file(&seen);
         if self.run(setting, 0, Some(&seen))? != Verdict::Passed {
-            bail!("{} fails without a fault; its output is in {}", self.name, setting.folder.display());
+            bail!(
+                "{} fails without a fault; its output is in {}",
+                self.name,
+                setting.folder.display()
+            );
         }
         let text = std::fs::read_to_string(&seen).unwrap_or_default();
         self.units = text.split_whitespace().map(str::to_owned).collect();

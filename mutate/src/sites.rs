@@ -233,7 +233,9 @@ fn changes(module: &Module<'_>, slot: &Slot) -> Vec<(Operator, Change)> {
     }
     found.retain(|(_, text)| text != whole);
     let changes = found.into_iter();
-    changes.map(|(o, text)| (o, Change::Replace(text))).collect()
+    changes
+        .map(|(o, text)| (o, Change::Replace(text)))
+        .collect()
 }
 
 /// The width of what is assigned: a net, or a part of one with constant bounds.
@@ -244,10 +246,16 @@ fn target_width(module: &Module<'_>, target: &Range<usize>) -> Option<u32> {
     match target.len() {
         1 => Some(width),
         // A word of a memory, or a single bit.
-        4 => Some(if module.word(target.start) == "memory" { width } else { 1 }),
+        4 => Some(if module.word(target.start) == "memory" {
+            width
+        } else {
+            1
+        }),
         // Several ranges or a computed one: only the last matters.
         _ if module.word(last - 2) == "+:" => number(last - 1),
-        _ if module.word(last - 2) == ":" => Some(number(last - 3)?.abs_diff(number(last - 1)?) + 1),
+        _ if module.word(last - 2) == ":" => {
+            Some(number(last - 3)?.abs_diff(number(last - 1)?) + 1)
+        }
         _ => None,
     }
 }
@@ -316,7 +324,11 @@ fn lut_bits(module: &Module<'_>, instance: usize, output: &str) -> Vec<(Operator
     if ["O5", "O6"].contains(&output) {
         inputs.truncate(5);
     }
-    let inputs: Vec<String> = inputs.iter().rev().map(|(_, text)| (*text).to_owned()).collect();
+    let inputs: Vec<String> = inputs
+        .iter()
+        .rev()
+        .map(|(_, text)| (*text).to_owned())
+        .collect();
     let reachable = |index: &u32| {
         let bits = inputs.iter().rev().enumerate();
         bits.into_iter().all(|(place, text)| match text.as_str() {

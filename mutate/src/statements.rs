@@ -385,7 +385,11 @@ mod tests {
     #[test]
     fn every_expression_is_found_once() {
         let module = read(TEXT, &all()).unwrap();
-        let slots: Vec<&str> = module.slots.iter().map(|s| module.span(&s.tokens)).collect();
+        let slots: Vec<&str> = module
+            .slots
+            .iter()
+            .map(|s| module.span(&s.tokens))
+            .collect();
         assert_eq!(
             slots,
             ["a + 4'd1", "a[i]", "a[0] & a[1]", "next", "a[1:0]", "4'd0"]

@@ -102,11 +102,9 @@ mod tests {
 
     #[test]
     fn comments_attributes_and_directives_are_no_tokens() {
-        let text = "`timescale 1ns\n(* keep *) reg /* x */ a; // b\nassign q = a <= 4'd3 ? ~b[2+:1] : $c;";
-        let words: Vec<&str> = tokens(text)
-            .iter()
-            .map(|t| &text[t.start..t.end])
-            .collect();
+        let text =
+            "`timescale 1ns\n(* keep *) reg /* x */ a; // b\nassign q = a <= 4'd3 ? ~b[2+:1] : $c;";
+        let words: Vec<&str> = tokens(text).iter().map(|t| &text[t.start..t.end]).collect();
         assert_eq!(
             words.join(" "),
             "reg a ; assign q = a <= 4'd3 ? ~ b [ 2 +: 1 ] : $c ;"

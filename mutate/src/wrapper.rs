@@ -20,7 +20,11 @@ pub fn run(plan: &Path, arguments: Vec<OsString>) -> Result<ExitStatus> {
     let keys: Vec<Key> = serde_json::from_slice(&text)?;
     let plan = crate::population::plan(&keys);
     let is_verilog = |a: &&OsString| Path::new(a).extension().is_some_and(|e| e == "v");
-    let files: Vec<PathBuf> = arguments.iter().filter(is_verilog).map(Into::into).collect();
+    let files: Vec<PathBuf> = arguments
+        .iter()
+        .filter(is_verilog)
+        .map(Into::into)
+        .collect();
     put_in(&files, &plan)?;
     let mut verilator = Command::new("verilator");
     // The selections are no clean Verilog.

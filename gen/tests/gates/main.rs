@@ -108,7 +108,10 @@ fn play(flow: &Flow, package: &Package, gates: &str, recording: &Recording, powe
     };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (statements, registers, memories) = deposits(gates, power, &mut rng);
-    assert!(registers > 100 || memories > 0, "the netlist's registers are found");
+    assert!(
+        registers > 100 || memories > 0,
+        "the netlist's registers are found"
+    );
     write("core_tb.vh", &header(package, recording, &statements));
     write("cycles.bin", &recording.cycles.join("\n"));
     // An initial value that the netlist leaves open is what the bench deposits.

@@ -93,7 +93,10 @@ impl Flow {
     /// Synthesizes into `gates.v` in a folder, and gives that text.
     pub fn synthesize(&self, package: &Package, folder: &Path) -> String {
         let mut names = String::new();
-        let models = package.primitives.iter().filter(|_| self.target == Target::Asic);
+        let models = package
+            .primitives
+            .iter()
+            .filter(|_| self.target == Target::Asic);
         for file in models.chain(&package.files) {
             // Memories that ask for block RAM would get cells without a model.
             let text = match self.target {
@@ -103,7 +106,11 @@ impl Flow {
             std::fs::write(folder.join(&file.name), text).unwrap();
             write!(names, " {}", file.name).unwrap();
         }
-        let noexpr = if self.target == Target::Asic { "-noexpr" } else { "" };
+        let noexpr = if self.target == Target::Asic {
+            "-noexpr"
+        } else {
+            ""
+        };
         let script = format!(
             "read_verilog{names}; {}; write_verilog -noattr {noexpr} gates.v",
             self.synthesis.replace("TOP", &package.top)

@@ -34,7 +34,9 @@ struct Recorder<'p> {
 type Bits = Option<Vec<bool>>;
 
 fn bits(value: u64, width: u32) -> Vec<bool> {
-    (0..width).map(|bit| bit < 64 && value >> bit & 1 == 1).collect()
+    (0..width)
+        .map(|bit| bit < 64 && value >> bit & 1 == 1)
+        .collect()
 }
 
 fn words(data: &[u64], width: u32) -> Vec<bool> {
@@ -93,7 +95,9 @@ fn output(port: &Port, outputs: &CoreOutputs, counters_known: bool) -> (Vec<bool
         }),
         "result_data" => result.map_or_else(none, |transfer| {
             let values = transfer.values.iter();
-            let value = values.clone().flat_map(|v| bits(u64::from(v.unwrap_or(0) as u32), 32));
+            let value = values
+                .clone()
+                .flat_map(|v| bits(u64::from(v.unwrap_or(0) as u32), 32));
             let counts = values.flat_map(|v| [v.is_some(); 32]);
             (value.collect(), counts.collect())
         }),

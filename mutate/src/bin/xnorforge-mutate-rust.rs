@@ -121,8 +121,7 @@ impl Finder<'_> {
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     let is = |a: &syn::Attribute| {
         a.path().is_ident("test")
-            || (a.path().is_ident("cfg")
-                && a.parse_args::<syn::Ident>().is_ok_and(|i| i == "test"))
+            || (a.path().is_ident("cfg") && a.parse_args::<syn::Ident>().is_ok_and(|i| i == "test"))
     };
     attributes.iter().any(is)
 }
@@ -248,7 +247,11 @@ fn instrument_range(text: &str, range: Range<usize>, faults: &[(usize, &Fault)])
         let original = instrument_range(text, place.clone(), &inner);
         if place.is_empty() {
             for (number, fault) in &own {
-                let _ = write!(out, " if crate::xnf_mutant::on({number}) {{ {} }} ", fault.becomes);
+                let _ = write!(
+                    out,
+                    " if crate::xnf_mutant::on({number}) {{ {} }} ",
+                    fault.becomes
+                );
             }
         } else {
             let mut all = format!("{{ {original} }}");
@@ -277,7 +280,9 @@ fn chooser() -> String {
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()?;
     let work = std::path::absolute(&options.work)?;
     let tree = work.join("tree");
     copy(&root, &tree)?;
@@ -322,7 +327,10 @@ fn main() -> Result<ExitCode> {
 
 /// The files that git knows, in a folder of their own.
 fn copy(root: &Path, tree: &Path) -> Result<()> {
-    let list = Command::new("git").arg("ls-files").current_dir(root).output()?;
+    let list = Command::new("git")
+        .arg("ls-files")
+        .current_dir(root)
+        .output()?;
     for name in String::from_utf8(list.stdout)?.lines() {
         let (from, to) = (root.join(name), tree.join(name));
         if from.is_file() {
@@ -472,7 +480,9 @@ fn run_all(
         .tests
         .iter()
         .map(|test| {
-            let program = programs.get(test).with_context(|| format!("no test {test}"))?;
+            let program = programs
+                .get(test)
+                .with_context(|| format!("no test {test}"))?;
             let package = test.split(':').next().unwrap_or_default();
             let folder = package.trim_start_matches("xnorforge-");
             Ok((test, program, tree.join(folder)))
@@ -496,14 +506,23 @@ fn run_all(
         counts.entry(path).or_default()[usize::from(killer.is_none())] += 1;
         match killer {
             Some(test) => println!("{number}: found by {test}: {}", fault.what),
-            None => println!("{number}: SURVIVED: {}:{}: {}", path.display(), fault.line, fault.what),
+            None => println!(
+                "{number}: SURVIVED: {}:{}: {}",
+                path.display(),
+                fault.line,
+                fault.what
+            ),
         }
     }
     println!("\n| file | faults | found | survived |\n|---|--:|--:|--:|");
     let mut all = [0, 0];
     for (path, [found, survived]) in &counts {
         all = [all[0] + found, all[1] + survived];
-        println!("| `{}` | {} | {found} | {survived} |", path.display(), found + survived);
+        println!(
+            "| `{}` | {} | {found} | {survived} |",
+            path.display(),
+            found + survived
+        );
     }
     println!(
         "| **all** | {} | {} | {} | \n\n{} did not compile; {:.1} % found",
@@ -514,4 +533,59 @@ fn run_all(
         100.0 * all[0] as f64 / (all[0] + all[1]).max(1) as f64
     );
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "fn f(a: u32, b: u32) -> u32 {\n    const C: u32 = 1 + 2;\n    (a + b * C) - 1\n}\nconst fn g(a: u32) -> u32 { a + 1 }\n#[cfg(test)]\nmod tests {\n    fn h(a: u32) -> u32 { a + 1 }\n}\n";
+
+    fn faults() -> Vec<Fault> {
+        let parsed = syn::parse_file(TEXT).unwrap();
+        let mut finder = Finder {
+            text: TEXT,
+            file: 0,
+            function: String::new(),
+            found: Vec::new(),
+        };
+        finder.visit_file(&parsed);
+        finder.found
+    }
+
+    #[test]
+    fn constants_and_tests_have_no_faults() {
+        let all: Vec<String> = faults().into_iter().map(|f| f.what).collect();
+        assert_eq!(
+            all,
+            [
+                "f -> 0",
+                "f -> 1",
+                "`-` -> `+` in f",
+                "`-` -> `/` in f",
+                "`+` -> `-` in f",
+                "`+` -> `*` in f",
+                "`*` -> `+` in f",
+                "`*` -> `/` in f",
+            ]
+        );
+    }
+
+    #[test]
+    fn faults_nest_in_one_text() {
+        let all = faults();
+        let chosen = [(1, &all[0]), (2, &all[2]), (3, &all[4]), (4, &all[6])];
+        let text = instrumented(TEXT, &chosen);
+        assert!(
+            text.contains("{ if crate::xnf_mutant::on(1) { return 0; } \n"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "(if crate::xnf_mutant::on(2) { (a + b * C) + 1 } else { ((if crate::xnf_mutant::on(3) { a - b * C } else { a + (if crate::xnf_mutant::on(4) { b + C } else { b * C }) })) - 1 })"
+            ),
+            "{text}"
+        );
+        syn::parse_file(&text).unwrap();
+    }
 }
