@@ -71,6 +71,8 @@ second-opinion-qonnx: ## hold every tensor of the QONNX files to QONNX's own exe
 FAULTS ?= 320
 RUST_FAULTS ?= 240
 MUTATE_FLAGS ?= --page docs/mutation.md --jobs 2
+# Built as the tests are, so that nothing is built twice.
+MUTATE = $(CARGO) build --quiet --workspace --bins && target/debug/xnorforge-mutate
 # The arithmetic: files whose faults the tests without outside tools must find.
 RUST_FILES = $(addprefix hdl/src/,config.rs schedule.rs fabric/schedule.rs timing.rs popcount.rs accelerator/config.rs \
     fabric/netlist.rs structure/units.rs) \
@@ -80,14 +82,14 @@ RUST_TESTS = $(addprefix xnorforge-,sim:lib sim:encoder sim:lowering sim:multipl
     sim:program sim:model)
 
 mutate: setup ## put faults into the emitted RTL, run the tests on each and write docs/mutation.md (half an hour)
-	$(CARGO) run --quiet -p xnorforge-mutate -- --faults $(FAULTS) --seed 1 $(MUTATE_FLAGS)
+	$(MUTATE) --faults $(FAULTS) --seed 1 $(MUTATE_FLAGS)
 
 mutate-bounded: setup ## the same with 24 faults of a few modules, as CI does it
-	$(CARGO) run --quiet -p xnorforge-mutate -- --faults 24 --seed 1 --work target/mutate-bounded --tests 'patches tiny' \
+	$(MUTATE) --faults 24 --seed 1 --work target/mutate-bounded --tests 'patches tiny' \
 	    --unit loader,pixel_walker,pool_unit,patch_system,slice_memory,slice_rotator,plane_store,plane_maximum,row_order
 
 mutate-rust: ## put faults into the arithmetic of hdl and sim, all in one build, and run the tests on each
-	$(CARGO) run --quiet -p xnorforge-mutate --bin xnorforge-mutate-rust -- --faults $(RUST_FAULTS) --seed 1 \
+	$(MUTATE)-rust --faults $(RUST_FAULTS) --seed 1 \
 	    --files $(RUST_FILES) --tests $(RUST_TESTS)
 
 cargo-mutants: ## the same files by cargo-mutants, a build for each fault: hours (cargo install cargo-mutants --locked)

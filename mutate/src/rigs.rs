@@ -88,8 +88,7 @@ pub fn build(root: &Path, filter: &str) -> Result<Vec<Rig>> {
         "test",
         "--no-run",
         "--message-format=json",
-        "-p",
-        "xnorforge-sim",
+        "--workspace",
     ]);
     for (file, _) in TESTS {
         cargo.args(["--test", file]);
@@ -107,6 +106,10 @@ pub fn build(root: &Path, filter: &str) -> Result<Vec<Rig>> {
         let Ok(message) = serde_json::from_slice::<serde_json::Value>(line) else {
             continue;
         };
+        let package = message["package_id"].as_str().unwrap_or_default();
+        if !package.contains("xnorforge-sim@") {
+            continue;
+        }
         if let (Some(name), Some(program)) = (
             message["target"]["name"].as_str(),
             message["executable"].as_str(),
