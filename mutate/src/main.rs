@@ -24,6 +24,9 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// The file of the findings in a work folder.
+const FINDINGS: &str = "findings.json";
+
 /// Puts faults into the emitted RTL and counts which of them the tests find.
 #[derive(Parser)]
 #[command(version)]
@@ -37,9 +40,9 @@ struct Options {
     /// Only modules whose names contain one of these.
     #[arg(long, value_delimiter = ',')]
     unit: Vec<String>,
-    /// Only tests whose names contain this, and faults of the units that they have.
-    #[arg(long, default_value = "")]
-    tests: String,
+    /// Only tests whose names contain one of these, and faults of the units that they have.
+    #[arg(long, value_delimiter = ',')]
+    tests: Vec<String>,
     /// Tests that run side by side.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -49,6 +52,9 @@ struct Options {
     /// Keep what an earlier run with the same faults has found out, and run only what survived.
     #[arg(long)]
     resume: bool,
+    /// Run nothing: take the findings of earlier runs from these folders, the first that found a fault counting.
+    #[arg(long, num_args = 1.., conflicts_with = "resume")]
+    report: Vec<PathBuf>,
     /// Write the page to this file.
     #[arg(long)]
     page: Option<PathBuf>,
@@ -84,25 +90,16 @@ fn main() -> Result<ExitCode> {
         all.len(),
         report::kinds()
     );
-    let setting = setting(&options.work, &root, &keys)?;
-    let mut rigs = rigs::build(&root, &options.tests)?;
-    prepare_all(&setting, &mut rigs, options.jobs)?;
-    let known: Known = toml::from_str(&std::fs::read_to_string(
-        root.join("mutate/equivalent.toml"),
-    )?)?;
-    let known = known.fault.into_iter().map(|f| (f.key, f.reason)).collect();
-    let results = setting.folder.join("findings.json");
-    let before = match options.resume {
-        true => {
-            serde_json::from_slice(&std::fs::read(&results).unwrap_or_default()).unwrap_or_default()
-        }
-        false => Vec::new(),
+    let work = std::path::absolute(&options.work)?;
+    std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let results = work.join(FINDINGS);
+    let mut findings = match options.report.is_empty() {
+        true => measure(&options, &work, &root, &keys)?,
+        false => merged(&options.report, &keys)?,
     };
-    let mut findings = run_all(&setting, &rigs, &keys, &before, options.jobs)?;
-    if !options.tests.is_empty() {
-        // Of units that these tests do not have, nothing is said.
-        findings.retain(|f| rigs.iter().any(|rig| rig.units.contains(&f.key.unit)));
-    }
+    let known = std::fs::read_to_string(root.join("mutate/equivalent.toml"))?;
+    let known: Known = toml::from_str(&known)?;
+    let known = known.fault.into_iter().map(|f| (f.key, f.reason)).collect();
     explain(&packages, &mut findings, &known)?;
     std::fs::write(&results, serde_json::to_vec_pretty(&findings)?)?;
     let [found, equivalent, survived] = report::totals(&findings);
@@ -125,19 +122,54 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-fn setting(work: &Path, root: &Path, keys: &[Key]) -> Result<Setting> {
-    if keys.is_empty() {
-        bail!("no unit has such a name");
+/// Findings as they are kept.
+fn stored(file: &Path) -> Result<Vec<Finding>> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+/// Of each fault that some runs have tried, what the first of them found that found anything.
+fn merged(folders: &[PathBuf], keys: &[Key]) -> Result<Vec<Finding>> {
+    let mut outcomes: HashMap<Key, Outcome> = HashMap::new();
+    for folder in folders {
+        for Finding { key, outcome } in stored(&folder.join(FINDINGS))? {
+            match outcomes.get(&key) {
+                Some(known) if *known != Outcome::Survived => {}
+                _ => drop(outcomes.insert(key, outcome)),
+            }
+        }
     }
-    let work = std::path::absolute(work)?;
-    std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let of = |key: &Key| Some((key.clone(), outcomes.get(key)?.clone()));
+    let findings = keys.iter().filter_map(of);
+    Ok(findings
+        .map(|(key, outcome)| Finding { key, outcome })
+        .collect())
+}
+
+/// Runs the tests on every fault.
+fn measure(options: &Options, work: &Path, root: &Path, keys: &[Key]) -> Result<Vec<Finding>> {
+    if keys.is_empty() {
+        bail!("no module has such a name");
+    }
     let plan = work.join("plan.json");
     std::fs::write(&plan, serde_json::to_vec_pretty(keys)?)?;
-    Ok(Setting {
+    let setting = Setting {
         plan,
-        folder: work,
+        folder: work.to_owned(),
         root: root.to_owned(),
-    })
+    };
+    let mut rigs = rigs::build(root, &options.tests)?;
+    prepare_all(&setting, &mut rigs, options.jobs)?;
+    let before = match options.resume {
+        true => stored(&work.join(FINDINGS))?,
+        false => Vec::new(),
+    };
+    let mut findings = run_all(&setting, &rigs, keys, &before, options.jobs)?;
+    if !options.tests.is_empty() {
+        // Of units that these tests do not have, nothing is said.
+        findings.retain(|f| rigs.iter().any(|rig| rig.units.contains(&f.key.unit)));
+    }
+    Ok(findings)
 }
 
 /// Builds all tests' models, and shows what each test has and takes.

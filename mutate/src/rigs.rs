@@ -78,18 +78,13 @@ pub struct Setting {
     pub root: PathBuf,
 }
 
-/// Builds the tests and gives those whose names contain `filter`.
+/// Builds the tests and gives those whose names contain one of `filters`, or all.
 ///
 /// # Errors
 /// Cargo fails.
-pub fn build(root: &Path, filter: &str) -> Result<Vec<Rig>> {
+pub fn build(root: &Path, filters: &[String]) -> Result<Vec<Rig>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "test",
-        "--no-run",
-        "--message-format=json",
-        "--workspace",
-    ]);
+    cargo.args(["test", "--no-run", "--message-format=json", "--workspace"]);
     for (file, _) in TESTS {
         cargo.args(["--test", file]);
     }
@@ -130,7 +125,7 @@ pub fn build(root: &Path, filter: &str) -> Result<Vec<Rig>> {
             time: Duration::ZERO,
         }));
     }
-    rigs.retain(|rig| rig.name.contains(filter));
+    rigs.retain(|rig| filters.is_empty() || filters.iter().any(|f| rig.name.contains(f)));
     Ok(rigs)
 }
 
@@ -157,7 +152,7 @@ impl Rig {
             let log = setting
                 .folder
                 .join(format!("{}.log", self.name.replace([' ', ':'], "_")));
-            command.stderr(std::fs::File::create(log)?);
+            command.stdout(std::fs::File::create(log)?);
         }
         let mut child = command.spawn().with_context(|| self.name.clone())?;
         // Only runs with a fault may not end; the first one builds the models.

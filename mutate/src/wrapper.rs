@@ -30,7 +30,8 @@ pub fn run(plan: &Path, arguments: Vec<OsString>) -> Result<ExitStatus> {
     // The selections are no clean Verilog.
     verilator.args(arguments.iter().filter(|a| *a != "-Wall"));
     if !files.is_empty() {
-        verilator.args(["-Wno-fatal", "-Wno-lint", "-Wno-style"]);
+        // Its optimizer of data flow (5.006) ends with an internal error at bits that a fault takes past a net's end.
+        verilator.args(["-Wno-fatal", "-Wno-lint", "-Wno-style", "-fno-dfg"]);
     }
     if arguments.iter().any(|a| a == "--version") {
         let output = verilator.output().context("verilator")?;
