@@ -21,7 +21,7 @@ FORMAL_OUT ?= $(CURDIR)/docs/formal.md
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak soak-command examples second-opinion second-opinion-qonnx
+.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak soak-command examples second-opinion second-opinion-qonnx mutate mutate-bounded mutate-rust cargo-mutants
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,35 @@ second-opinion-qonnx: ## hold every tensor of the QONNX files to QONNX's own exe
 soak-command: setup ## step random designs beside the model for SOAK_MINUTES, from SOAK_SEED (xnorforge soak)
 	$(CARGO) build --quiet --profile $(SOAK_PROFILE) -p xnorforge
 	$(SOAK_PROGRAM) soak --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED) --out target/soak-failures
+# Faults that `make mutate` and `make mutate-rust` draw.
+FAULTS ?= 320
+RUST_FAULTS ?= 240
+MUTATE_FLAGS ?= --page docs/mutation.md --jobs 2
+# Built as the tests are, so that nothing is built twice.
+MUTATE = $(CARGO) build --quiet --workspace --bins && target/debug/xnorforge-mutate
+# The arithmetic: files whose faults the tests without outside tools must find.
+RUST_FILES = $(addprefix hdl/src/,config.rs schedule.rs fabric/schedule.rs timing.rs popcount.rs accelerator/config.rs \
+    fabric/netlist.rs structure/units.rs) \
+    $(addprefix sim/src/,encoder.rs packed.rs multiply/operands.rs multiply/product.rs multiply/panel.rs multiply/tile.rs \
+    model.rs model/accumulators.rs model/drain.rs model/operands.rs kernel.rs lower.rs cycles.rs program/requantize.rs)
+RUST_TESTS = $(addprefix xnorforge-,sim:lib sim:encoder sim:lowering sim:multiply hdl:lib hdl:golden hdl:units sim:execute \
+    sim:program sim:model)
+
+mutate: setup ## put faults into the emitted RTL, run the tests on each and write docs/mutation.md (half an hour)
+	$(MUTATE) --faults $(FAULTS) --seed 1 $(MUTATE_FLAGS)
+
+mutate-bounded: setup ## the same with 24 faults of a few modules, as CI does it
+	$(MUTATE) --faults 24 --seed 1 --work target/mutate-bounded --tests 'patches tiny' \
+	    --unit loader,pixel_walker,pool_unit,patch_system,slice_memory,slice_rotator,plane_store,plane_maximum,row_order
+
+mutate-rust: ## put faults into the arithmetic of hdl and sim, all in one build, and run the tests on each
+	$(MUTATE)-rust --faults $(RUST_FAULTS) --seed 1 \
+	    --files $(RUST_FILES) --tests $(RUST_TESTS)
+
+cargo-mutants: ## the same files by cargo-mutants, a build for each fault: hours (cargo install cargo-mutants --locked)
+	$(CARGO) mutants --shard 1/8 --sharding round-robin $(addprefix --file ,$(RUST_FILES)) \
+	    --test-package xnorforge-hdl,xnorforge-sim -- --lib --test encoder --test lowering --test multiply --test golden \
+	    --test units --test execute --test program --test model
 
 soak: setup ## run the long randomized tests, XNORFORGE_SOAK_SECONDS each
 	XNORFORGE_SOAK_SECONDS=$(XNORFORGE_SOAK_SECONDS) \

@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::networks::{random_accelerator, random_network};
+use common::networks::{random_accelerator, random_accelerator_of, random_network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
-use xnorforge_hdl::{AcceleratorDesign, generate_accelerator};
+use xnorforge_hdl::{AcceleratorDesign, Structure, Target, generate_accelerator};
 use xnorforge_sim::accelerator::{
     AcceleratorModel, Core, CoreDriver, CoreLockstep, StreamStalls, reset,
 };
@@ -51,9 +51,14 @@ fn core(kind: Kind, design: &AcceleratorDesign, seed: u64) -> Box<dyn Core> {
 fn run(kind: Kind, seed: u64) -> bool {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let design = random_accelerator(&mut rng);
+    run_on(kind, seed, &design, &mut rng)
+}
+
+/// Runs a random network on a design, unless its memories are too small.
+fn run_on(kind: Kind, seed: u64, design: &AcceleratorDesign, rng: &mut ChaCha8Rng) -> bool {
     let images = rng.random_range(1..=2);
-    let (network, input) = random_network(&mut rng, &design, images);
-    let Ok(program) = Program::compile(&design, images as u32, &network) else {
+    let (network, input) = random_network(rng, design, images);
+    let Ok(program) = Program::compile(design, images as u32, &network) else {
         return false;
     };
     let stalls = if rng.random_bool(0.3) {
@@ -71,7 +76,7 @@ fn run(kind: Kind, seed: u64) -> bool {
         "seed {seed}: {:?}, {images} images of {network:?}",
         design.design().config()
     );
-    let mut core = core(kind, &design, seed);
+    let mut core = core(kind, design, seed);
     let mut driver = CoreDriver::new(core.as_mut(), &stalls, HANG_LIMIT).unwrap();
     driver.load(&program).unwrap();
     let mut cycles = 0;
@@ -86,7 +91,7 @@ fn run(kind: Kind, seed: u64) -> bool {
     for tensors in found.tensors {
         assert_eq!(tensors, trace.of_network(&network, &input), "seed {seed}");
     }
-    let counters = driver.counters(&design).unwrap();
+    let counters = driver.counters(design).unwrap();
     let counted: u64 = counters.iter().flatten().map(|n| u64::from(*n)).sum();
     assert_eq!(counted, cycles, "seed {seed}: every cycle has a cause");
     println!("seed {seed}: {cycles} cycles");
@@ -115,4 +120,21 @@ fn random_networks_on_the_model() {
 #[test]
 fn random_networks_in_lockstep() {
     seeds(Kind::Both, 6);
+}
+
+/// Each structure of each target inside an accelerator: one random accelerator with random networks until one fits.
+#[test]
+fn every_structure_in_lockstep() {
+    for target in Target::ALL {
+        for structure in Structure::of_target(target) {
+            let first = 700;
+            println!("{target} {structure}, from seed {first}");
+            let ran = (first..first + 20).any(|seed| {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let design = random_accelerator_of(&mut rng, Some((target, *structure)));
+                run_on(Kind::Both, seed, &design, &mut rng)
+            });
+            assert!(ran, "no network fits {target} {structure}");
+        }
+    }
 }

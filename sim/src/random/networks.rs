@@ -11,7 +11,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::accelerator::AcceleratorConfig;
-use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure, Target};
 
 /// Most that a random network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,14 @@ fn divisor(rng: &mut ChaCha8Rng, of: u32) -> u32 {
 
 /// A random small accelerator with memories that are ample for [`random_network`], except those of weights.
 pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
+    random_accelerator_of(rng, None)
+}
+
+/// A [`random_accelerator`] of a target and a structure, if they are given.
+pub fn random_accelerator_of(
+    rng: &mut ChaCha8Rng,
+    of: Option<(Target, Structure)>,
+) -> AcceleratorDesign {
     loop {
         let (activation_bits, weight_bits) = (rng.random_range(2..=8), rng.random_range(2..=8));
         let serial = rng.random_bool(0.5);
@@ -59,7 +67,7 @@ pub fn random_accelerator(rng: &mut ChaCha8Rng) -> AcceleratorDesign {
         let columns = pick(rng, &[1, 2, 3, 4, 5, 8]);
         // From a copy: which structure it has changes nothing else of a case.
         let mut other = rng.clone();
-        let (target, structure) = random_structure(&mut other);
+        let (target, structure) = of.unwrap_or_else(|| random_structure(&mut other));
         let broadcast_stages = random_broadcast(&mut other);
         let config = ArrayConfig {
             target,

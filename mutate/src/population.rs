@@ -1,0 +1,174 @@
+//! The faults that can be drawn: those of all modules of some reference designs.
+
+use crate::instrument::{Plan, all_ports};
+use crate::sites::{Key, Operator, family, sites};
+use crate::statements::read;
+use anyhow::{Context, Result, anyhow};
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use xnorforge_hdl::{
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, Package, Structure, Target, generate,
+    generate_axi,
+};
+
+/// The designs whose modules are mutated: every structure of every target as `sim/tests/cosim.rs` has them, and
+/// accelerators that between them have every block.
+///
+/// # Errors
+/// A design that is refused or cannot be emitted.
+pub fn references() -> Result<Vec<Package>> {
+    let mut packages = Vec::new();
+    for target in Target::ALL {
+        for structure in Structure::of_target(target) {
+            for (bits, branches, lanes) in [(1, 1, 40), (3, 1, 33), (2, 2, 12), (4, 2, 9)] {
+                let config = ArrayConfig {
+                    rows: 3,
+                    columns: 2,
+                    lanes,
+                    activation_bits: bits,
+                    weight_bits: bits,
+                    activation_branches: branches,
+                    weight_branches: branches,
+                    reduction_max: 100,
+                    target,
+                    structure: *structure,
+                    ..ArrayConfig::default()
+                };
+                // A structure may be for one branch pair only.
+                if let Ok(design) = config.validate() {
+                    packages.push(generate(&design)?);
+                }
+            }
+        }
+    }
+    for config in accelerators()? {
+        let design = AcceleratorDesign::new(&config.validate()?)?;
+        packages.push(generate_axi(&design)?);
+    }
+    Ok(packages)
+}
+
+fn accelerators() -> Result<Vec<ArrayConfig>> {
+    let preset = |name: &str| ArrayConfig::preset(name).with_context(|| format!("preset {name}"));
+    let several = ArrayConfig {
+        rows: 4,
+        columns: 6,
+        lanes: 20,
+        activation_bits: 4,
+        weight_bits: 4,
+        activation_branches: 2,
+        weight_branches: 2,
+        popcount_stages: 1,
+        reduction_max: 100,
+        accelerator: AcceleratorConfig {
+            stream_bits: 16,
+            threshold_bits: 8,
+            layers: 4,
+            drain_columns: 2,
+            load_ports: 2,
+            ..AcceleratorConfig::default()
+        },
+        ..ArrayConfig::default()
+    };
+    Ok(vec![preset("tiny")?, preset("default")?, several])
+}
+
+/// All faults of the designs, by module without its sizes and by kind.
+pub type Population = BTreeMap<String, BTreeMap<Operator, Vec<Key>>>;
+
+/// Reads all modules of some designs.
+///
+/// # Errors
+/// A module that is not of the form which the reader knows.
+pub fn population(packages: &[Package]) -> Result<Population> {
+    let mut seen = BTreeSet::new();
+    let mut found = Population::new();
+    for package in packages {
+        let ports = all_ports(package.simulation_files().map(|f| f.text.as_str()));
+        for file in &package.files {
+            let module = read(&file.text, &ports).map_err(|e| anyhow!("{}: {e}", file.name))?;
+            for site in sites(&module) {
+                if seen.insert(site.key.clone()) {
+                    let group = found.entry(family(&site.key.unit).to_owned()).or_default();
+                    group.entry(site.key.operator).or_default().push(site.key);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Draws faults: from all modules in turn, of each a kind, and of the kind a fault; no fault twice.
+pub fn sample(population: &Population, count: usize, seed: u64) -> Vec<Key> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut left = population.clone();
+    let mut drawn = Vec::new();
+    while drawn.len() < count && !left.is_empty() {
+        let mut groups: Vec<String> = left.keys().cloned().collect();
+        groups.shuffle(&mut rng);
+        for group in groups {
+            if drawn.len() == count {
+                break;
+            }
+            let Some(kinds) = left.get_mut(&group) else {
+                continue;
+            };
+            let all: Vec<Operator> = kinds.keys().copied().collect();
+            if let Some(kind) = all.choose(&mut rng)
+                && let Some(keys) = kinds.get_mut(kind)
+            {
+                drawn.push(keys.swap_remove(rng.random_range(0..keys.len())));
+                if keys.is_empty() {
+                    kinds.remove(kind);
+                }
+            }
+            if kinds.is_empty() {
+                left.remove(&group);
+            }
+        }
+    }
+    drawn.sort();
+    drawn
+}
+
+/// Numbers for faults.
+pub fn plan(keys: &[Key]) -> Plan {
+    keys.iter().cloned().zip(1..).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instrument::instrument;
+
+    #[test]
+    fn every_module_can_be_read_and_has_its_faults() {
+        let packages = references().unwrap();
+        let population = population(&packages).unwrap();
+        let faults: usize = population
+            .values()
+            .flat_map(|g| g.values())
+            .map(Vec::len)
+            .sum();
+        println!("{} modules, {faults} faults", population.len());
+        assert!(population.len() >= 80 && faults > 5000);
+        let keys = sample(&population, 400, 1);
+        assert_eq!(keys.len(), 400);
+        let drawn: BTreeSet<&str> = keys.iter().map(|key| family(&key.unit)).collect();
+        assert_eq!(drawn.len(), population.len(), "every module has its share");
+        let plan = plan(&keys);
+        let mut found = BTreeSet::new();
+        for package in &packages {
+            let ports = all_ports(package.simulation_files().map(|f| f.text.as_str()));
+            for file in &package.files {
+                if let Some(text) = instrument(&file.text, &ports, &plan).unwrap() {
+                    let numbers = text.split("xnf_mutant == 16'd").skip(1);
+                    found.extend(numbers.filter_map(|t| t.split(')').next()?.parse::<u16>().ok()));
+                }
+            }
+        }
+        assert_eq!(found.len(), 400, "every fault is in a module");
+    }
+}
