@@ -3,6 +3,10 @@
 //! A model is fitted to runs of outside tools and says how far its estimates are from such runs. Until one is there for
 //! a target, [`model`] gives none, columns of estimates are missing, and constraints on them are refused.
 
+pub mod measure;
+pub mod quantities;
+pub mod sample;
+
 use serde::{Deserialize, Serialize};
 use xnorforge_hdl::config::Target;
 use xnorforge_hdl::{AcceleratorDesign, Design};
