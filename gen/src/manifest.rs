@@ -1,6 +1,7 @@
 //! `manifest.json`: what `generate` wrote, for which configuration, and the command that writes it again.
 
 use crate::commands::generate::Interface;
+use crate::estimate::{self, Estimate, Hardware};
 use crate::liberty::LibraryAdders;
 use crate::output::{Files, sha256};
 use crate::terminal::quoted;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use xnorforge_hdl::emit::{ModuleInfo, Port};
-use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, Package, timing};
+use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Design, Package, timing};
 
 /// Name of the manifest in a generated folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -54,6 +55,9 @@ pub struct Manifest<'a> {
     /// The adder cells of a library in the Verilog; absent where adders are expressions or a device's primitives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adder_cells: Option<&'a LibraryAdders>,
+    /// What a model estimates that the design takes; absent without a model of the target, and past its sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
     /// Binary operation pairs (xnor and add: 2 operations each) in one cycle.
     pub binary_operation_pairs_per_cycle: u64,
     /// Every other file of the folder.
@@ -211,6 +215,7 @@ impl<'a> Manifest<'a> {
             },
             structure: StructureEntry::new(design),
             adder_cells: adders,
+            estimate: estimate(design, interface),
             binary_operation_pairs_per_cycle: product.iter().map(|v| u64::from(*v)).product(),
             files: file_entries(files),
         }
@@ -219,6 +224,19 @@ impl<'a> Manifest<'a> {
     /// The bytes of the file: indented JSON with a newline at its end.
     pub fn bytes(&self) -> Vec<u8> {
         json_bytes(self)
+    }
+}
+
+/// What the model of the target estimates.
+fn estimate(design: &Design, interface: Interface) -> Option<Estimate> {
+    let model = estimate::model(design.config().target)?;
+    match interface {
+        Interface::Array => model.estimate(Hardware::Array(design)).ok(),
+        Interface::Stream => None,
+        Interface::Axi => {
+            let accelerator = AcceleratorDesign::new(design).ok()?;
+            model.estimate(Hardware::Accelerator(&accelerator)).ok()
+        }
     }
 }
 

