@@ -16,7 +16,7 @@ mod search;
 pub mod sweep;
 
 use crate::config::{ConfigArgs, read_text};
-use crate::estimate::{Estimate, Model};
+use crate::estimate::{Estimate, Model as AreaModel};
 use crate::estimate::sample::{self, Sample, SampleError};
 use crate::failure::Failure;
 use crate::model::Model;
@@ -236,7 +236,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
 }
 
 /// A model of the user's. It lives as long as the program: points refer to it.
-fn read_model(path: &Path, target: Target) -> Result<&'static Model, Failure> {
+fn read_model(path: &Path, target: Target) -> Result<&'static AreaModel, Failure> {
     let wrong = |e: SampleError| Failure::input(format!("`{}`: {e}", path.display()));
     let text = read_text(path, sample::BYTES_MAX)?;
     let sample = Sample::parse(&text).map_err(wrong)?;
@@ -246,7 +246,7 @@ fn read_model(path: &Path, target: Target) -> Result<&'static Model, Failure> {
             wanted: target,
         }));
     }
-    let model = Model::new(&sample).map_err(wrong)?;
+    let model = AreaModel::new(&sample).map_err(wrong)?;
     Ok(Box::leak(Box::new(model)))
 }
 
@@ -508,7 +508,7 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
 }
 
 /// What estimates are, and how far off.
-fn model_text(model: &Model) -> String {
+fn model_text(model: &AreaModel) -> String {
     let error = model.error();
     format!(
         "area is estimated for {}, by a fit to {}; on {} measurements that it had not seen it was {:.1} % off in the mean, {:.1} % at worst",

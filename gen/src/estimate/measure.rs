@@ -158,29 +158,37 @@ impl<'a> Measurer<'a> {
     /// # Errors
     /// Those of Yosys.
     pub fn measure(&mut self, designs: &[AcceleratorDesign]) -> Result<Vec<Measured>, AreaError> {
-        let mut listed = Vec::new();
-        let mut batch = Batch::default();
+        let mut packages = Vec::new();
         for design in designs {
-            let array = Listed::new(generate(design.design())?);
-            let accelerator = Listed::new(generate_axi(design)?);
-            for package in [&array, &accelerator] {
-                if package.modules.iter().any(|(_, text, _)| !self.known.contains_key(text)) {
-                    batch.add(package);
-                }
+            packages.push(generate(design.design())?);
+            packages.push(generate_axi(design)?);
+        }
+        let mut kinds = self.measure_packages(packages)?.into_iter();
+        let measured = designs.iter().map(|design| Measured {
+            configuration: design.design().config().clone(),
+            array: kinds.next().unwrap_or_default(),
+            accelerator: kinds.next().unwrap_or_default(),
+        });
+        Ok(measured.collect())
+    }
+
+    /// Measures emitted designs, all in one run.
+    ///
+    /// # Errors
+    /// Those of Yosys.
+    pub fn measure_packages(&mut self, packages: Vec<Package>) -> Result<Vec<Kinds>, AreaError> {
+        let listed: Vec<Listed> = packages.into_iter().map(Listed::new).collect();
+        let mut batch = Batch::default();
+        for design in &listed {
+            let mut texts = design.modules.iter().map(|(_, text, _)| text);
+            if texts.any(|text| !self.known.contains_key(text)) {
+                batch.add(design);
             }
-            listed.push((array, accelerator));
         }
         if !batch.tops.is_empty() {
             self.run(&batch)?;
         }
-        let measured = designs.iter().zip(&listed).map(|(design, (array, accelerator))| {
-            Measured {
-                configuration: design.design().config().clone(),
-                array: self.kinds(array),
-                accelerator: self.kinds(accelerator),
-            }
-        });
-        Ok(measured.collect())
+        Ok(listed.iter().map(|design| self.kinds(design)).collect())
     }
 
     fn run(&mut self, batch: &Batch) -> Result<(), AreaError> {
@@ -208,5 +216,53 @@ impl<'a> Measurer<'a> {
             *kinds.entry(kind_of(name).to_owned()).or_default() += each * *instances as f64;
         }
         kinds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::area::arrays::ArrayArea;
+    use crate::tools::{Search, YOSYS};
+    use xnorforge_hdl::ArrayConfig;
+
+    #[test]
+    fn modules_are_renamed_where_they_begin_and_where_they_stand() {
+        let names = HashMap::from([("xnf_a", "xnf_a_q3".to_owned())]);
+        let text = "module xnf_a (\n    input wire xnf_a_b\n);\n    xnf_a u_xnf_a (xnf_a);\n    xnf_ab c ();\n";
+        let renamed = "module xnf_a_q3 (\n    input wire xnf_a_b\n);\n    xnf_a_q3 u_xnf_a (xnf_a);\n    xnf_ab c ();\n";
+        assert_eq!(rename(text, &names), renamed);
+    }
+
+    /// Two arrays in one run take what each takes alone.
+    #[test]
+    fn arrays_in_one_run_take_what_they_take_alone() {
+        let yosys = match Search::from_environment().find(&YOSYS) {
+            Ok(yosys) => yosys,
+            Err(e) => {
+                assert!(std::env::var_os("CI").is_none(), "{e}");
+                return eprintln!("skipped: {e}");
+            }
+        };
+        let design = |columns| {
+            let config = ArrayConfig {
+                columns,
+                lanes: 4,
+                target: Target::Ice40,
+                ..ArrayConfig::preset("tiny").unwrap()
+            };
+            config.validate().unwrap()
+        };
+        let designs = [design(1), design(2)];
+        let mut measurer =
+            Measurer::new(&yosys, Target::Ice40, None, Duration::from_secs(600));
+        let packages = designs.iter().map(|d| generate(d).unwrap()).collect();
+        let kinds = measurer.measure_packages(packages).unwrap();
+        for (design, kinds) in designs.iter().zip(kinds) {
+            let sum: Counts = kinds.into_values().sum();
+            let alone = ArrayArea::measure(&yosys, design).unwrap().whole;
+            assert_eq!(sum.sites, alone.sites as f64);
+            assert_eq!(sum.flip_flops, alone.ff as f64);
+        }
     }
 }

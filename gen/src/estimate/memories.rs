@@ -122,14 +122,7 @@ pub fn taken(target: Target, memory: &Memory) -> Taken {
     match target {
         Target::Xilinx => xilinx(words, width),
         Target::Ecp5 => ecp5(words, width),
-        Target::Ice40 => {
-            let (blocks, deep) = blocks(RAM40, words, width);
-            Taken {
-                places: selects(deep, width, 2.0),
-                blocks,
-                registers: 0.0,
-            }
-        }
+        Target::Ice40 => ice40(words, width),
         Target::Generic | Target::Asic => Taken::default(),
     }
 }
@@ -159,19 +152,39 @@ fn xilinx(words: f64, width: f64) -> Taken {
     }
 }
 
-/// A TRELLIS_DPR16X4 holds 16 words of 4 bits in two slices, and a third one writes it.
+/// A TRELLIS_DPR16X4 holds 16 words of 4 bits in two slices, and a third one writes it. Up to 20 of them are cheaper than a
+/// DP16KD.
 fn ecp5(words: f64, width: f64) -> Taken {
     let (blocks, deep) = blocks(DP16KD, words, width);
     let rows = (words / 16.0).ceil();
-    if rows * (width / 4.0).ceil() * 4.0 < 64.0 * blocks {
+    let small = rows * (width / 4.0).ceil();
+    if small <= 20.0 * blocks {
         return Taken {
-            places: 6.0 * rows * (width / 4.0).ceil() + selects(rows, width, 2.0),
+            places: 6.0 * small + selects(rows, width, 2.5),
             blocks: 0.0,
             registers: width,
         };
     }
     Taken {
-        places: selects(deep, width, 2.0),
+        places: selects(deep, width, 2.5),
+        blocks,
+        registers: 0.0,
+    }
+}
+
+/// There are no memories in LUTs: up to 64 bits are registers.
+fn ice40(words: f64, width: f64) -> Taken {
+    let bits = words * width;
+    if bits <= 64.0 {
+        return Taken {
+            places: bits,
+            blocks: 0.0,
+            registers: bits + width,
+        };
+    }
+    let (blocks, deep) = blocks(RAM40, words, width);
+    Taken {
+        places: selects(deep, width, 2.5),
         blocks,
         registers: 0.0,
     }
@@ -217,14 +230,13 @@ fn blocks_of(target: Target, memory: &Memory) -> f64 {
 mod tests {
     use super::*;
 
-    fn of_size(words: u32, width: u32) -> (f64, f64) {
+    fn of_size(target: Target, words: u32, width: u32) -> Taken {
         let memory = Memory {
             copies: 1,
             words,
             width,
         };
-        let taken = taken(Target::Xilinx, &memory);
-        (taken.blocks, taken.registers)
+        taken(target, &memory)
     }
 
     /// As Yosys 0.23 maps `memory[0:words-1]` with one write and one registered read port.
@@ -248,9 +260,50 @@ mod tests {
             (16384, 9, 4),
             (16384, 16, 8),
         ] {
-            let found = of_size(words, width);
-            assert_eq!(found.0, f64::from(blocks), "{words} x {width}");
-            assert_eq!(found.1 > 0.0, blocks == 0, "{words} x {width}");
+            let found = of_size(Target::Xilinx, words, width);
+            assert_eq!(found.blocks, f64::from(blocks), "{words} x {width}");
+            assert_eq!(found.registers > 0.0, blocks == 0, "{words} x {width}");
+        }
+    }
+
+    /// The same.
+    #[test]
+    fn ecp5_memories_are_those_of_yosys() {
+        for (words, width, blocks) in [
+            (32, 64, 0),
+            (64, 16, 0),
+            (64, 24, 1),
+            (64, 64, 2),
+            (128, 4, 0),
+            (128, 9, 1),
+            (256, 4, 0),
+            (512, 4, 1),
+            (1024, 24, 2),
+            (2048, 24, 3),
+            (4096, 9, 2),
+            (4096, 36, 8),
+            (16384, 9, 8),
+        ] {
+            let found = of_size(Target::Ecp5, words, width);
+            assert_eq!(found.blocks, f64::from(blocks), "{words} x {width}");
+        }
+    }
+
+    /// The same.
+    #[test]
+    fn ice40_memories_are_those_of_yosys() {
+        for (words, width, blocks) in [
+            (16, 4, 0),
+            (16, 9, 1),
+            (256, 36, 3),
+            (512, 4, 1),
+            (512, 36, 5),
+            (1024, 9, 3),
+            (2048, 64, 32),
+            (4096, 24, 24),
+        ] {
+            let found = of_size(Target::Ice40, words, width);
+            assert_eq!(found.blocks, f64::from(blocks), "{words} x {width}");
         }
     }
 }
