@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 use xnorforge_hdl::config::Target;
-use xnorforge_hdl::{AcceleratorDesign, Design};
+use xnorforge_hdl::{AcceleratorDesign, Design, Structure};
 
 /// What is estimated: the array alone, or with the accelerator around it.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,13 @@ pub enum Hardware<'d> {
 impl Hardware<'_> {
     fn is_accelerator(self) -> bool {
         matches!(self, Hardware::Accelerator(_))
+    }
+
+    fn structure(self) -> Structure {
+        match self {
+            Hardware::Array(design) => design.structure(),
+            Hardware::Accelerator(design) => design.design().structure(),
+        }
     }
 }
 
@@ -80,20 +87,28 @@ pub struct Estimate {
     pub cycle_energy_pj: Option<f64>,
 }
 
-/// Why there is no estimate: a size past those of the sample.
+/// Why there is no estimate: a design unlike those of the sample.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error(
-    "the model was fitted to designs with {what} of {min} to {max}, and this one has {value}; measure it with `xnorforge synth`"
-)]
-pub struct OutOfRange {
-    /// The size.
-    pub what: &'static str,
-    /// Of the design.
-    pub value: f64,
-    /// Smallest of the sample.
-    pub min: f64,
-    /// Largest of the sample.
-    pub max: f64,
+pub enum OutOfRange {
+    /// A size past those of the sample.
+    #[error(
+        "the model was fitted to designs with {what} of {min} to {max}, and this one has {value}; measure it with `xnorforge synth`"
+    )]
+    Size {
+        /// The size.
+        what: &'static str,
+        /// Of the design.
+        value: f64,
+        /// Smallest of the sample.
+        min: f64,
+        /// Largest of the sample.
+        max: f64,
+    },
+    /// A structure that the sample does not have.
+    #[error(
+        "the model was fitted to designs of other structures than `{0}`; measure it with `xnorforge synth`"
+    )]
+    Structure(Structure),
 }
 
 /// How far estimates are from measurements, in percent of the measurement.
@@ -141,7 +156,9 @@ pub struct Model {
     target: Target,
     source: String,
     fit: Fit,
+    library: Option<String>,
     ranges: Vec<(usize, f64, f64)>,
+    structures: Vec<Structure>,
     /// Each measured design was estimated by a fit to the others.
     cross_validated: Error,
     /// Of designs that no fit saw.
@@ -167,8 +184,9 @@ impl Model {
     /// # Errors
     /// A sample with designs that this program cannot make, with modules that it does not know, or with too few designs.
     pub fn new(sample: &Sample) -> Result<Self, SampleError> {
-        let fitted = observe(&sample.fitted)?;
-        let held_out = observe(&sample.held_out)?;
+        let mut structures = Vec::new();
+        let fitted = observe(&sample.fitted, &mut structures)?;
+        let held_out = observe(&sample.held_out, &mut Vec::new())?;
         if fitted.len() < FOLDS {
             return Err(SampleError::Format(format!(
                 "it has {} designs, and a fit needs {FOLDS}",
@@ -202,6 +220,8 @@ impl Model {
                 sample.tool,
                 sample.library.as_ref().map_or(String::new(), |l| format!(" with {l}"))
             ),
+            library: sample.library.clone(),
+            structures,
             ranges: ranges(fitted.iter().chain(&held_out).flatten()),
             fit,
             cross_validated: Error::of(&crossed),
@@ -217,6 +237,11 @@ impl Model {
     /// What it was fitted to, for reports.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The library of standard cells that its areas are of.
+    pub fn library(&self) -> Option<&str> {
+        self.library.as_deref()
     }
 
     /// Its error on each measured design when fitted to the others ([`FOLDS`] groups).
@@ -265,6 +290,9 @@ impl Model {
     /// # Errors
     /// As [`Model::estimate`].
     pub fn parts(&self, hardware: Hardware<'_>) -> Result<BTreeMap<Part, Counts>, OutOfRange> {
+        if !self.structures.contains(&hardware.structure()) {
+            return Err(OutOfRange::Structure(hardware.structure()));
+        }
         let quantities = quantities::of(hardware);
         self.check(&quantities, hardware.is_accelerator())?;
         Ok(self.fit.parts(&quantities, hardware.is_accelerator()))
@@ -276,7 +304,7 @@ impl Model {
             // An array has none of the accelerator's sizes.
             let is_known = (*min..=*max).contains(&value) || (value == 0.0 && !is_accelerator);
             if !is_known {
-                return Err(OutOfRange {
+                return Err(OutOfRange::Size {
                     what: quantities::NAMES[*index].1,
                     value,
                     min: *min,
@@ -288,12 +316,18 @@ impl Model {
     }
 }
 
-/// Both designs of each measurement.
-fn observe(measured: &[Measured]) -> Result<Vec<[Observation; 2]>, SampleError> {
+/// Both designs of each measurement; adds their structures.
+fn observe(
+    measured: &[Measured],
+    structures: &mut Vec<Structure>,
+) -> Result<Vec<[Observation; 2]>, SampleError> {
     let observe = |m: &Measured| {
         let invalid = |e: &dyn fmt::Display| SampleError::Format(format!("a design of it: {e}"));
         let design = m.configuration.validate().map_err(|e| invalid(&e))?;
         let design = AcceleratorDesign::new(&design).map_err(|e| invalid(&e))?;
+        if !structures.contains(&design.design().structure()) {
+            structures.push(design.design().structure());
+        }
         let observation = |hardware: Hardware<'_>, kinds| {
             Observation::new(quantities::of(hardware), hardware.is_accelerator(), kinds)
                 .map_err(|kind| invalid(&format!("modules of kind `{kind}` are not known")))

@@ -19,7 +19,7 @@
 //! | [`lockstep`] | the model and the Verilated RTL side by side |
 //! | [`wave`] | waveforms of the model |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
-//! | [`estimate`] | where models of area, clock and energy plug in |
+//! | [`estimate`] | estimates area by models that are fitted to measured samples |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 //! | [`liberty`] | Liberty files: cells, areas, functions, what is missing |
 //! | [`pnr`] | places and routes Verilog with nextpnr: frequency, critical path, cells |

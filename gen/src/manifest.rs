@@ -57,7 +57,7 @@ pub struct Manifest<'a> {
     pub adder_cells: Option<&'a LibraryAdders>,
     /// What a model estimates that the design takes; absent without a model of the target, and past its sizes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub estimate: Option<Estimate>,
+    pub estimate: Option<EstimateEntry>,
     /// Binary operation pairs (xnor and add: 2 operations each) in one cycle.
     pub binary_operation_pairs_per_cycle: u64,
     /// Every other file of the folder.
@@ -149,6 +149,14 @@ impl StructureEntry {
     }
 }
 
+/// An estimate, and what it was fitted to.
+#[derive(Debug, Serialize)]
+pub struct EstimateEntry {
+    source: &'static str,
+    #[serde(flatten)]
+    estimate: Estimate,
+}
+
 /// One file.
 #[derive(Debug, Serialize)]
 pub struct FileEntry {
@@ -228,16 +236,20 @@ impl<'a> Manifest<'a> {
 }
 
 /// What the model of the target estimates.
-fn estimate(design: &Design, interface: Interface) -> Option<Estimate> {
+fn estimate(design: &Design, interface: Interface) -> Option<EstimateEntry> {
     let model = estimate::model(design.config().target)?;
-    match interface {
-        Interface::Array => model.estimate(Hardware::Array(design)).ok(),
-        Interface::Stream => None,
+    let estimate = match interface {
+        Interface::Array => model.estimate(Hardware::Array(design)).ok()?,
+        Interface::Stream => return None,
         Interface::Axi => {
             let accelerator = AcceleratorDesign::new(design).ok()?;
-            model.estimate(Hardware::Accelerator(&accelerator)).ok()
+            model.estimate(Hardware::Accelerator(&accelerator)).ok()?
         }
-    }
+    };
+    Some(EstimateEntry {
+        source: model.source(),
+        estimate,
+    })
 }
 
 /// Any report as indented JSON with a newline at its end.

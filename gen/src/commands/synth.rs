@@ -7,7 +7,7 @@ use crate::commands::generate::{Interface, emit};
 use crate::config::ConfigArgs;
 use crate::estimate::{self, Estimate, Hardware, OutOfRange};
 use crate::failure::Failure;
-use crate::liberty::{self, LibraryAdders};
+use crate::liberty::{self, Library, LibraryAdders};
 use crate::manifest::{self, GENERATOR, Generator, json_bytes};
 use crate::output::{self, Files};
 use crate::pnr::PnrError;
@@ -194,7 +194,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             return Err(failure(error));
         }
     };
-    let estimate = estimate(&design, args.interface);
+    let estimate = estimate(&design, args);
     let report = json_bytes(&Report {
         schema: SCHEMA,
         schema_version: SCHEMA_VERSION,
@@ -217,13 +217,17 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the model of the family says of the design; none without a model, and of an accelerator without AXI, which models
-/// do not cover.
-fn estimate(design: &Design, interface: Interface) -> Option<Result<Estimate, OutOfRange>> {
+/// What the model of the family says of the design; none without a model, with cells of another library than the model's,
+/// and of an accelerator without AXI, which models do not cover.
+fn estimate(design: &Design, args: &Args) -> Option<Result<Estimate, OutOfRange>> {
     let config = design.configuration.as_ref()?;
     let model = estimate::model(design.family.target())?;
     let array = config.validate().ok()?;
-    match interface {
+    let library = args.liberty.as_deref().and_then(|l| Library::read(l).ok());
+    if library.map(|library| library.name).as_deref() != model.library() {
+        return None;
+    }
+    match args.interface {
         Interface::Array => Some(model.estimate(Hardware::Array(&array))),
         Interface::Axi => {
             let accelerator = AcceleratorDesign::new(&array).ok()?;

@@ -100,7 +100,7 @@ use Part::*;
 use Scope::*;
 
 /// Kinds, where they belong, and what they are made of.
-const TABLE: [(&str, Part, Scope, &str); 55] = [
+const TABLE: [(&str, Part, Scope, &str); 56] = [
     (
         "pair_chain pair_rows adder_chains adder_luts adder_cells pair_element",
         Elements,
@@ -150,10 +150,16 @@ const TABLE: [(&str, Part, Scope, &str); 55] = [
     ("skid_buffer", Drain, Array, "one columns*result"),
     ("array", Control, Array, "one"),
     (
-        "constant_memory keeping_memory level_memory plane_store row_memory slice_memory word_memory",
+        "constant_memory",
         Memories,
-        Both,
-        "memory_places memory_blocks memory_registers",
+        Array,
+        "memory_places memory_blocks memory_registers columns*result columns*entry",
+    ),
+    (
+        "keeping_memory level_memory plane_store row_memory slice_memory word_memory",
+        Memories,
+        Accelerator,
+        "memory_places memory_blocks memory_registers one",
     ),
     (
         "loader",
