@@ -17,6 +17,7 @@
 //! # Ok::<(), xnorforge_hdl::ConfigError>(())
 //! ```
 
+pub mod clock;
 pub mod features;
 pub mod fit;
 pub mod measure;
@@ -24,6 +25,7 @@ pub mod memories;
 pub mod quantities;
 pub mod sample;
 
+use clock::Clocks;
 use features::Part;
 use fit::{Fit, Observation};
 use quantities::Quantities;
@@ -82,6 +84,9 @@ pub struct Estimate {
     /// Clock frequency, where place and route or static timing stand behind it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_mhz: Option<f64>,
+    /// Mean error of `clock_mhz` in percent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_error_percent: Option<f64>,
     /// Energy of a cycle in picojoule, where coefficients of the target stand behind it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cycle_energy_pj: Option<f64>,
@@ -124,9 +129,9 @@ pub struct Error {
 
 impl Error {
     fn of(pairs: &[(f64, f64)]) -> Self {
-        let errors = pairs.iter().map(|(estimated, measured)| {
-            100.0 * (estimated - measured).abs() / measured.max(1.0)
-        });
+        let errors = pairs
+            .iter()
+            .map(|(estimated, measured)| 100.0 * (estimated - measured).abs() / measured.max(1.0));
         let errors: Vec<f64> = errors.collect();
         Error {
             mean_percent: errors.iter().sum::<f64>() / errors.len().max(1) as f64,
@@ -157,6 +162,7 @@ pub struct Model {
     source: String,
     fit: Fit,
     library: Option<String>,
+    clocks: Option<Clocks>,
     ranges: Vec<(usize, f64, f64)>,
     structures: Vec<Structure>,
     /// Each measured design was estimated by a fit to the others.
@@ -209,7 +215,12 @@ impl Model {
                 (0..fitted.len()).partition(|i| i % FOLDS == fold);
             let others: Vec<&Observation> = outside.iter().flat_map(|i| &fitted[*i]).collect();
             let fit = Fit::new(&others);
-            crossed.extend(inside.iter().flat_map(|i| &fitted[*i]).map(|o| pair(&fit, o)));
+            crossed.extend(
+                inside
+                    .iter()
+                    .flat_map(|i| &fitted[*i])
+                    .map(|o| pair(&fit, o)),
+            );
         }
         let held: Vec<_> = held_out.iter().flatten().map(|o| pair(&fit, o)).collect();
         let count = sample.fitted.len();
@@ -218,9 +229,13 @@ impl Model {
             source: format!(
                 "{count} designs through {}{}",
                 sample.tool,
-                sample.library.as_ref().map_or(String::new(), |l| format!(" with {l}"))
+                sample
+                    .library
+                    .as_ref()
+                    .map_or(String::new(), |l| format!(" with {l}"))
             ),
             library: sample.library.clone(),
+            clocks: Clocks::new(&sample.clocks),
             structures,
             ranges: ranges(fitted.iter().chain(&held_out).flatten()),
             fit,
@@ -271,6 +286,11 @@ impl Model {
     pub fn estimate(&self, hardware: Hardware<'_>) -> Result<Estimate, OutOfRange> {
         let counts = self.parts(hardware)?.into_values().sum::<Counts>();
         let error = self.error();
+        // The accelerator has paths of its own, which were not measured.
+        let clock = match hardware {
+            Hardware::Array(design) => self.clocks.as_ref().and_then(|c| c.estimate(design)),
+            Hardware::Accelerator(_) => None,
+        };
         Ok(Estimate {
             luts: counts.sites.round(),
             flip_flops: counts.flip_flops.round(),
@@ -280,7 +300,8 @@ impl Model {
             cell_area: (self.target == Target::Asic).then_some(counts.cell_area.round()),
             error_percent: error.mean_percent,
             error_worst_percent: error.worst_percent,
-            clock_mhz: None,
+            clock_mhz: clock.map(|(mhz, _)| mhz),
+            clock_error_percent: clock.map(|(_, error)| error),
             cycle_energy_pj: None,
         })
     }
@@ -363,7 +384,9 @@ const SAMPLES: [(Target, &str); 4] = [
 /// The model of a target that ships with the program, if there is one.
 pub fn model(target: Target) -> Option<&'static Model> {
     static MODELS: LazyLock<Vec<Model>> = LazyLock::new(|| {
-        let models = SAMPLES.iter().map(|(_, text)| Model::new(&Sample::parse(text)?));
+        let models = SAMPLES
+            .iter()
+            .map(|(_, text)| Model::new(&Sample::parse(text)?));
         // A sample with too few designs makes no model; a test holds the ones that ship.
         models.filter_map(Result::ok).collect()
     });

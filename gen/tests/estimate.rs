@@ -40,7 +40,11 @@ fn every_module_has_a_kind_that_models_know() {
             let accelerator = generate_axi(&design).unwrap();
             for module in array.modules.iter().chain(&accelerator.modules) {
                 let kind = kind_of(&module.name);
-                assert!(group_of(kind).is_some(), "{target} {name}: `{}`, `{kind}`", module.name);
+                assert!(
+                    group_of(kind).is_some(),
+                    "{target} {name}: `{}`, `{kind}`",
+                    module.name
+                );
             }
         }
     }
@@ -86,9 +90,15 @@ fn errors_are_below_their_stated_bounds() {
 fn parts_are_the_estimate() {
     for target in TARGETS {
         let design = preset("default", target);
-        for hardware in [Hardware::Array(design.design()), Hardware::Accelerator(&design)] {
+        for hardware in [
+            Hardware::Array(design.design()),
+            Hardware::Accelerator(&design),
+        ] {
             let model = model(target).unwrap();
-            let (parts, estimate) = (model.parts(hardware).unwrap(), model.estimate(hardware).unwrap());
+            let (parts, estimate) = (
+                model.parts(hardware).unwrap(),
+                model.estimate(hardware).unwrap(),
+            );
             let sum: f64 = parts.values().map(|counts| counts.sites).sum();
             assert_eq!(sum.round(), estimate.luts);
             assert!(parts[&Part::Elements].sites > 0.0);
@@ -105,9 +115,14 @@ fn past_the_sample_there_is_a_reason_and_no_number() {
         ..ArrayConfig::default()
     };
     let design = config.validate().unwrap();
-    let refused = model(Target::Xilinx).unwrap().estimate(Hardware::Array(&design));
+    let refused = model(Target::Xilinx)
+        .unwrap()
+        .estimate(Hardware::Array(&design));
     let text = refused.unwrap_err().to_string();
-    assert!(text.contains("rows") && text.contains("1024") && text.contains("synth"), "{text}");
+    assert!(
+        text.contains("rows") && text.contains("1024") && text.contains("synth"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -115,11 +130,19 @@ fn explore_shows_estimates_and_keeps_limits_on_them() {
     let folder = Folder::new();
     let sweep = "explore --gemm 64x576x64 --bits 2x2 --target ecp5 --sweep-rows 4,8 --sweep-columns 4,8 --sweep-lanes 32,64";
     let all = folder.succeed(&format!("{sweep} --front cycles,luts --out all"));
-    assert!(all.contains("LUTs (estimate)") && all.contains("off in the mean"), "{all}");
+    assert!(
+        all.contains("LUTs (estimate)") && all.contains("off in the mean"),
+        "{all}"
+    );
     let page = folder.read("all/report.html");
     assert!(page.contains("off in the mean"));
     let csv = folder.read("all/points.csv");
-    assert!(csv.lines().next().unwrap().ends_with("estimate_error_worst_percent"));
+    assert!(
+        csv.lines()
+            .next()
+            .unwrap()
+            .ends_with("estimate_error_worst_percent")
+    );
     let some = folder.succeed(&format!("{sweep} --constraint luts=6000"));
     assert!(some.contains("do not keep the constraints"), "{some}");
     let error = folder.failures(2, &[&format!("{sweep} --constraint energy_uj=1")]);

@@ -38,7 +38,11 @@ fn places_max(part: Part) -> f64 {
     }
 }
 
-fn fmax(search: &Search, design: &Design, counts: Counts) -> Result<Result<f64, &'static str>, PnrError> {
+fn fmax(
+    search: &Search,
+    design: &Design,
+    counts: Counts,
+) -> Result<Result<f64, &'static str>, PnrError> {
     let Some(part) = Part::of_target(design.config().target) else {
         return Ok(Err("no open flow"));
     };
@@ -141,7 +145,10 @@ pub fn table(areas: &[PresetArea]) -> String {
             _ => counts.sites,
         };
         let (clock, speed) = match area.fmax {
-            Ok(mhz) => (format!("{mhz:.0}"), format!("{:.2e}", 2e6 * mhz * pairs as f64)),
+            Ok(mhz) => (
+                format!("{mhz:.0}"),
+                format!("{:.2e}", 2e6 * mhz * pairs as f64),
+            ),
             Err(reason) => (reason.to_owned(), "-".to_owned()),
         };
         let bismo = match c.target {

@@ -116,7 +116,9 @@ pub(crate) fn modules(
         Some(cells) => cells.count_module(&module),
         None => Area::of_module(target, &module),
     };
-    Ok(designed.map(|(name, module)| (name, area(module))).collect())
+    Ok(designed
+        .map(|(name, module)| (name, area(module)))
+        .collect())
 }
 
 /// `root` and every module below it, by the instances in their texts.

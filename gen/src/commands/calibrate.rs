@@ -1,12 +1,14 @@
 //! `xnorforge calibrate`: measures a sample of designs with the user's tools, for models of area.
 
-use crate::area::{AreaError, Cells};
-use crate::estimate::measure::Measurer;
+use crate::area::{AreaError, Cells, Verilog};
 use crate::config::read_text;
+use crate::estimate::clock::{self, Clock};
+use crate::estimate::measure::Measurer;
 use crate::estimate::sample::{self, BYTES_MAX, Planned, SCHEMA, SCHEMA_VERSION, Sample};
 use crate::failure::Failure;
 use crate::output;
 use crate::pnr;
+use crate::synth::{self, Family, Request, SynthError, Toolbox};
 use crate::terminal::Terminal;
 use crate::tools::Search;
 use std::path::PathBuf;
@@ -38,6 +40,9 @@ pub struct Args {
     /// No run of Yosys begins after so many minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10000))]
     minutes: u64,
+    /// Measure the clock of some arrays, too: ecp5 and ice40 with nextpnr, asic with OpenSTA
+    #[arg(long)]
+    clocks: bool,
     /// Designs in one run of Yosys
     #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     batch: u32,
@@ -52,9 +57,15 @@ pub struct Args {
     out: PathBuf,
 }
 
+/// What works for standard cells, in MHz.
+const CELLS_CLOCK_MHZ: f64 = 250.0;
+
 fn parse_target(name: &str) -> Result<Target, String> {
     match name.parse() {
-        Ok(Target::Generic) => Err("the generic target has no device to count; choose one of xilinx, ecp5, ice40, asic".into()),
+        Ok(Target::Generic) => Err(
+            "the generic target has no device to count; choose one of xilinx, ecp5, ice40, asic"
+                .into(),
+        ),
         Ok(target) => Ok(target),
         Err(error) => Err(error.to_string()),
     }
@@ -79,6 +90,11 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         }
         (_, None) => None,
     };
+    if args.clocks && args.target == Target::Xilinx {
+        return Err(Failure::input(
+            "--clocks: no open flow places and times xilinx; leave it out",
+        ));
+    }
     output::check_file(&args.out)?;
     let yosys = pnr::find_yosys(&Search::from_environment()).map_err(Failure::tool)?;
     let limit = Duration::from_secs(60 * args.minutes);
@@ -93,6 +109,8 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         seed: args.seed,
         fitted: Vec::new(),
         held_out: Vec::new(),
+        clocks: Vec::new(),
+        clock_tool: None,
     };
     let known = known(args, &sample)?;
     terminal.note(format!(
@@ -123,9 +141,72 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         progress.advance(batch.len() as u64);
     }
     drop(progress);
+    if args.clocks {
+        measure_clocks(args, &mut sample, known.as_ref(), terminal)?;
+    } else if let Some(known) = known {
+        (sample.clocks, sample.clock_tool) = (known.clocks, known.clock_tool);
+    }
+    output::write_file(&args.out, sample.to_text().as_bytes())?;
     let count = sample.fitted.len() + sample.held_out.len();
     terminal.line(format!("{count} designs in {}", args.out.display()));
     Ok(())
+}
+
+/// Places and times arrays, a file whole after each.
+fn measure_clocks(
+    args: &Args,
+    sample: &mut Sample,
+    known: Option<&Sample>,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let family = Family::from(args.target);
+    let planned = clock::plan(args.target);
+    let progress = terminal.progress(planned.len() as u64, "clocks");
+    for design in &planned {
+        let configuration = design.config().clone();
+        let package = xnorforge_hdl::generate(design).map_err(Failure::input)?;
+        let verilog = Verilog::from_package(package);
+        let request = Request {
+            verilog: &verilog,
+            family,
+            liberty: args.liberty.as_deref(),
+            clock_mhz: family
+                .part()
+                .map_or(CELLS_CLOCK_MHZ, |part| part.clock_mhz_default()),
+            seeds: 3,
+            time_limit: Duration::from_secs(60 * args.minutes),
+        };
+        let toolbox = Toolbox::find(&Search::from_environment(), &request).map_err(of_synthesis)?;
+        let tools: Vec<String> = toolbox
+            .used()
+            .iter()
+            .map(|t| format!("{} {}", t.name, t.version))
+            .collect();
+        sample.clock_tool = Some(tools.join(", "));
+        let same_tools = known.filter(|k| k.clock_tool == sample.clock_tool);
+        let found =
+            same_tools.and_then(|k| k.clocks.iter().find(|c| c.configuration == configuration));
+        let clock = match found {
+            Some(clock) => Some(clock.clone()),
+            None => {
+                let folder = tempfile::tempdir().map_err(Failure::input)?;
+                let synthesis = synth::run(&toolbox, &request, folder.path(), &|| ());
+                let mhz = synthesis.map_err(of_synthesis)?.timing.fmax_mhz();
+                mhz.map(|mhz| Clock { configuration, mhz })
+            }
+        };
+        sample.clocks.extend(clock);
+        output::write_file(&args.out, sample.to_text().as_bytes())?;
+        progress.advance(1);
+    }
+    Ok(())
+}
+
+fn of_synthesis(error: SynthError) -> Failure {
+    match error.exit_code() {
+        3 => Failure::tool(error),
+        _ => Failure::input(error),
+    }
 }
 
 /// What `--extend` names, if it was measured with the same tools.
@@ -134,8 +215,8 @@ fn known(args: &Args, wanted: &Sample) -> Result<Option<Sample>, Failure> {
         return Ok(None);
     };
     let text = read_text(path, BYTES_MAX)?;
-    let known = Sample::parse(&text)
-        .map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
+    let known =
+        Sample::parse(&text).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
     let same = |of: fn(&Sample) -> (Target, &str, &str, Option<&str>)| of(&known) == of(wanted);
     if same(|s| (s.target, &s.tool, &s.commands, s.library.as_deref())) {
         return Ok(Some(known));

@@ -16,8 +16,8 @@ mod search;
 pub mod sweep;
 
 use crate::config::{ConfigArgs, read_text};
-use crate::estimate::{Estimate, Model as AreaModel};
 use crate::estimate::sample::{self, Sample, SampleError};
+use crate::estimate::{Estimate, Model as AreaModel};
 use crate::failure::Failure;
 use crate::model::Model;
 use crate::output;
@@ -487,7 +487,10 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
     if let Some(model) = exploration.around.model {
         terminal.line(model_text(model));
     }
-    let mut reasons = exploration.points.iter().filter_map(|p| p.not_estimated.as_ref());
+    let mut reasons = exploration
+        .points
+        .iter()
+        .filter_map(|p| p.not_estimated.as_ref());
     if let Some(first) = reasons.next() {
         terminal.line(format!(
             "{} points have no estimate; the first: {first}",
@@ -569,6 +572,17 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
         }));
         columns.push((">FF", |p| estimated(p, |e| Some(e.flip_flops))));
         columns.push((">block RAM", |p| estimated(p, |e| Some(e.block_rams))));
+        if has(|p| p.estimate.as_ref().is_some_and(|e| e.clock_mhz.is_some())) {
+            columns.push((">MHz (estimate)", |p| {
+                let clock = p
+                    .estimate
+                    .as_ref()
+                    .and_then(|e| e.clock_mhz.zip(e.clock_error_percent));
+                clock.map_or("-".to_owned(), |(mhz, error)| {
+                    format!("{mhz:.0} +-{error:.0} %")
+                })
+            }));
+        }
         if has(|p| p.estimate.as_ref().is_some_and(|e| e.cell_area.is_some())) {
             columns.push((">cell area", |p| estimated(p, |e| e.cell_area)));
         }

@@ -78,8 +78,10 @@ impl Fit {
 
     /// What each part of a design takes.
     pub fn parts(&self, quantities: &Quantities, is_accelerator: bool) -> BTreeMap<Part, Counts> {
-        let mut parts: BTreeMap<Part, Counts> =
-            Part::ALL.into_iter().map(|p| (p, Counts::default())).collect();
+        let mut parts: BTreeMap<Part, Counts> = Part::ALL
+            .into_iter()
+            .map(|p| (p, Counts::default()))
+            .collect();
         for (group, coefficients) in GROUPS.iter().zip(&self.coefficients) {
             if !group.scope.covers(is_accelerator) {
                 continue;
@@ -154,7 +156,10 @@ mod tests {
         let rows: Vec<Vec<f64>> = (0..6).map(|x| vec![1.0, f64::from(x)]).collect();
         let values: Vec<f64> = (0..6).map(|x| 5.0 + 3.0 * f64::from(x)).collect();
         let found = least_squares(&rows, &values, &[1.0; 6], 2);
-        assert!((found[0] - 5.0).abs() < 1e-3 && (found[1] - 3.0).abs() < 1e-3, "{found:?}");
+        assert!(
+            (found[0] - 5.0).abs() < 1e-3 && (found[1] - 3.0).abs() < 1e-3,
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -47,7 +47,9 @@ impl Listed {
         let modules = package.files.iter().zip(&package.modules);
         let modules = modules.map(|(file, module)| {
             let lines = file.text.lines();
-            let text: Vec<&str> = lines.filter(|l| !l.trim_start().starts_with("//")).collect();
+            let text: Vec<&str> = lines
+                .filter(|l| !l.trim_start().starts_with("//"))
+                .collect();
             (module.name.clone(), text.join("\n"), module.instances)
         });
         Listed {
@@ -201,7 +203,14 @@ impl<'a> Measurer<'a> {
             }
         }
         commands.push_str(&self.commands(TOP));
-        let areas = split::modules(self.yosys, &batch.verilog(), &commands, self.target, self.cells, self.limit)?;
+        let areas = split::modules(
+            self.yosys,
+            &batch.verilog(),
+            &commands,
+            self.target,
+            self.cells,
+            self.limit,
+        )?;
         for (name, text) in &batch.origins {
             let counts = areas.get(name).map(Counts::from).unwrap_or_default();
             self.known.insert(text.clone(), counts);
@@ -254,8 +263,7 @@ mod tests {
             config.validate().unwrap()
         };
         let designs = [design(1), design(2)];
-        let mut measurer =
-            Measurer::new(&yosys, Target::Ice40, None, Duration::from_secs(600));
+        let mut measurer = Measurer::new(&yosys, Target::Ice40, None, Duration::from_secs(600));
         let packages = designs.iter().map(|d| generate(d).unwrap()).collect();
         let kinds = measurer.measure_packages(packages).unwrap();
         for (design, kinds) in designs.iter().zip(kinds) {

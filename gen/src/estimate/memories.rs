@@ -58,9 +58,14 @@ fn of_accelerator(a: &AcceleratorDesign) -> Vec<Memory> {
         memory(1, c.schedule_words, a.schedule_width),
         memory(2, COUNTERS * c.layers, 32),
     ];
-    memories.push(memory(1, array.rows.max(2), a.granule_address_width + a.constant_address_width + 1));
+    memories.push(memory(
+        1,
+        array.rows.max(2),
+        a.granule_address_width + a.constant_address_width + 1,
+    ));
     let width = a.design().result_width;
-    memories.extend((0..c.threshold_bits).map(|level| memory(drain, c.channel_words << level, width)));
+    memories
+        .extend((0..c.threshold_bits).map(|level| memory(drain, c.channel_words << level, width)));
     memories
 }
 

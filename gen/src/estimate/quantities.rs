@@ -34,12 +34,18 @@ pub const NAMES: [(&str, &str); COUNT] = [
     ("row_logic", "LUT places of one row unit's popcount netlist"),
     ("row_carries", "carry cells of it"),
     ("row_ff", "flip-flops of it"),
-    ("skew_activation", "registers that delay one activation word"),
+    (
+        "skew_activation",
+        "registers that delay one activation word",
+    ),
     ("skew_weight", "registers that delay one weight word"),
     ("skew_mode", "registers that delay the rows' mode"),
     ("tree_adders", "adder bits of an element's popcount tree"),
     ("tree_ff", "registers of it"),
-    ("row_tree_adders", "adder bits of a row unit's popcount tree"),
+    (
+        "row_tree_adders",
+        "adder bits of a row unit's popcount tree",
+    ),
     ("row_tree_ff", "registers of it"),
     ("drain", "columns that leave the drain in one cycle"),
     ("ports", "load ports"),
@@ -109,7 +115,11 @@ fn netlist_counts(netlist: &Netlist) -> [f64; 3] {
         Item::Register { q, .. } => q.len(),
         _ => 0,
     });
-    [logic as f64, carries as f64, registers.sum::<usize>() as f64]
+    [
+        logic as f64,
+        carries as f64,
+        registers.sum::<usize>() as f64,
+    ]
 }
 
 /// Adder bits and register bits of a popcount as an expression.
@@ -166,7 +176,14 @@ fn of_array(design: &Design, set: &mut impl FnMut(&str, f64)) {
         ("high", design.accumulator_high_width),
         ("row_high", design.row_high_width),
         ("low", design.accumulator_low_width),
-        ("shifts", if design.shifts { design.shift_amounts.len() as u32 } else { 0 }),
+        (
+            "shifts",
+            if design.shifts {
+                design.shift_amounts.len() as u32
+            } else {
+                0
+            },
+        ),
         ("result", design.result_width),
         ("latency", design.latency()),
         ("entry", design.entry_width),
@@ -196,11 +213,16 @@ fn of_array(design: &Design, set: &mut impl FnMut(&str, f64)) {
                 1.0 + f64::from(u8::from(high < c.lanes))
             };
             let words = |delay: &dyn Fn(usize) -> u32| -> f64 {
-                (0..element.len()).map(|p| f64::from(delay(p)) * lanes_of(p)).sum()
+                (0..element.len())
+                    .map(|p| f64::from(delay(p)) * lanes_of(p))
+                    .sum()
             };
             set("skew_activation", words(&|p| element[p].max(row[p])));
             set("skew_weight", words(&|p| element[p]));
-            set("skew_mode", 2.0 * f64::from(row.iter().copied().max().unwrap_or(0)));
+            set(
+                "skew_mode",
+                2.0 * f64::from(row.iter().copied().max().unwrap_or(0)),
+            );
         }
         None => {
             let plan = |planes| PopcountPlan::new(design.pairs, planes, c.activation_branches);

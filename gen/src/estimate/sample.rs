@@ -2,6 +2,7 @@
 //!
 //! A sample is a file of the repository (`gen/data`), or one that `xnorforge calibrate` wrote on the user's machine.
 
+use super::clock::Clock;
 use crate::area::Area;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -154,16 +155,26 @@ pub struct Sample {
     pub fitted: Vec<Measured>,
     /// Those that only its error is measured on.
     pub held_out: Vec<Measured>,
+    /// Arrays whose clock was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub clocks: Vec<Clock>,
+    /// What measured the clocks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_tool: Option<String>,
 }
 
 /// Why a sample cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
     /// It is no sample, or one of another version.
-    #[error("this is no sample of {SCHEMA} version {SCHEMA_VERSION}: {0}; write one with `xnorforge calibrate`")]
+    #[error(
+        "this is no sample of {SCHEMA} version {SCHEMA_VERSION}: {0}; write one with `xnorforge calibrate`"
+    )]
     Format(String),
     /// It is of another target.
-    #[error("the sample was measured for target `{found}`, the design is for `{wanted}`; name one of that target, or leave `--model` out")]
+    #[error(
+        "the sample was measured for target `{found}`, the design is for `{wanted}`; name one of that target, or leave `--model` out"
+    )]
     Target {
         /// Of the sample.
         found: Target,
@@ -181,12 +192,17 @@ impl Sample {
         let sample: Sample =
             serde_json::from_str(text).map_err(|e| SampleError::Format(e.to_string()))?;
         if sample.schema != SCHEMA || sample.schema_version != SCHEMA_VERSION {
-            let found = format!("`schema` is \"{}\" {}", sample.schema, sample.schema_version);
+            let found = format!(
+                "`schema` is \"{}\" {}",
+                sample.schema, sample.schema_version
+            );
             return Err(SampleError::Format(found));
         }
         let bad = |m: &Measured| {
             let values = m.array.values().chain(m.accelerator.values());
-            values.flat_map(|c| c.values()).any(|v| !v.is_finite() || v < 0.0)
+            values
+                .flat_map(|c| c.values())
+                .any(|v| !v.is_finite() || v < 0.0)
                 || m.configuration.target != sample.target
         };
         if sample.fitted.iter().chain(&sample.held_out).any(bad) {
@@ -200,7 +216,9 @@ impl Sample {
     pub fn to_text(&self) -> String {
         let line = |value: serde_json::Value| value.to_string();
         let designs = |list: &[Measured]| {
-            let lines = list.iter().map(|m| format!("    {}", line(serde_json::json!(m))));
+            let lines = list
+                .iter()
+                .map(|m| format!("    {}", line(serde_json::json!(m))));
             lines.collect::<Vec<_>>().join(",\n")
         };
         let mut text = String::from("{\n");
@@ -216,11 +234,25 @@ impl Sample {
             field("library", library.clone().into());
         }
         field("seed", self.seed.into());
-        text.push_str(&format!(
-            "  \"fitted\": [\n{}\n  ],\n  \"held_out\": [\n{}\n  ]\n}}\n",
-            designs(&self.fitted),
-            designs(&self.held_out)
-        ));
+        if let Some(tool) = &self.clock_tool {
+            field("clock_tool", tool.clone().into());
+        }
+        let clocks = self
+            .clocks
+            .iter()
+            .map(|c| format!("    {}", line(serde_json::json!(c))));
+        let mut lists = vec![
+            ("fitted", designs(&self.fitted)),
+            ("held_out", designs(&self.held_out)),
+        ];
+        if !self.clocks.is_empty() {
+            lists.push(("clocks", clocks.collect::<Vec<_>>().join(",\n")));
+        }
+        let lists = lists
+            .iter()
+            .map(|(name, lines)| format!("  \"{name}\": [\n{lines}\n  ]"));
+        text.push_str(&lists.collect::<Vec<_>>().join(",\n"));
+        text.push_str("\n}\n");
         text
     }
 
@@ -335,7 +367,9 @@ fn star(target: Target) -> Vec<AcceleratorDesign> {
     vary(&|c| (c.activation_branches, c.weight_branches) = (4, 1));
     vary(&|c| c.accelerator.channel_words = 64);
     vary(&|c| c.accelerator.threshold_bits = 6);
-    let designs = configs.into_iter().map(|config| AcceleratorDesign::new(&config.validate()?));
+    let designs = configs
+        .into_iter()
+        .map(|config| AcceleratorDesign::new(&config.validate()?));
     designs.filter_map(Result::ok).collect()
 }
 

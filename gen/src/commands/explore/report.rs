@@ -257,9 +257,12 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
         ("heat_plots", heat_plots(&exploration.points)?),
         ("layer_plots", layer_plots(exploration)?),
         ("bits", bits_section(exploration)?),
-        ("area", exploration.around.model.map_or(String::new(), |model| {
-            format!("<p>{}.</p>", escaped(&super::model_text(model)))
-        })),
+        (
+            "area",
+            exploration.around.model.map_or(String::new(), |model| {
+                format!("<p>{}.</p>", escaped(&super::model_text(model)))
+            }),
+        ),
         ("cycles_heading", cycles_heading.to_owned()),
         ("rows", table_rows(&exploration.points)),
         ("rows_max", thousands(PAGE_ROWS_MAX as u128)),

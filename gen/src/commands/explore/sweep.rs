@@ -2,9 +2,9 @@
 
 use super::metric::{Constraint, Metric};
 use super::point::Surroundings;
-use crate::estimate;
 use super::precision::Limits;
 use crate::config::read_text;
+use crate::estimate;
 use crate::failure::Failure;
 use crate::terminal::thousands;
 use serde::Deserialize;

@@ -92,11 +92,18 @@ impl Columns {
     /// The estimate as a row: it knows no LUT cells, and counts distributed memories as places.
     fn estimate(&self, estimate: &Estimate) -> Vec<String> {
         let number = |value: f64| thousands(value as u128);
-        let logic = if self.sites { "-".into() } else { number(estimate.luts) };
+        let logic = if self.sites {
+            "-".into()
+        } else {
+            number(estimate.luts)
+        };
         let mut row = vec!["estimate".to_owned(), String::new(), logic];
         for (shown, text) in [
             (self.sites, number(estimate.luts)),
-            (self.area, estimate.cell_area.map_or("-".into(), |a| format!("{a:.1}"))),
+            (
+                self.area,
+                estimate.cell_area.map_or("-".into(), |a| format!("{a:.1}")),
+            ),
             (self.carry, number(estimate.carries)),
             (true, number(estimate.flip_flops)),
             (self.lut_memories, "-".to_owned()),
