@@ -21,7 +21,7 @@ FORMAL_OUT ?= $(CURDIR)/docs/formal.md
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak soak-command examples second-opinion second-opinion-qonnx mutate mutate-bounded mutate-rust cargo-mutants
+.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak soak-command examples second-opinion second-opinion-qonnx mutate mutate-bounded mutate-rust cargo-mutants table calibrate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,13 @@ bench-page: setup ## measure packed products, simulation and start-up side by si
 
 area: setup ## measure area with Yosys and write docs/area.md
 	$(XNORFORGE) area --out docs/area.md $(if $(wildcard $(LIBERTY)),--liberty $(LIBERTY))
+
+table: setup ## measure the presets alone and print their table
+	$(XNORFORGE) area --presets $(if $(wildcard $(LIBERTY)),--liberty $(LIBERTY))
+
+calibrate: setup ## measure the samples that the models of area are fitted to (gen/data; hours)
+	for target in xilinx ecp5 ice40; do $(XNORFORGE) calibrate --target $$target --out gen/data/$$target.json --minutes 600 || exit; done
+	$(XNORFORGE) calibrate --target asic --liberty $(LIBERTY) --out gen/data/asic.json --minutes 600
 
 examples: second-tools ## recompute the integers of the examples' models with NumPy alone
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^numpy==[0-9.]*' examples/requirements-check.txt)"

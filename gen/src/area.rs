@@ -20,6 +20,7 @@
 pub mod arrays;
 mod cells;
 pub(crate) mod netlist;
+pub mod presets;
 mod report;
 mod sites;
 pub mod split;

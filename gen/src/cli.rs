@@ -67,6 +67,9 @@ pub enum Command {
     /// Measure processing elements with Yosys, the usual ones beside the generated ones
     #[command(after_help = commands::area::EXAMPLE)]
     Area(commands::area::Args),
+    /// Measure random designs with your Yosys, for the models of area
+    #[command(after_help = commands::calibrate::EXAMPLE)]
+    Calibrate(commands::calibrate::Args),
     /// Synthesize, place and route a design with outside tools: area by module, frequency, critical path
     #[command(after_help = commands::synth::EXAMPLE)]
     Synth(Box<commands::synth::Args>),
@@ -98,6 +101,7 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(&args, terminal),
         Command::Doctor(args) => commands::doctor::run(&args, terminal),
         Command::Area(args) => commands::area::run(&args, terminal),
+        Command::Calibrate(args) => commands::calibrate::run(&args, terminal),
         Command::Synth(args) => commands::synth::run(&args, terminal),
     }
 }

@@ -1,53 +1,394 @@
-//! Where models of area, clock and energy plug in. What no model says is left out of reports; no number is made up.
+//! What a design takes, estimated in microseconds: models fitted to runs of outside tools, with their error.
 //!
-//! A model is fitted to runs of outside tools and says how far its estimates are from such runs. Until one is there for
-//! a target, [`model`] gives none, columns of estimates are missing, and constraints on them are refused.
+//! A model is fitted when the program starts, to a [`Sample`]: designs whose modules Yosys synthesized one by one. What the
+//! generator knows exactly (netlists of primitives, instances, registers of the edge, memories) enters as such; least
+//! squares find what a bit of the rest takes ([`features`]). The error that stands beside each estimate is that of designs
+//! that the fit never saw. Beyond the sizes of the sample there is no number, and the reason in its place.
+//!
+//! ```
+//! use xnorforge::estimate::{self, Hardware};
+//! use xnorforge_hdl::{ArrayConfig, Target};
+//!
+//! let config = ArrayConfig { target: Target::Xilinx, ..ArrayConfig::default() };
+//! let design = config.validate()?;
+//! let model = estimate::model(config.target).expect("measured");
+//! let estimate = model.estimate(Hardware::Array(&design)).expect("within the sample's sizes");
+//! println!("{:.0} LUTs +-{:.1} %", estimate.luts, estimate.error_percent);
+//! # Ok::<(), xnorforge_hdl::ConfigError>(())
+//! ```
 
+pub mod clock;
+pub mod features;
+pub mod fit;
+pub mod measure;
+pub mod memories;
+pub mod quantities;
+pub mod sample;
+
+use clock::Clocks;
+use features::Part;
+use fit::{Fit, Observation};
+use quantities::Quantities;
+use sample::{Counts, Measured, Sample, SampleError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
 use xnorforge_hdl::config::Target;
-use xnorforge_hdl::{AcceleratorDesign, Design};
+use xnorforge_hdl::{AcceleratorDesign, Design, Structure};
 
 /// What is estimated: the array alone, or with the accelerator around it.
 #[derive(Clone, Copy, Debug)]
 pub enum Hardware<'d> {
-    /// The array.
+    /// The array behind streams.
     Array(&'d Design),
-    /// The accelerator behind its ports.
+    /// The accelerator behind AXI.
     Accelerator(&'d AcceleratorDesign),
 }
 
-/// What a design takes on a target, as a model estimates it.
+impl Hardware<'_> {
+    fn is_accelerator(self) -> bool {
+        matches!(self, Hardware::Accelerator(_))
+    }
+
+    fn structure(self) -> Structure {
+        match self {
+            Hardware::Array(design) => design.structure(),
+            Hardware::Accelerator(design) => design.design().structure(),
+        }
+    }
+}
+
+/// What a design takes on a target, as a model estimates it. Counts are those of synthesis, module by module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
-    /// Lookup tables.
+    /// Lookup tables as vendors count them ([`crate::area::Area::sites`]): LUT6 sites on Xilinx 7, LUT4s and two for each CCU2C
+    /// on ECP5, LUT4s on iCE40, distributed memories included. With standard cells, cells without flip-flops.
     pub luts: f64,
     /// Flip-flops.
     pub flip_flops: f64,
-    /// Positions of carry chains.
+    /// Carry cells.
     pub carries: f64,
     /// Blocks of memory.
     pub block_rams: f64,
-    /// Mean error of such estimates in percent, on configurations that the model was not fitted to.
+    /// Multiplier blocks.
+    pub multipliers: f64,
+    /// Area of standard cells in the library's unit, without memories.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cell_area: Option<f64>,
+    /// Mean error of `luts` (of `cell_area` where there is one) in percent, on designs that the model was not fitted to.
     pub error_percent: f64,
+    /// The worst of them.
+    pub error_worst_percent: f64,
     /// Clock frequency, where place and route or static timing stand behind it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_mhz: Option<f64>,
+    /// Mean error of `clock_mhz` in percent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_error_percent: Option<f64>,
     /// Energy of a cycle in picojoule, where coefficients of the target stand behind it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cycle_energy_pj: Option<f64>,
 }
 
-/// A model of one target.
-pub trait AreaModel: Sync {
-    /// What it was fitted to, for reports.
-    fn source(&self) -> &str;
-
-    /// What a design takes; none where the model does not reach.
-    fn estimate(&self, hardware: Hardware<'_>) -> Option<Estimate>;
+/// Why there is no estimate: a design unlike those of the sample.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum OutOfRange {
+    /// A size past those of the sample.
+    #[error(
+        "the model was fitted to designs with {what} of {min} to {max}, and this one has {value}; measure it with `xnorforge synth`"
+    )]
+    Size {
+        /// The size.
+        what: &'static str,
+        /// Of the design.
+        value: f64,
+        /// Smallest of the sample.
+        min: f64,
+        /// Largest of the sample.
+        max: f64,
+    },
+    /// A structure that the sample does not have.
+    #[error(
+        "the model was fitted to designs of other structures than `{0}`; measure it with `xnorforge synth`"
+    )]
+    Structure(Structure),
 }
 
-/// The model of a target, if there is one.
-pub fn model(_target: Target) -> Option<&'static dyn AreaModel> {
-    None
+/// How far estimates are from measurements, in percent of the measurement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Error {
+    /// Mean of the magnitudes.
+    pub mean_percent: f64,
+    /// Largest magnitude.
+    pub worst_percent: f64,
+    /// Measurements: an array and an accelerator of each design.
+    pub measurements: usize,
+}
+
+impl Error {
+    fn of(pairs: &[(f64, f64)]) -> Self {
+        let errors = pairs
+            .iter()
+            .map(|(estimated, measured)| 100.0 * (estimated - measured).abs() / measured.max(1.0));
+        let errors: Vec<f64> = errors.collect();
+        Error {
+            mean_percent: errors.iter().sum::<f64>() / errors.len().max(1) as f64,
+            worst_percent: errors.iter().copied().fold(0.0, f64::max),
+            measurements: errors.len(),
+        }
+    }
+}
+
+/// Sizes that an estimate needs to lie within those of the sample.
+const RANGED: [&str; 10] = [
+    "rows",
+    "columns",
+    "lanes",
+    "pm",
+    "pk",
+    "result",
+    "drain",
+    "ports",
+    "levels",
+    "granule_address",
+];
+
+/// A model of one target.
+#[derive(Clone, PartialEq)]
+pub struct Model {
+    target: Target,
+    source: String,
+    fit: Fit,
+    library: Option<String>,
+    clocks: Option<Clocks>,
+    ranges: Vec<(usize, f64, f64)>,
+    structures: Vec<Structure>,
+    /// Each measured design was estimated by a fit to the others.
+    cross_validated: Error,
+    /// Of designs that no fit saw.
+    held_out: Error,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("source", &self.source)
+            .field("cross_validated", &self.cross_validated)
+            .field("held_out", &self.held_out)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Groups of designs for cross-validation.
+const FOLDS: usize = 8;
+
+impl Model {
+    /// Fits a model to a sample.
+    ///
+    /// # Errors
+    /// A sample with designs that this program cannot make, with modules that it does not know, or with too few designs.
+    pub fn new(sample: &Sample) -> Result<Self, SampleError> {
+        let mut structures = Vec::new();
+        let fitted = observe(&sample.fitted, &mut structures)?;
+        let held_out = observe(&sample.held_out, &mut Vec::new())?;
+        if fitted.len() < FOLDS {
+            return Err(SampleError::Format(format!(
+                "it has {} designs, and a fit needs {FOLDS}",
+                fitted.len()
+            )));
+        }
+        let fit = Fit::new(&fitted.iter().flatten().collect::<Vec<_>>());
+        let is_cells = sample.target == Target::Asic;
+        let size = |counts: Counts| match is_cells {
+            true => counts.cell_area,
+            false => counts.sites,
+        };
+        let pair = |fit: &Fit, o: &Observation| {
+            let estimated = fit.total(&o.quantities, o.is_accelerator);
+            (size(estimated), size(o.total()))
+        };
+        let mut crossed = Vec::new();
+        for fold in 0..FOLDS {
+            let (inside, outside): (Vec<_>, Vec<_>) =
+                (0..fitted.len()).partition(|i| i % FOLDS == fold);
+            let others: Vec<&Observation> = outside.iter().flat_map(|i| &fitted[*i]).collect();
+            let fit = Fit::new(&others);
+            crossed.extend(
+                inside
+                    .iter()
+                    .flat_map(|i| &fitted[*i])
+                    .map(|o| pair(&fit, o)),
+            );
+        }
+        let held: Vec<_> = held_out.iter().flatten().map(|o| pair(&fit, o)).collect();
+        let count = sample.fitted.len();
+        Ok(Model {
+            target: sample.target,
+            source: format!(
+                "{count} designs through {}{}",
+                sample.tool,
+                sample
+                    .library
+                    .as_ref()
+                    .map_or(String::new(), |l| format!(" with {l}"))
+            ),
+            library: sample.library.clone(),
+            clocks: Clocks::new(&sample.clocks),
+            structures,
+            ranges: ranges(fitted.iter().chain(&held_out).flatten()),
+            fit,
+            cross_validated: Error::of(&crossed),
+            held_out: Error::of(&held),
+        })
+    }
+
+    /// Its target.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// What it was fitted to, for reports.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The library of standard cells that its areas are of.
+    pub fn library(&self) -> Option<&str> {
+        self.library.as_deref()
+    }
+
+    /// Its error on each measured design when fitted to the others ([`FOLDS`] groups).
+    pub fn cross_validated(&self) -> Error {
+        self.cross_validated
+    }
+
+    /// Its error on random designs that no fit saw.
+    pub fn held_out(&self) -> Error {
+        self.held_out
+    }
+
+    /// The error that stands beside estimates: the larger of the two.
+    pub fn error(&self) -> Error {
+        let (a, b) = (self.cross_validated, self.held_out);
+        Error {
+            mean_percent: a.mean_percent.max(b.mean_percent),
+            worst_percent: a.worst_percent.max(b.worst_percent),
+            measurements: a.measurements + b.measurements,
+        }
+    }
+
+    /// What a design takes.
+    ///
+    /// # Errors
+    /// A size past those that the model was fitted to.
+    pub fn estimate(&self, hardware: Hardware<'_>) -> Result<Estimate, OutOfRange> {
+        let counts = self.parts(hardware)?.into_values().sum::<Counts>();
+        let error = self.error();
+        // The accelerator has paths of its own, which were not measured.
+        let clock = match hardware {
+            Hardware::Array(design) => self.clocks.as_ref().and_then(|c| c.estimate(design)),
+            Hardware::Accelerator(_) => None,
+        };
+        Ok(Estimate {
+            luts: counts.sites.round(),
+            flip_flops: counts.flip_flops.round(),
+            carries: counts.carries.round(),
+            block_rams: counts.block_rams.round(),
+            multipliers: counts.multipliers.round(),
+            cell_area: (self.target == Target::Asic).then_some(counts.cell_area.round()),
+            error_percent: error.mean_percent,
+            error_worst_percent: error.worst_percent,
+            clock_mhz: clock.map(|(mhz, _)| mhz),
+            clock_error_percent: clock.map(|(_, error)| error),
+            cycle_energy_pj: None,
+        })
+    }
+
+    /// What each part of a design takes.
+    ///
+    /// # Errors
+    /// As [`Model::estimate`].
+    pub fn parts(&self, hardware: Hardware<'_>) -> Result<BTreeMap<Part, Counts>, OutOfRange> {
+        if !self.structures.contains(&hardware.structure()) {
+            return Err(OutOfRange::Structure(hardware.structure()));
+        }
+        let quantities = quantities::of(hardware);
+        self.check(&quantities, hardware.is_accelerator())?;
+        Ok(self.fit.parts(&quantities, hardware.is_accelerator()))
+    }
+
+    fn check(&self, quantities: &Quantities, is_accelerator: bool) -> Result<(), OutOfRange> {
+        for (index, min, max) in &self.ranges {
+            let value = quantities[*index];
+            // An array has none of the accelerator's sizes.
+            let is_known = (*min..=*max).contains(&value) || (value == 0.0 && !is_accelerator);
+            if !is_known {
+                return Err(OutOfRange::Size {
+                    what: quantities::NAMES[*index].1,
+                    value,
+                    min: *min,
+                    max: *max,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Both designs of each measurement; adds their structures.
+fn observe(
+    measured: &[Measured],
+    structures: &mut Vec<Structure>,
+) -> Result<Vec<[Observation; 2]>, SampleError> {
+    let observe = |m: &Measured| {
+        let invalid = |e: &dyn fmt::Display| SampleError::Format(format!("a design of it: {e}"));
+        let design = m.configuration.validate().map_err(|e| invalid(&e))?;
+        let design = AcceleratorDesign::new(&design).map_err(|e| invalid(&e))?;
+        if !structures.contains(&design.design().structure()) {
+            structures.push(design.design().structure());
+        }
+        let observation = |hardware: Hardware<'_>, kinds| {
+            Observation::new(quantities::of(hardware), hardware.is_accelerator(), kinds)
+                .map_err(|kind| invalid(&format!("modules of kind `{kind}` are not known")))
+        };
+        Ok([
+            observation(Hardware::Array(design.design()), &m.array)?,
+            observation(Hardware::Accelerator(&design), &m.accelerator)?,
+        ])
+    };
+    measured.iter().map(observe).collect()
+}
+
+fn ranges<'o>(observations: impl Iterator<Item = &'o Observation>) -> Vec<(usize, f64, f64)> {
+    let seen: Vec<&Observation> = observations.filter(|o| o.is_accelerator).collect();
+    let range = |name: &&str| {
+        let index = quantities::index(name)?;
+        let values = seen.iter().map(|o| o.quantities[index]);
+        let ends = |(min, max): (f64, f64), value: f64| (min.min(value), max.max(value));
+        let (min, max) = values.fold((f64::INFINITY, 0.0), ends);
+        Some((index, min, max))
+    };
+    RANGED.iter().filter_map(range).collect()
+}
+
+/// The samples that ship with the program.
+const SAMPLES: [(Target, &str); 4] = [
+    (Target::Xilinx, include_str!("../data/xilinx.json")),
+    (Target::Ecp5, include_str!("../data/ecp5.json")),
+    (Target::Ice40, include_str!("../data/ice40.json")),
+    (Target::Asic, include_str!("../data/asic.json")),
+];
+
+/// The model of a target that ships with the program, if there is one.
+pub fn model(target: Target) -> Option<&'static Model> {
+    static MODELS: LazyLock<Vec<Model>> = LazyLock::new(|| {
+        let models = SAMPLES
+            .iter()
+            .map(|(_, text)| Model::new(&Sample::parse(text)?));
+        // A sample with too few designs makes no model; a test holds the ones that ship.
+        models.filter_map(Result::ok).collect()
+    });
+    MODELS.iter().find(|model| model.target == target)
 }

@@ -20,7 +20,7 @@
 //! | [`soak`] | random cases, model and RTL in lockstep, shrunk where they fail |
 //! | [`wave`] | waveforms of the model |
 //! | [`tools`] | finds and runs outside tools (Yosys, Verilator, Icarus Verilog, ...) |
-//! | [`estimate`] | where models of area, clock and energy plug in |
+//! | [`estimate`] | estimates area by models that are fitted to measured samples |
 //! | [`area`] | measures Verilog with Yosys: LUTs, sites, carry chains, flip-flops |
 //! | [`clock`] | structure and broadcast stages for a wanted frequency, from measured arrays |
 //! | [`liberty`] | Liberty files: cells, areas, functions, what is missing |

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, ClockChoice};
 use crate::commands::generate::Interface;
+use crate::estimate::{self, Estimate, Hardware};
 use crate::liberty::LibraryAdders;
 use crate::output::{Files, sha256};
 use crate::terminal::quoted;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use xnorforge_hdl::emit::{ModuleInfo, Port};
-use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, Design, Package, timing};
+use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Design, Package, timing};
 
 /// Name of the manifest in a generated folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -60,6 +61,9 @@ pub struct Manifest<'a> {
     /// The adder cells of a library in the Verilog; absent where adders are expressions or a device's primitives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adder_cells: Option<&'a LibraryAdders>,
+    /// What a model estimates that the design takes; absent without a model of the target, and past its sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<EstimateEntry>,
     /// Binary operation pairs (xnor and add: 2 operations each) in one cycle.
     pub binary_operation_pairs_per_cycle: u64,
     /// Every other file of the folder.
@@ -151,6 +155,14 @@ impl StructureEntry {
     }
 }
 
+/// An estimate, and what it was fitted to.
+#[derive(Debug, Serialize)]
+pub struct EstimateEntry {
+    source: &'static str,
+    #[serde(flatten)]
+    estimate: Estimate,
+}
+
 /// One file.
 #[derive(Debug, Serialize)]
 pub struct FileEntry {
@@ -219,6 +231,7 @@ impl<'a> Manifest<'a> {
             broadcast_stages: design.broadcast_stages(),
             structure: StructureEntry::new(design),
             adder_cells: adders,
+            estimate: estimate(design, interface),
             binary_operation_pairs_per_cycle: product.iter().map(|v| u64::from(*v)).product(),
             files: file_entries(files),
         }
@@ -228,6 +241,23 @@ impl<'a> Manifest<'a> {
     pub fn bytes(&self) -> Vec<u8> {
         json_bytes(self)
     }
+}
+
+/// What the model of the target estimates.
+fn estimate(design: &Design, interface: Interface) -> Option<EstimateEntry> {
+    let model = estimate::model(design.config().target)?;
+    let estimate = match interface {
+        Interface::Array => model.estimate(Hardware::Array(design)).ok()?,
+        Interface::Stream => return None,
+        Interface::Axi => {
+            let accelerator = AcceleratorDesign::new(design).ok()?;
+            model.estimate(Hardware::Accelerator(&accelerator)).ok()?
+        }
+    };
+    Some(EstimateEntry {
+        source: model.source(),
+        estimate,
+    })
 }
 
 /// Any report as indented JSON with a newline at its end.

@@ -59,8 +59,7 @@ impl Cells {
     /// [`AreaError`].
     pub fn measure(&self, yosys: &Found, verilog: &Verilog) -> Result<Area, AreaError> {
         let folder = work_folder()?;
-        let copy = folder.path().join(LIBERTY);
-        fs::copy(&self.path, &copy).map_err(|e| file_error(&self.path, e))?;
+        self.copy_to(folder.path())?;
         let commands = Self::synthesis(&verilog.top);
         match synthesize(yosys, verilog, &commands, folder.path(), TIME_LIMIT) {
             Ok(mut netlist) => {
@@ -77,13 +76,31 @@ impl Cells {
         }
     }
 
+    /// Puts the file where a run's commands find it.
+    pub(super) fn copy_to(&self, folder: &Path) -> Result<(), AreaError> {
+        let copied = fs::copy(&self.path, folder.join(LIBERTY));
+        copied.map(drop).map_err(|e| file_error(&self.path, e))
+    }
+
+    /// What a module takes, without the modules below it.
+    pub(super) fn count_module(&self, module: &Module) -> Area {
+        let of_library = |kind: &String| self.library.cell(kind).is_some();
+        let mut area = self.count_cells(module, of_library);
+        area.cells.retain(|kind, _| of_library(kind));
+        area
+    }
+
     fn count(&self, module: &Module) -> Area {
+        self.count_cells(module, |_| true)
+    }
+
+    fn count_cells(&self, module: &Module, is_counted: impl Fn(&String) -> bool) -> Area {
         let mut area = Area {
             cell_area: Some(0.0),
             ..Area::of_module(Target::Asic, module)
         };
         (area.sites, area.ff) = (0, 0);
-        for (kind, number) in &area.cells {
+        for (kind, number) in area.cells.iter().filter(|(kind, _)| is_counted(kind)) {
             let cell = self.library.cell(kind);
             match cell.is_some_and(|cell| cell.flip_flop.is_some()) {
                 true => area.ff += number,

@@ -1,10 +1,11 @@
 //! What a whole design takes, module by module: the hierarchy is kept, so that a change of one module shows in one
 //! row.
 
-use super::{Area, AreaError, Verilog, synthesize_with};
+use super::{Area, AreaError, Cells, Verilog, synthesize, synthesize_with, work_folder};
 use crate::tools::Found;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Package, Target, generate_accelerator};
 
 /// One module of a design.
@@ -48,7 +49,7 @@ impl Split {
 }
 
 /// Yosys commands that keep the hierarchy and may use multiplier blocks.
-pub(super) fn synthesis(target: Target, top: &str) -> String {
+pub(crate) fn synthesis(target: Target, top: &str) -> String {
     match target {
         Target::Xilinx | Target::Ultrascale => format!(
             "synth_xilinx -family {} -noiopad -noclkbuf -nowidelut -nosrl -top {top}",
@@ -86,6 +87,39 @@ pub fn split(
         target,
         modules: modules.collect(),
     })
+}
+
+/// What each module takes, without those below it, by any commands that keep the hierarchy. Modules that describe cells, and
+/// those that are left out of synthesis as black boxes, are not among them.
+///
+/// # Errors
+/// As [`super::measure`].
+pub(crate) fn modules(
+    yosys: &Found,
+    verilog: &Verilog,
+    commands: &str,
+    target: Target,
+    cells: Option<&Cells>,
+    limit: Duration,
+) -> Result<BTreeMap<String, Area>, AreaError> {
+    let folder = work_folder()?;
+    if let Some(cells) = cells {
+        cells.copy_to(folder.path())?;
+    }
+    let netlist = synthesize(yosys, verilog, commands, folder.path(), limit);
+    if let Err(AreaError::Tool(_) | AreaError::Netlist { .. }) = netlist {
+        // The log that the error names can be read.
+        let _kept = folder.keep();
+    }
+    let modules = netlist?.modules.into_iter();
+    let designed = modules.filter(|(_, module)| !module.is_library_cell());
+    let area = |module| match cells {
+        Some(cells) => cells.count_module(&module),
+        None => Area::of_module(target, &module),
+    };
+    Ok(designed
+        .map(|(name, module)| (name, area(module)))
+        .collect())
 }
 
 /// `root` and every module below it, by the instances in their texts.

@@ -152,7 +152,7 @@ fn design(
 }
 
 /// Bits of the largest sum of products: what an accumulator without further thought needs.
-fn naive_width(design: &Design) -> u32 {
+pub(super) fn naive_width(design: &Design) -> u32 {
     let config = design.config();
     let largest = |bits: u32| (1u128 << bits) - 1;
     let product = largest(config.activation_bits) * largest(config.weight_bits);

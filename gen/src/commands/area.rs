@@ -1,10 +1,10 @@
 //! `xnorforge area`: the area of processing elements, measured with Yosys.
 
-use crate::area::{AreaError, Cells, arrays, run_area_report, split, standard_units};
+use crate::area::{AreaError, Cells, arrays, presets, run_area_report, split, standard_units};
 use crate::failure::Failure;
 use crate::output;
 use crate::terminal::Terminal;
-use crate::tools::{Search, YOSYS};
+use crate::tools::{Found, Search, YOSYS};
 use std::path::PathBuf;
 
 /// Shown below the help.
@@ -12,6 +12,7 @@ pub const EXAMPLE: &str = "\
 Example:
   xnorforge area --out docs/area.md
   xnorforge area --liberty cells.lib
+  xnorforge area --presets
 
 Synthesizes generated processing elements and naive ones for each target, whole arrays and the `default` accelerator
 module by module, some minutes in all, and writes Markdown tables. Needs yosys.";
@@ -22,6 +23,10 @@ pub struct Args {
     /// File to write; standard output without it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Only the section about presets
+    #[arg(long)]
+    presets: bool,
 
     /// Map standard cells to this Liberty file and sum up their areas; without it they are counted as gates
     #[arg(long, value_name = "FILE")]
@@ -38,6 +43,10 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         .map_err(Failure::tool)?;
     let cells = args.liberty.as_deref().map(Cells::read).transpose();
     let cells = cells.map_err(Failure::input)?;
+    if args.presets {
+        let report = presets(&yosys, cells.as_ref())?;
+        return write(args, &report, terminal);
+    }
     let adders = cells.as_ref().map(Cells::adders);
     let units = standard_units(adders.as_ref()).map_err(failure)?;
     terminal.note(format!(
@@ -48,7 +57,20 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     ));
     let report = run_area_report(&yosys, &units, cells.as_ref()).map_err(failure)?
         + &arrays::report(&yosys).map_err(failure)?
-        + &split::report(&yosys).map_err(failure)?;
+        + &split::report(&yosys).map_err(failure)?
+        + &presets(&yosys, cells.as_ref())?;
+    write(args, &report, terminal)
+}
+
+fn presets(yosys: &Found, cells: Option<&Cells>) -> Result<String, Failure> {
+    let report = presets::report(&Search::from_environment(), yosys, cells);
+    report.map_err(|error| match error.exit_code() {
+        3 => Failure::tool(error),
+        _ => Failure::input(error),
+    })
+}
+
+fn write(args: &Args, report: &str, terminal: &Terminal) -> Result<(), Failure> {
     match &args.out {
         None => terminal.line(report.trim_end()),
         Some(path) => {

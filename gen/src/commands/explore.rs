@@ -1,6 +1,6 @@
 //! `xnorforge explore`: array shapes, branch parallelism and bits compared for a workload.
 //!
-//! Cycles come from the closed formulas that `simulate` reports too; no point is estimated. A product runs on the array
+//! Cycles come from the closed formulas that `simulate` reports too; area is estimated by a model of the target. A product runs on the array
 //! alone, a network on the accelerator around it, whose memories and widths grow where the network needs more than the
 //! base configuration has: the command of each point says how large they are.
 
@@ -16,7 +16,8 @@ mod search;
 pub mod sweep;
 
 use crate::config::{ConfigArgs, read_text};
-use crate::estimate;
+use crate::estimate::sample::{self, Sample, SampleError};
+use crate::estimate::{Estimate, Model as AreaModel};
 use crate::failure::Failure;
 use crate::model::Model;
 use crate::output;
@@ -29,7 +30,7 @@ use precision::{Chosen, Sensitivity, Subject};
 use search::{Found, Method, Searched, Space};
 use std::path::{Path, PathBuf};
 use sweep::{Sweep, SweepArgs};
-use xnorforge_hdl::ArrayConfig;
+use xnorforge_hdl::{ArrayConfig, Target};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -87,6 +88,9 @@ pub struct Args {
     /// parameter_bytes
     #[arg(long = "limit", value_name = "COST=LIMIT", requires = "sensitivity")]
     limits: Vec<String>,
+    /// Estimate area by a model of this file of `calibrate`, in place of the one that ships with the program
+    #[arg(long, value_name = "FILE")]
+    area_model: Option<PathBuf>,
     /// Folder for report.html, points.csv and points.json
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -171,10 +175,13 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         output::check_folder(folder, args.force)?;
     }
     let task = Task::load(args, &base)?;
-    let sweep = args.sweep.sweep(&base, task.work.bits())?;
+    let mut sweep = args.sweep.sweep(&base, task.work.bits())?;
+    if let Some(path) = &args.area_model {
+        sweep.around.model = Some(read_model(path, base.target)?);
+    }
     let given = Given {
         target: base.target.name(),
-        has_model: estimate::model(base.target).is_some(),
+        has_model: sweep.around.model.is_some(),
         has_clock: sweep.around.clock_mhz.is_some(),
         has_memories: matches!(task.work, Work::Networks(_)),
     };
@@ -226,6 +233,21 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         checkpoint.remove();
     }
     Ok(())
+}
+
+/// A model of the user's. It lives as long as the program: points refer to it.
+fn read_model(path: &Path, target: Target) -> Result<&'static AreaModel, Failure> {
+    let wrong = |e: SampleError| Failure::input(format!("`{}`: {e}", path.display()));
+    let text = read_text(path, sample::BYTES_MAX)?;
+    let sample = Sample::parse(&text).map_err(wrong)?;
+    if sample.target != target {
+        return Err(wrong(SampleError::Target {
+            found: sample.target,
+            wanted: target,
+        }));
+    }
+    let model = AreaModel::new(&sample).map_err(wrong)?;
+    Ok(Box::leak(Box::new(model)))
 }
 
 /// All that the points of a sweep follow from.
@@ -462,6 +484,19 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
             thousands((*count).into())
         ));
     }
+    if let Some(model) = exploration.around.model {
+        terminal.line(model_text(model));
+    }
+    let mut reasons = exploration
+        .points
+        .iter()
+        .filter_map(|p| p.not_estimated.as_ref());
+    if let Some(first) = reasons.next() {
+        terminal.line(format!(
+            "{} points have no estimate; the first: {first}",
+            thousands(1 + reasons.count() as u128)
+        ));
+    }
     if exploration.searched.method == "guided" {
         terminal.line(format!(
             "looked at {} of {} points: {}",
@@ -473,6 +508,19 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
     if let Some(chosen) = &exploration.chosen {
         print_chosen(chosen, terminal);
     }
+}
+
+/// What estimates are, and how far off.
+fn model_text(model: &AreaModel) -> String {
+    let error = model.error();
+    format!(
+        "area is estimated for {}, by a fit to {}; on {} measurements that it had not seen it was {:.1} % off in the mean, {:.1} % at worst",
+        model.target(),
+        model.source(),
+        error.measurements,
+        error.mean_percent,
+        error.worst_percent
+    )
 }
 
 type Column = (&'static str, fn(&Point) -> String);
@@ -519,11 +567,32 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
     if has(|p| p.estimate.is_some()) {
         columns.push((">LUTs (estimate)", |p| {
             p.estimate.as_ref().map_or("-".to_owned(), |e| {
-                format!("{} +-{:.0} %", thousands(e.luts as u128), e.error_percent)
+                format!("{} +-{:.1} %", thousands(e.luts as u128), e.error_percent)
             })
         }));
+        columns.push((">FF", |p| estimated(p, |e| Some(e.flip_flops))));
+        columns.push((">block RAM", |p| estimated(p, |e| Some(e.block_rams))));
+        if has(|p| p.estimate.as_ref().is_some_and(|e| e.clock_mhz.is_some())) {
+            columns.push((">MHz (estimate)", |p| {
+                let clock = p
+                    .estimate
+                    .as_ref()
+                    .and_then(|e| e.clock_mhz.zip(e.clock_error_percent));
+                clock.map_or("-".to_owned(), |(mhz, error)| {
+                    format!("{mhz:.0} +-{error:.0} %")
+                })
+            }));
+        }
+        if has(|p| p.estimate.as_ref().is_some_and(|e| e.cell_area.is_some())) {
+            columns.push((">cell area", |p| estimated(p, |e| e.cell_area)));
+        }
     }
     columns
+}
+
+fn estimated(point: &Point, of: fn(&Estimate) -> Option<f64>) -> String {
+    let value = point.estimate.as_ref().and_then(of);
+    value.map_or("-".to_owned(), |value| thousands(value as u128))
 }
 
 fn print_chosen(chosen: &Chosen, terminal: &Terminal) {

@@ -1,6 +1,7 @@
 //! One file for each subcommand: its arguments, an example for its help, and what it does.
 
 pub mod area;
+pub mod calibrate;
 pub mod cosim;
 pub mod demo;
 pub mod doctor;

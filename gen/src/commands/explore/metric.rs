@@ -29,13 +29,15 @@ pub enum Metric {
     FlipFlops,
     /// Memory blocks, of a model.
     BlockRams,
+    /// Area of standard cells in the library's unit, of a model; memories are not in it.
+    CellArea,
     /// Energy of all inputs in microjoule, of a model.
     EnergyUj,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 10] = [
+    pub const ALL: [Metric; 11] = [
         Metric::Cycles,
         Metric::PairsPerCycle,
         Metric::Utilization,
@@ -45,6 +47,7 @@ impl Metric {
         Metric::Luts,
         Metric::FlipFlops,
         Metric::BlockRams,
+        Metric::CellArea,
         Metric::EnergyUj,
     ];
 
@@ -60,6 +63,7 @@ impl Metric {
             Metric::Luts => "luts",
             Metric::FlipFlops => "flip_flops",
             Metric::BlockRams => "block_rams",
+            Metric::CellArea => "cell_area",
             Metric::EnergyUj => "energy_uj",
         }
     }
@@ -73,7 +77,11 @@ impl Metric {
     pub fn is_estimated(self) -> bool {
         matches!(
             self,
-            Metric::Luts | Metric::FlipFlops | Metric::BlockRams | Metric::EnergyUj
+            Metric::Luts
+                | Metric::FlipFlops
+                | Metric::BlockRams
+                | Metric::CellArea
+                | Metric::EnergyUj
         )
     }
 
@@ -92,6 +100,7 @@ impl Metric {
             Metric::Luts => estimate.map(|e| e.luts),
             Metric::FlipFlops => estimate.map(|e| e.flip_flops),
             Metric::BlockRams => estimate.map(|e| e.block_rams),
+            Metric::CellArea => estimate.and_then(|e| e.cell_area),
             Metric::EnergyUj => {
                 let energy = estimate.and_then(|e| e.cycle_energy_pj);
                 energy.map(|energy| energy * point.bounded_cycles() as f64 / 1e6)
@@ -110,7 +119,9 @@ impl Metric {
     /// # Errors
     /// Estimates without a model of the target, frames without a clock, memories of an array alone.
     pub fn check(self, what: &str, given: &Given<'_>) -> Result<(), Failure> {
-        if self.is_estimated() && !given.has_model {
+        // No coefficients of energy are at hand.
+        let is_given = given.has_model && self != Metric::EnergyUj;
+        if self.is_estimated() && !is_given {
             return Err(Failure::input(format!(
                 "{what}: there is no model of the target `{}` that estimates {self}, and none is made up; leave it out, or take pairs_per_cycle and memory_bits, which are exact",
                 given.target

@@ -3,7 +3,7 @@
 
 use super::point::{Layer, Networks, Point, Spent, SpentLayer, Surroundings};
 use crate::accelerate::bound_name;
-use crate::estimate::{self, Hardware};
+use crate::estimate::Hardware;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::forecast::{LayerForecast, Memo};
 use xnorforge_sim::network::Outline;
@@ -62,10 +62,11 @@ pub fn point(
         spent.binary_pairs += u128::from(networks.inputs) * pairs.sum::<u128>();
     }
     let config = design.design().config();
-    let model = estimate::model(config.target);
+    let (estimate, not_estimated) = around.estimate(Hardware::Accelerator(&design));
     Ok(Point {
         memory_bits: Some(memory_bits(&design)),
-        estimate: model.and_then(|model| model.estimate(Hardware::Accelerator(&design))),
+        estimate,
+        not_estimated,
         configuration_sha256: config.accelerator_hash(),
         command: format!(
             "xnorforge generate {}{} --interface axi --out DIR",
@@ -232,6 +233,7 @@ mod tests {
             let around = Surroundings {
                 clock_mhz: Some(100.0),
                 bytes_per_cycle,
+                model: None,
             };
             let base = ArrayConfig::preset("tiny").unwrap();
             point(&networks, &mut networks.memos(), base, &around).unwrap()

@@ -2,7 +2,7 @@
 
 use super::network;
 use crate::engine;
-use crate::estimate::{self, Estimate, Hardware};
+use crate::estimate::{Estimate, Hardware, Model};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use xnorforge_hdl::ArrayConfig;
@@ -63,6 +63,9 @@ pub struct Point {
     /// What a model estimates of area, clock and energy.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub estimate: Option<Estimate>,
+    /// Why a model that there is gives no estimate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_estimated: Option<String>,
     /// Whether no other point beats this one in all that is compared.
     pub is_pareto: bool,
     /// The configuration's hash.
@@ -136,13 +139,26 @@ impl Networks {
     }
 }
 
-/// What is outside of the accelerator.
+/// What is outside of the accelerator, and what estimates its area.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Surroundings {
     /// The clock in MHz, where the user gives one.
     pub clock_mhz: Option<f64>,
     /// Bytes from and to the outside in a cycle, where the user gives them.
     pub bytes_per_cycle: Option<f64>,
+    /// The model of the target.
+    pub model: Option<&'static Model>,
+}
+
+impl Surroundings {
+    /// What the model says of a design: an estimate, or why there is none; neither without a model.
+    pub(super) fn estimate(&self, hardware: Hardware<'_>) -> (Option<Estimate>, Option<String>) {
+        match self.model.map(|model| model.estimate(hardware)) {
+            None => (None, None),
+            Some(Ok(estimate)) => (Some(estimate), None),
+            Some(Err(reason)) => (None, Some(reason.to_string())),
+        }
+    }
 }
 
 impl Work {
@@ -217,9 +233,10 @@ fn product(
         binary_pairs: report.binary_pairs.into(),
         inputs: 1,
     };
-    let model = estimate::model(config.target);
+    let (estimate, not_estimated) = around.estimate(Hardware::Array(&design));
     Ok(Point {
-        estimate: model.and_then(|model| model.estimate(Hardware::Array(&design))),
+        estimate,
+        not_estimated,
         configuration_sha256: config.hash(),
         command: format!("xnorforge generate {} --out DIR", config.command_flags()),
         ..Point::new(config, spent, around)
@@ -310,6 +327,7 @@ impl Point {
             cycles_at_bandwidth: around.bytes_per_cycle.map(|_| at_bandwidth),
             frames_per_second: around.clock_mhz.map(frames),
             estimate: None,
+            not_estimated: None,
             is_pareto: false,
             configuration_sha256: String::new(),
             command: String::new(),

@@ -43,6 +43,12 @@ pub fn files(base: &ArrayConfig, exploration: &Exploration) -> Result<Files, Fai
         "front": exploration.front,
         "clock_mhz": exploration.around.clock_mhz,
         "bytes_per_cycle": exploration.around.bytes_per_cycle,
+        "area_model": exploration.around.model.map(|model| json!({
+            "target": model.target(),
+            "source": model.source(),
+            "cross_validated": model.cross_validated(),
+            "held_out": model.held_out(),
+        })),
         "search": exploration.searched,
         "bits": exploration.chosen,
         "points": exploration.points,
@@ -98,7 +104,16 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
     .chain(layers.map(|layer| format!("cycles_{}", layer.name)))
     .chain(["configuration_sha256".to_owned(), "command".to_owned()]);
     let with_estimates = exploration.points.iter().any(|p| p.estimate.is_some());
-    let estimates = ["luts", "flip_flops", "block_rams", "estimate_error_percent"];
+    let estimates = [
+        "luts",
+        "flip_flops",
+        "carries",
+        "block_rams",
+        "multipliers",
+        "cell_area",
+        "estimate_error_percent",
+        "estimate_error_worst_percent",
+    ];
     let estimates = estimates
         .iter()
         .filter(|_| with_estimates)
@@ -130,8 +145,12 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
         let estimates = [
             text(estimate.map(|e| e.luts)),
             text(estimate.map(|e| e.flip_flops)),
+            text(estimate.map(|e| e.carries)),
             text(estimate.map(|e| e.block_rams)),
+            text(estimate.map(|e| e.multipliers)),
+            text(estimate.and_then(|e| e.cell_area)),
             text(estimate.map(|e| e.error_percent)),
+            text(estimate.map(|e| e.error_worst_percent)),
         ];
         let estimates = estimates.into_iter().filter(|_| with_estimates);
         writer.write_record(
@@ -238,6 +257,12 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
         ("heat_plots", heat_plots(&exploration.points)?),
         ("layer_plots", layer_plots(exploration)?),
         ("bits", bits_section(exploration)?),
+        (
+            "area",
+            exploration.around.model.map_or(String::new(), |model| {
+                format!("<p>{}.</p>", escaped(&super::model_text(model)))
+            }),
+        ),
         ("cycles_heading", cycles_heading.to_owned()),
         ("rows", table_rows(&exploration.points)),
         ("rows_max", thousands(PAGE_ROWS_MAX as u128)),
@@ -376,7 +401,7 @@ fn table_rows(points: &[Point]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             rows,
-            "<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}x{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+            "<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}x{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
             if p.is_pareto { " class=\"front\"" } else { "" },
             p.rows,
             p.columns,
@@ -387,6 +412,8 @@ fn table_rows(points: &[Point]) -> String {
             thousands(p.bounded_cycles().into()),
             percent(p.utilization),
             p.bound,
+            super::estimated(p, |e| Some(e.luts)),
+            super::estimated(p, |e| Some(e.block_rams)),
             escaped(&p.command)
         );
     }

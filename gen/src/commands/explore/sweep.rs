@@ -4,6 +4,7 @@ use super::metric::{Constraint, Metric};
 use super::point::Surroundings;
 use super::precision::Limits;
 use crate::config::read_text;
+use crate::estimate;
 use crate::failure::Failure;
 use crate::terminal::thousands;
 use serde::Deserialize;
@@ -304,6 +305,7 @@ impl SweepArgs {
             around: Surroundings {
                 clock_mhz: self.clock_mhz.or(file.clock_mhz),
                 bytes_per_cycle: self.bytes_per_cycle.or(file.bytes_per_cycle),
+                model: estimate::model(base.target),
             },
             precision: file.precision,
         })

@@ -1,11 +1,16 @@
 //! A synthesis as text: tables by module, the total, the timing.
 
+use crate::estimate::{Estimate, OutOfRange};
 use crate::pnr::{Path, Placed, StepKind};
 use crate::synth::{CellTiming, Count, Depth, Family, Method, Synthesis, Timing};
 use crate::terminal::{Terminal, thousands};
 
-/// Prints everything.
-pub(super) fn print(terminal: &Terminal, synthesis: &Synthesis) {
+/// Prints everything; `estimate` beside the total, where there is a model, or why there is none.
+pub(super) fn print(
+    terminal: &Terminal,
+    synthesis: &Synthesis,
+    estimate: Option<&Result<Estimate, OutOfRange>>,
+) {
     let columns = Columns::of(synthesis);
     let mut rows: Vec<Vec<String>> = synthesis
         .modules
@@ -13,7 +18,15 @@ pub(super) fn print(terminal: &Terminal, synthesis: &Synthesis) {
         .map(|module| columns.row(&module.name, Some(module.instances), &module.each))
         .collect();
     rows.push(columns.row("all of it, flat", None, &synthesis.total));
+    if let Some(Ok(estimate)) = estimate {
+        rows.push(columns.estimate(estimate));
+    }
     terminal.table(&columns.heading(), &rows);
+    match estimate {
+        Some(Ok(estimate)) => terminal.line(estimate_line(synthesis, estimate)),
+        Some(Err(reason)) => terminal.line(format!("no estimate: {reason}")),
+        None => {}
+    }
     terminal.line("");
     match &synthesis.timing {
         Timing::PlaceAndRoute(placed) => placed_lines(terminal, placed),
@@ -76,6 +89,34 @@ impl Columns {
         heading
     }
 
+    /// The estimate as a row: it knows no LUT cells, and counts distributed memories as places.
+    fn estimate(&self, estimate: &Estimate) -> Vec<String> {
+        let number = |value: f64| thousands(value as u128);
+        let logic = if self.sites {
+            "-".into()
+        } else {
+            number(estimate.luts)
+        };
+        let mut row = vec!["estimate".to_owned(), String::new(), logic];
+        for (shown, text) in [
+            (self.sites, number(estimate.luts)),
+            (
+                self.area,
+                estimate.cell_area.map_or("-".into(), |a| format!("{a:.1}")),
+            ),
+            (self.carry, number(estimate.carries)),
+            (true, number(estimate.flip_flops)),
+            (self.lut_memories, "-".to_owned()),
+            (self.bram, number(estimate.block_rams)),
+            (self.dsp, number(estimate.multipliers)),
+        ] {
+            if shown {
+                row.push(text);
+            }
+        }
+        row
+    }
+
     fn row(&self, name: &str, instances: Option<u64>, count: &Count) -> Vec<String> {
         let number = |n: u64| thousands(n.into());
         let mut row = vec![
@@ -101,6 +142,26 @@ impl Columns {
         }
         row
     }
+}
+
+/// How far the estimate is from the modules' sum, which it is an estimate of, and from the flat total.
+fn estimate_line(synthesis: &Synthesis, estimate: &Estimate) -> String {
+    let size = |count: &Count| match estimate.cell_area {
+        Some(_) => count.cell_area.unwrap_or_default(),
+        None => count.sites.unwrap_or(count.logic) as f64,
+    };
+    let modules = synthesis.modules.iter();
+    let sum: f64 = modules.map(|m| m.instances as f64 * size(&m.each)).sum();
+    let estimated = estimate.cell_area.unwrap_or(estimate.luts);
+    let off = |measured: f64| 100.0 * (estimated - measured) / measured.max(1.0);
+    format!(
+        "the estimate is of the modules' sum, {}: {:+.1} %; of the flat total: {:+.1} %; on designs that the model had not seen it was {:.1} % off in the mean, {:.1} % at worst",
+        thousands(sum as u128),
+        off(sum),
+        off(size(&synthesis.total)),
+        estimate.error_percent,
+        estimate.error_worst_percent
+    )
 }
 
 fn placed_lines(terminal: &Terminal, placed: &Placed) {

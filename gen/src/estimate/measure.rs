@@ -1,0 +1,276 @@
+//! Measures samples: many designs through one run of Yosys.
+//!
+//! The hierarchy is kept, so what a module takes depends on its own text alone. A module that many designs share is
+//! synthesized once, and each module of a design is counted as often as it stands in it.
+
+use super::sample::{Counts, Kinds, Measured, kind_of};
+use crate::area::{AreaError, Cells, Verilog, split};
+use crate::tools::Found;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::time::Duration;
+use xnorforge_hdl::{AcceleratorDesign, Package, Target, generate, generate_axi};
+
+/// The module that holds all designs of a run.
+const TOP: &str = "xnf_sample";
+
+/// Kinds of modules that are memories. With standard cells they are macros of a memory compiler, and not counted.
+pub const MEMORIES: [&str; 7] = [
+    "constant_memory",
+    "keeping_memory",
+    "level_memory",
+    "plane_store",
+    "row_memory",
+    "slice_memory",
+    "word_memory",
+];
+
+/// Measures designs of one target; modules that an earlier call measured are not synthesized again.
+pub struct Measurer<'a> {
+    yosys: &'a Found,
+    target: Target,
+    cells: Option<&'a Cells>,
+    limit: Duration,
+    /// What each distinct module takes, by its text.
+    known: HashMap<String, Counts>,
+}
+
+/// The modules of a design with their texts, as a run needs them.
+struct Listed {
+    /// Text without comments, instances: of every module.
+    modules: Vec<(String, String, u64)>,
+    top: String,
+}
+
+impl Listed {
+    fn new(package: Package) -> Self {
+        let modules = package.files.iter().zip(&package.modules);
+        let modules = modules.map(|(file, module)| {
+            let lines = file.text.lines();
+            let text: Vec<&str> = lines
+                .filter(|l| !l.trim_start().starts_with("//"))
+                .collect();
+            (module.name.clone(), text.join("\n"), module.instances)
+        });
+        Listed {
+            modules: modules.collect(),
+            top: package.top,
+        }
+    }
+}
+
+/// Sources of a run: each distinct module under a name of its own.
+#[derive(Default)]
+struct Batch {
+    text: String,
+    /// Name in the run by the text with the names of the modules below it.
+    names: HashMap<String, String>,
+    /// Text of the module itself by its name in the run.
+    origins: BTreeMap<String, String>,
+    memories: BTreeSet<String>,
+    tops: Vec<String>,
+}
+
+impl Batch {
+    fn add(&mut self, design: &Listed) {
+        let mut renamed: HashMap<&str, String> = HashMap::new();
+        for (name, text, _) in &design.modules {
+            let with_names = rename(text, &renamed);
+            let next = format!("{name}_q{}", self.names.len());
+            let unique = self.names.entry(with_names.clone()).or_insert_with(|| {
+                let own = HashMap::from([(name.as_str(), next.clone())]);
+                self.text.push_str(&rename(&with_names, &own));
+                self.text.push('\n');
+                self.origins.insert(next.clone(), text.clone());
+                if MEMORIES.contains(&kind_of(name)) {
+                    self.memories.insert(next.clone());
+                }
+                next
+            });
+            renamed.insert(name, unique.clone());
+        }
+        self.tops.extend(renamed.get(design.top.as_str()).cloned());
+    }
+
+    /// The designs in one module.
+    fn verilog(&self) -> Verilog {
+        let mut text = self.text.clone();
+        let _ = writeln!(text, "module {TOP};");
+        for (i, top) in self.tops.iter().enumerate() {
+            let _ = writeln!(text, "(* keep *) {top} u_{i} ();");
+        }
+        text.push_str("endmodule\n");
+        Verilog::from_text(text, TOP)
+    }
+}
+
+/// Replaces the names of modules where a module begins and where it is instantiated: at the start of a line.
+fn rename(text: &str, names: &HashMap<&str, String>) -> String {
+    let mut result = String::with_capacity(text.len());
+    for line in text.lines() {
+        let start = line.trim_start();
+        let (keyword, rest) = match start.strip_prefix("module ") {
+            Some(rest) => ("module ", rest),
+            None => ("", start),
+        };
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
+        match names.get(&rest[..end]) {
+            Some(name) => {
+                let indent = &line[..line.len() - start.len()];
+                let _ = writeln!(result, "{indent}{keyword}{name}{}", &rest[end..]);
+            }
+            None => {
+                result.push_str(line);
+                result.push('\n');
+            }
+        }
+    }
+    result
+}
+
+impl<'a> Measurer<'a> {
+    /// Measures with `yosys`; standard cells with a library.
+    pub fn new(
+        yosys: &'a Found,
+        target: Target,
+        cells: Option<&'a Cells>,
+        limit: Duration,
+    ) -> Self {
+        Measurer {
+            yosys,
+            target,
+            cells,
+            limit,
+            known: HashMap::new(),
+        }
+    }
+
+    /// The Yosys commands for a top module.
+    pub fn commands(&self, top: &str) -> String {
+        match self.cells {
+            Some(_) => Cells::synthesis(top).replace(" -flatten", ""),
+            None => split::synthesis(self.target, top),
+        }
+    }
+
+    /// Measures designs, all in one run.
+    ///
+    /// # Errors
+    /// Those of Yosys.
+    pub fn measure(&mut self, designs: &[AcceleratorDesign]) -> Result<Vec<Measured>, AreaError> {
+        let mut packages = Vec::new();
+        for design in designs {
+            packages.push(generate(design.design())?);
+            packages.push(generate_axi(design)?);
+        }
+        let mut kinds = self.measure_packages(packages)?.into_iter();
+        let measured = designs.iter().map(|design| Measured {
+            configuration: design.design().config().clone(),
+            array: kinds.next().unwrap_or_default(),
+            accelerator: kinds.next().unwrap_or_default(),
+        });
+        Ok(measured.collect())
+    }
+
+    /// Measures emitted designs, all in one run.
+    ///
+    /// # Errors
+    /// Those of Yosys.
+    pub fn measure_packages(&mut self, packages: Vec<Package>) -> Result<Vec<Kinds>, AreaError> {
+        let listed: Vec<Listed> = packages.into_iter().map(Listed::new).collect();
+        let mut batch = Batch::default();
+        for design in &listed {
+            let mut texts = design.modules.iter().map(|(_, text, _)| text);
+            if texts.any(|text| !self.known.contains_key(text)) {
+                batch.add(design);
+            }
+        }
+        if !batch.tops.is_empty() {
+            self.run(&batch)?;
+        }
+        Ok(listed.iter().map(|design| self.kinds(design)).collect())
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<(), AreaError> {
+        let mut commands = String::new();
+        if matches!(self.target, Target::Asic | Target::Generic) {
+            let memories: Vec<&str> = batch.memories.iter().map(String::as_str).collect();
+            let _ = writeln!(commands, "hierarchy -top {TOP}");
+            if !memories.is_empty() {
+                let _ = writeln!(commands, "blackbox {}", memories.join(" "));
+            }
+        }
+        commands.push_str(&self.commands(TOP));
+        let areas = split::modules(
+            self.yosys,
+            &batch.verilog(),
+            &commands,
+            self.target,
+            self.cells,
+            self.limit,
+        )?;
+        for (name, text) in &batch.origins {
+            let counts = areas.get(name).map(Counts::from).unwrap_or_default();
+            self.known.insert(text.clone(), counts);
+        }
+        Ok(())
+    }
+
+    fn kinds(&self, design: &Listed) -> Kinds {
+        let mut kinds = Kinds::new();
+        for (name, text, instances) in &design.modules {
+            let each = self.known.get(text).copied().unwrap_or_default();
+            *kinds.entry(kind_of(name).to_owned()).or_default() += each * *instances as f64;
+        }
+        kinds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::area::arrays::ArrayArea;
+    use crate::tools::{Search, YOSYS};
+    use xnorforge_hdl::ArrayConfig;
+
+    #[test]
+    fn modules_are_renamed_where_they_begin_and_where_they_stand() {
+        let names = HashMap::from([("xnf_a", "xnf_a_q3".to_owned())]);
+        let text = "module xnf_a (\n    input wire xnf_a_b\n);\n    xnf_a u_xnf_a (xnf_a);\n    xnf_ab c ();\n";
+        let renamed = "module xnf_a_q3 (\n    input wire xnf_a_b\n);\n    xnf_a_q3 u_xnf_a (xnf_a);\n    xnf_ab c ();\n";
+        assert_eq!(rename(text, &names), renamed);
+    }
+
+    /// Two arrays in one run take what each takes alone.
+    #[test]
+    fn arrays_in_one_run_take_what_they_take_alone() {
+        let yosys = match Search::from_environment().find(&YOSYS) {
+            Ok(yosys) => yosys,
+            Err(e) => {
+                assert!(std::env::var_os("CI").is_none(), "{e}");
+                return eprintln!("skipped: {e}");
+            }
+        };
+        let design = |columns| {
+            let config = ArrayConfig {
+                columns,
+                lanes: 4,
+                target: Target::Ice40,
+                ..ArrayConfig::preset("tiny").unwrap()
+            };
+            config.validate().unwrap()
+        };
+        let designs = [design(1), design(2)];
+        let mut measurer = Measurer::new(&yosys, Target::Ice40, None, Duration::from_secs(600));
+        let packages = designs.iter().map(|d| generate(d).unwrap()).collect();
+        let kinds = measurer.measure_packages(packages).unwrap();
+        for (design, kinds) in designs.iter().zip(kinds) {
+            let sum: Counts = kinds.into_values().sum();
+            let alone = ArrayArea::measure(&yosys, design).unwrap().whole;
+            assert_eq!(sum.sites, alone.sites as f64);
+            assert_eq!(sum.flip_flops, alone.ff as f64);
+        }
+    }
+}
