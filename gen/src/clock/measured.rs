@@ -32,6 +32,7 @@ impl Measured {
 pub(super) const MEASURED: &[Measured] = &[
     ecp5(4, 16, true, Structure::AdderChains, 0, 107.0),
     ecp5(4, 16, true, Structure::AdderChains, 2, 185.1),
+    ecp5(4, 16, true, Structure::AdderLuts, 3, 185.4),
     ecp5(4, 16, false, Structure::AdderChains, 0, 102.6),
     ecp5(4, 16, false, Structure::AdderChains, 2, 231.2),
 ];
