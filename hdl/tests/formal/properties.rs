@@ -488,10 +488,10 @@ fn control(design: &AcceleratorDesign) -> Vec<PropertySet> {
     never_stuck.cuts = vec![format!("{}/u_memory", never_stuck.of)];
     never_stuck.witnesses.extend([
         Witness::Mutant(Mutant {
-            what: "a finished engine does not fetch the next descriptor",
+            what: "a descriptor that was fetched is forgotten",
             module: "xnf_sequencer",
-            from: "| pool_finished) | input_finished)",
-            to: ") | input_finished)",
+            from: "pending <= blocked | chain[41];",
+            to: "pending <= blocked;",
         }),
         Witness::Covers(60),
     ]);
