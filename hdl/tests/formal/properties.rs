@@ -534,10 +534,10 @@ fn arrays() -> Vec<PropertySet> {
     let config = |target, structure| ArrayConfig {
         rows: 1,
         columns: 1,
-        lanes: 5,
+        lanes: 3,
         activation_bits: 2,
         weight_bits: 2,
-        reduction_max: 5,
+        reduction_max: 3,
         constant_entries: 2,
         target,
         structure,
