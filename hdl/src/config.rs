@@ -45,8 +45,10 @@ pub enum Target {
     /// Any synthesizer; no device assumed.
     #[default]
     Generic,
-    /// Xilinx 7 series and UltraScale+.
+    /// Xilinx 7 series.
     Xilinx,
+    /// Xilinx UltraScale and UltraScale+.
+    Ultrascale,
     /// Lattice ECP5.
     Ecp5,
     /// Lattice iCE40.
@@ -57,9 +59,10 @@ pub enum Target {
 
 impl Target {
     /// Every target, in the order of the documentation.
-    pub const ALL: [Target; 5] = [
+    pub const ALL: [Target; 6] = [
         Target::Generic,
         Target::Xilinx,
+        Target::Ultrascale,
         Target::Ecp5,
         Target::Ice40,
         Target::Asic,
@@ -70,6 +73,7 @@ impl Target {
         match self {
             Target::Generic => "generic",
             Target::Xilinx => "xilinx",
+            Target::Ultrascale => "ultrascale",
             Target::Ecp5 => "ecp5",
             Target::Ice40 => "ice40",
             Target::Asic => "asic",
@@ -294,7 +298,9 @@ pub enum ConfigError {
     #[error("`structure` = \"{0}\" is unknown; choose one of {choices}", choices = structure_names())]
     UnknownStructure(String),
     /// A target that is not known.
-    #[error("`target` = \"{0}\" is unknown; choose one of generic, xilinx, ecp5, ice40, asic")]
+    #[error(
+        "`target` = \"{0}\" is unknown; choose one of generic, xilinx, ultrascale, ecp5, ice40, asic"
+    )]
     UnknownTarget(String),
     /// A preset that is not known.
     #[error("preset \"{0}\" is unknown; choose one of tiny, default, large, or give a TOML file")]
@@ -456,7 +462,7 @@ impl ArrayConfig {
     /// Pipeline registers of a netlist structure; 0 where it has no choice or chooses itself.
     fn netlist_stages(&self) -> u32 {
         match self.target {
-            Target::Xilinx | Target::Generic => 0,
+            Target::Generic | Target::Xilinx | Target::Ultrascale => 0,
             Target::Ecp5 | Target::Ice40 | Target::Asic => self.stages(),
         }
     }

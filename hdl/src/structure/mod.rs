@@ -73,7 +73,7 @@ impl Structure {
     pub fn of_target(target: Target) -> &'static [Structure] {
         match target {
             Target::Generic => &[],
-            Target::Xilinx => &[Structure::PairChain, Structure::PairRows],
+            Target::Xilinx | Target::Ultrascale => &[Structure::PairChain, Structure::PairRows],
             Target::Ecp5 | Target::Ice40 => &[Structure::AdderChains, Structure::AdderLuts],
             Target::Asic => &[Structure::AdderCells],
         }

@@ -148,7 +148,12 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
     }
     rates.sort_unstable();
     rates.dedup();
-    let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels.max(1) <= options.skew;
+    // A stage has at least so many levels.
+    let levels = match options.stages {
+        Some(_) => 1,
+        None => options.levels.max(1),
+    };
+    let within = |rate: u32| (all.div_ceil(rate) - 1) / levels <= options.skew;
     let chains = options.objective == Objective::Area && family != Family::Cells;
     let final_chains: &[bool] = match family {
         Family::Cells => &[false],
@@ -165,7 +170,7 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
         };
         let mut schedule = Schedule::new(heap, rules);
         if family != Family::Cells {
-            schedule.defer(heap, options.skew.saturating_mul(options.levels.max(1)));
+            schedule.defer(heap, options.skew.saturating_mul(levels));
         }
         (cost(family, heap, &schedule, options), schedule)
     };
