@@ -306,7 +306,7 @@ fn popcounts() -> Vec<PropertySet> {
         let package = emitted(&PopcountTree::new(plan, stages));
         let count = width(&package, "count");
         let mut set = set(
-            "the number of ones, weighted; any stalls",
+            "the number of ones, weighted; from any state, with up to four stalls",
             "popcount",
             package,
             &[
