@@ -6,7 +6,9 @@ use crate::failure::Failure;
 use std::path::Path;
 use xnorforge_hdl::{Design, Package};
 use xnorforge_sim::accelerator::{Core, CoreInputs, CoreOutputs};
-use xnorforge_sim::verilator::{Assertions, ArrayOptions, ToolError, TraceWindow, VerilatedArrayError};
+use xnorforge_sim::verilator::{
+    ArrayOptions, Assertions, ToolError, TraceWindow, VerilatedArrayError,
+};
 use xnorforge_sim::wave::{CYCLES_BEFORE_DEFAULT, divergence_waveform};
 use xnorforge_sim::{
     Divergence, DriveError, Driven, Gemm, Inputs, Lockstep, Lowered, Model, Outputs, Simulator,

@@ -684,7 +684,9 @@ fn cosim_agrees_and_finds_a_fault_that_it_can_repeat() {
         .find(|name| name.starts_with("broken/rtl/xnf_skid_buffer"))
         .expect("the array has a skid buffer");
     let from = "spill_valid <= some_valid & ~main_ready;";
-    let faulty = folder.read(&buffer).replacen(from, "spill_valid <= 1'd1;", 1);
+    let faulty = folder
+        .read(&buffer)
+        .replacen(from, "spill_valid <= 1'd1;", 1);
     assert_ne!(faulty, folder.read(&buffer));
     folder.write(&buffer, faulty);
     let found = folder.run(&format!("cosim {work} --rtl broken --seed 5"));

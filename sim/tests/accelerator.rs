@@ -13,7 +13,9 @@ use xnorforge_sim::accelerator::{
 };
 use xnorforge_sim::network::reference;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program};
-use xnorforge_sim::verilator::{ArrayOptions, Assertions, Toolchain, VerilatedAccelerator, Verilator};
+use xnorforge_sim::verilator::{
+    ArrayOptions, Assertions, Toolchain, VerilatedAccelerator, Verilator,
+};
 
 /// Cycles without a handshake after which a core hangs.
 const HANG_LIMIT: u64 = 300_000;

@@ -70,7 +70,10 @@ fn label(ran: Result<(), SimulatorError>) -> String {
     let label = message
         .split_once("assertion ")
         .and_then(|(_, rest)| rest.split_once(" fails in "));
-    label.unwrap_or_else(|| panic!("no label: {message}")).0.to_owned()
+    label
+        .unwrap_or_else(|| panic!("no label: {message}"))
+        .0
+        .to_owned()
 }
 
 #[test]

@@ -178,8 +178,6 @@ impl Logic for DrainControl {
 
         self.rows_left.clock.next = self.clock.val();
         self.rows_left.start.next = self.reset.val();
-        self.rows_left.fails.next = self.busy.q.val()
-            & ((!self.remaining.q.val().any()) | (self.remaining.q.val() > self.all_rows.val()))
-                .into();
+        self.rows_left.fails.next = self.busy.q.val() & (!self.remaining.q.val().any()).into();
     }
 }

@@ -306,7 +306,7 @@ fn popcounts() -> Vec<PropertySet> {
         let package = emitted(&PopcountTree::new(plan, stages));
         let count = width(&package, "count");
         let mut set = set(
-            "the number of ones, weighted; any stalls",
+            "the number of ones, weighted; from any state, with up to four stalls",
             "popcount",
             package,
             &[
@@ -488,10 +488,10 @@ fn control(design: &AcceleratorDesign) -> Vec<PropertySet> {
     never_stuck.cuts = vec![format!("{}/u_memory", never_stuck.of)];
     never_stuck.witnesses.extend([
         Witness::Mutant(Mutant {
-            what: "a finished engine does not fetch the next descriptor",
+            what: "a descriptor that was fetched is forgotten",
             module: "xnf_sequencer",
-            from: "| pool_finished) | input_finished)",
-            to: ") | input_finished)",
+            from: "pending <= blocked | chain[41];",
+            to: "pending <= blocked;",
         }),
         Witness::Covers(60),
     ]);
@@ -534,10 +534,10 @@ fn arrays() -> Vec<PropertySet> {
     let config = |target, structure| ArrayConfig {
         rows: 1,
         columns: 1,
-        lanes: 5,
+        lanes: 3,
         activation_bits: 2,
         weight_bits: 2,
-        reduction_max: 5,
+        reduction_max: 3,
         constant_entries: 2,
         target,
         structure,
