@@ -906,7 +906,9 @@ fn edge_of_a_field(design: &AcceleratorDesign, words: &mut [u32], rng: &mut ChaC
         words[word] ^= 1 << (low + rng.random_range(field.width(design)..bits));
         return;
     }
-    let ranges = Field::ALL.iter().filter_map(|f| Some((f, f.range(design)?)));
+    let ranges = Field::ALL
+        .iter()
+        .filter_map(|f| Some((f, f.range(design)?)));
     let ranges: Vec<_> = ranges.collect();
     let (field, range) = &ranges[rng.random_range(0..ranges.len())];
     let (word, low, bits) = place(field);
