@@ -895,10 +895,38 @@ impl SequencerBench {
     }
 }
 
+/// Puts a number at the edge of a field's range, just inside or just outside, or sets a bit that the field does not keep.
+fn edge_of_a_field(design: &AcceleratorDesign, words: &mut [u32], rng: &mut ChaCha8Rng) {
+    let place = |field: &Field| (field.word() as usize, field.low(), field.bits());
+    let narrow = |field: &&Field| field.width(design) < field.bits();
+    let narrow: Vec<&Field> = Field::ALL.iter().filter(narrow).collect();
+    if rng.random() {
+        let field = narrow[rng.random_range(0..narrow.len())];
+        let (word, low, bits) = place(field);
+        words[word] ^= 1 << (low + rng.random_range(field.width(design)..bits));
+        return;
+    }
+    let ranges = Field::ALL
+        .iter()
+        .filter_map(|f| Some((f, f.range(design)?)));
+    let ranges: Vec<_> = ranges.collect();
+    let (field, range) = &ranges[rng.random_range(0..ranges.len())];
+    let (word, low, bits) = place(field);
+    let mask = u32::MAX >> (32 - bits) << low;
+    let edges = [
+        range.min.wrapping_sub(1),
+        range.min,
+        range.max,
+        range.max.wrapping_add(1),
+    ];
+    words[word] = words[word] & !mask | edges[rng.random_range(0..4)] << low & mask;
+}
+
 /// Spoils a descriptor: flips bits of its words.
-fn spoil(descriptor: &Descriptor, rng: &mut ChaCha8Rng) -> Vec<u32> {
+fn spoil(design: &AcceleratorDesign, descriptor: &Descriptor, rng: &mut ChaCha8Rng) -> Vec<u32> {
     let mut words = descriptor.words().to_vec();
-    match rng.random_range(0..5) {
+    match rng.random_range(0..10) {
+        5.. => edge_of_a_field(design, &mut words, rng),
         // The input reaches into the output.
         3 | 4 => words[Field::InLast.word() as usize] = words[Field::OutLast.word() as usize],
         0 => words[rng.random_range(0..41)] ^= 1 << rng.random_range(0..32),
@@ -946,7 +974,7 @@ fn sequencer() {
             bench.load(start, &descriptors, &at);
             if rng.random_bool(0.6) {
                 let number = rng.random_range(0..count);
-                let words = spoil(&descriptors[number as usize], rng);
+                let words = spoil(design, &descriptors[number as usize], rng);
                 for (offset, word) in (0..).zip(words) {
                     let inputs = SequencerInputs {
                         program: Some((start + 48 * number + offset, word)),
@@ -1025,6 +1053,8 @@ fn sequencer() {
                 ..SequencerInputs::default()
             };
             bench.step(&inputs, &at);
+            // What is counted before the next descriptor counts for layer 0.
+            bench.registers.expect("layer", 0u64, &at);
         }
         println!("done {done}, went {went}, cycles with errors {errors:?}");
         assert!(done > 20 && went > 100, "{at:?}");
