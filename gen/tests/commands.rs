@@ -742,7 +742,7 @@ fn each_family_gets_its_own_structure() {
 #[test]
 fn stages_without_effect_are_named() {
     let folder = Folder::new();
-    let found = folder.run("generate --config tiny --target ice40 --popcount-stages 1 --out a");
+    let found = folder.run("generate --config tiny --target xilinx --popcount-stages 1 --out a");
     let message = text(&found.stderr);
     assert!(found.status.success(), "{message}");
     assert!(
@@ -756,7 +756,7 @@ fn stages_without_effect_are_named() {
 fn stages_of_a_structure_by_name_are_refused() {
     let folder = Folder::new();
     let command =
-        "generate --config tiny --target ice40 --structure adder_luts --popcount-stages 1 --out a";
+        "generate --config tiny --target xilinx --structure pair_rows --popcount-stages 1 --out a";
     let found = folder.run(command);
     let message = text(&found.stderr);
     assert_eq!(found.status.code(), Some(2), "{message}");

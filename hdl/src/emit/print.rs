@@ -420,6 +420,7 @@ impl Printer<'_, '_> {
 
     /// Assertions, for formal tools and for simulators; nothing else sees them.
     fn checks(&mut self) -> Result<(), EmitError> {
+        type Statement = fn(&str, &str) -> String;
         let module = self.module;
         if module.checks.is_empty() {
             return Ok(());
@@ -428,7 +429,7 @@ impl Printer<'_, '_> {
             self.reads_only_used(check)?;
         }
         let name = self.space.unique("asserting");
-        let kinds: [(&str, fn(&str, &str) -> String); 2] = [
+        let kinds: [(&str, Statement); 2] = [
             ("`ifdef FORMAL", |label, fails| {
                 format!("assert (~({fails})); // {label}")
             }),

@@ -20,8 +20,8 @@ pub use word::{Word, bits_resize};
 /// What kernels need in scope: RustHDL's prelude with this crate's signals.
 pub mod prelude {
     pub use super::{
-        Assertion, Constant, EnabledRegister, EnabledResetRegister, Net, PlainRegister, ResetRegister,
-        Shape, Word, bits_resize,
+        Assertion, Constant, EnabledRegister, EnabledResetRegister, Net, PlainRegister,
+        ResetRegister, Shape, Word, bits_resize,
     };
     pub use rust_hdl_core::prelude::{
         Block, Clock, In, Local, Logic, LogicBlock, Out, Probe, Signal, Verilog, ast, block,
