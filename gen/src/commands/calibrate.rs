@@ -217,8 +217,11 @@ fn known(args: &Args, wanted: &Sample) -> Result<Option<Sample>, Failure> {
     let text = read_text(path, BYTES_MAX)?;
     let known =
         Sample::parse(&text).map_err(|e| Failure::input(format!("`{}`: {e}", path.display())))?;
-    let same = |of: fn(&Sample) -> (Target, &str, &str, Option<&str>)| of(&known) == of(wanted);
-    if same(|s| (s.target, &s.tool, &s.commands, s.library.as_deref())) {
+    let is_same = known.target == wanted.target
+        && known.tool == wanted.tool
+        && known.commands == wanted.commands
+        && known.library == wanted.library;
+    if is_same {
         return Ok(Some(known));
     }
     Err(Failure::input(format!(
