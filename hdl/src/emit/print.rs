@@ -20,6 +20,9 @@ struct Printer<'m, 'a> {
     genvars: BTreeSet<String>,
 }
 
+/// A statement made of an assertion's label and of what must not be.
+type CheckText = fn(&str, &str) -> String;
+
 /// Prints a module named `name`; `child_name` gives the module names of its children.
 pub(super) fn print(
     module: &Module<'_>,
@@ -420,7 +423,6 @@ impl Printer<'_, '_> {
 
     /// Assertions, for formal tools and for simulators; nothing else sees them.
     fn checks(&mut self) -> Result<(), EmitError> {
-        type Statement = fn(&str, &str) -> String;
         let module = self.module;
         if module.checks.is_empty() {
             return Ok(());
@@ -429,7 +431,7 @@ impl Printer<'_, '_> {
             self.reads_only_used(check)?;
         }
         let name = self.space.unique("asserting");
-        let kinds: [(&str, Statement); 2] = [
+        let kinds: [(&str, CheckText); 2] = [
             ("`ifdef FORMAL", |label, fails| {
                 format!("assert (~({fails})); // {label}")
             }),
@@ -449,7 +451,7 @@ impl Printer<'_, '_> {
     }
 
     /// One register that tells since when the assertions hold, for each signal that starts some.
-    fn check_group(&mut self, name: &str, statement: fn(&str, &str) -> String) {
+    fn check_group(&mut self, name: &str, statement: CheckText) {
         let module = self.module;
         let mut starts: Vec<(NetId, String)> = Vec::new();
         for check in &module.checks {
