@@ -75,7 +75,7 @@ pub struct Fault {
     /// In words.
     pub message: String,
     /// The first difference of model and RTL, if that is it.
-    pub divergence: Option<Divergence>,
+    pub divergence: Option<Box<Divergence>>,
 }
 
 impl Fault {
@@ -91,7 +91,7 @@ impl From<SimulatorError> for Fault {
     fn from(error: SimulatorError) -> Self {
         let message = error.to_string();
         let divergence = match error {
-            SimulatorError::Divergence(divergence) => Some(*divergence),
+            SimulatorError::Divergence(divergence) => Some(divergence),
             _ => None,
         };
         Fault {
@@ -330,6 +330,5 @@ fn infer(mut core: StopAfter<impl Core>, work: &NetworkWork) -> Verdict {
             "the counters hold {counted} cycles, and the core was busy for {busy}"
         )));
     }
-    drop(driver);
     Ok(core.steps())
 }
