@@ -27,7 +27,7 @@ fn design(preset: &str, target: Target) -> AcceleratorDesign {
     let base = ArrayConfig::preset(preset).unwrap();
     // Memories of this network's size: in LUT RAM, larger ones only make the netlist large.
     let (patch_words, weight_words) = match preset {
-        "tiny" => (256, 2048),
+        "tiny" => (256, 4096),
         _ => (64, 256),
     };
     let memories = AcceleratorConfig {
