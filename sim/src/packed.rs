@@ -358,6 +358,7 @@ mod tests {
             let form = StoredForm::native(precision);
             for (padding, fill) in [(Padding::Zeros, 0), (Padding::Ones, 1)] {
                 let packed = BitPlanes::pack(&operand, &form, lanes, padding);
+                assert_eq!(packed.chunk_words(), lanes.div_ceil(64));
                 for (vector, plane) in (0..2).flat_map(|v| (0..3).map(move |p| (v, p))) {
                     for chunk in 0..packed.chunks() {
                         let words = packed.chunk(vector, plane, chunk);

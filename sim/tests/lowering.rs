@@ -22,6 +22,15 @@ fn shape(rows: u64, columns: u64, elements: u64) -> GemmShape {
 }
 
 #[test]
+fn tiles_cover_rows_and_columns() {
+    let plan = Plan::new(&tiny(), &shape(7, 10, 8)).unwrap();
+    assert_eq!(
+        (plan.row_tiles(), plan.column_tiles(), plan.tiles()),
+        (4, 4, 16)
+    );
+}
+
+#[test]
 fn what_does_not_fit_the_design_is_refused_with_the_fix() {
     let design = tiny();
     let refused = |shape: &GemmShape| Plan::new(&design, shape).unwrap_err().to_string();

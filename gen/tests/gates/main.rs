@@ -25,27 +25,27 @@ use xnorforge_sim::network::{Network, Tensor};
 /// A preset for a target, with room for the network.
 fn design(preset: &str, target: Target) -> AcceleratorDesign {
     let base = ArrayConfig::preset(preset).unwrap();
-    let memories = match preset {
-        "tiny" => base.accelerator.clone(),
-        // Memories of this network's size: in LUT RAM, larger ones only make the netlist large.
-        _ => AcceleratorConfig {
-            activation_words: 64,
-            residual_words: 16,
-            patch_words: 64,
-            weight_words: 256,
-            constant_words: 64,
-            channel_words: 32,
-            table_words: 16,
-            program_words: 512,
-            schedule_words: 32,
-            layers: 4,
-            stream_bits: 32,
-            ..base.accelerator.clone()
-        },
+    // Memories of this network's size: in LUT RAM, larger ones only make the netlist large.
+    let (patch_words, weight_words) = match preset {
+        "tiny" => (256, 4096),
+        _ => (64, 256),
+    };
+    let memories = AcceleratorConfig {
+        activation_words: 256,
+        residual_words: 16,
+        patch_words,
+        weight_words,
+        constant_words: 256,
+        channel_words: 256,
+        table_words: 16,
+        program_words: 1024,
+        schedule_words: 32,
+        layers: 4,
+        ..base.accelerator.clone()
     };
     let config = ArrayConfig {
         target,
-        reduction_max: base.reduction_max.max(200),
+        reduction_max: base.reduction_max.max(256),
         accelerator: memories,
         ..base
     };

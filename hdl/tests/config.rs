@@ -1,0 +1,23 @@
+//! Which configurations are refused, at the edges of what is legal.
+
+use xnorforge_hdl::{ArrayConfig, ConfigError};
+
+fn refused(edit: impl FnOnce(&mut ArrayConfig)) -> Option<ConfigError> {
+    let mut config = ArrayConfig::preset("tiny").unwrap();
+    edit(&mut config);
+    config.validate().err()
+}
+
+#[test]
+fn constant_entries_are_a_power_of_two_within_their_range() {
+    for entries in [2, 4, 256] {
+        assert_eq!(refused(|c| c.constant_entries = entries), None, "{entries}");
+    }
+    for entries in [0, 1, 3, 6, 255, 257, 512] {
+        let error = refused(|c| c.constant_entries = entries);
+        assert!(
+            matches!(error, Some(ConfigError::ConstantEntries { value, .. }) if value == entries),
+            "{entries}: {error:?}"
+        );
+    }
+}
