@@ -2,10 +2,10 @@
 # Written by {{generator}}; do not edit. Run it in the folder of manifest.json:
 #     vivado -mode batch -source scripts/vivado.tcl
 # Another part:
-#     vivado -mode batch -source scripts/vivado.tcl -tclargs xcku5p-ffvb676-2-e
+#     vivado -mode batch -source scripts/vivado.tcl -tclargs {{other_xilinx_part}}
 # Synthesis alone:
-#     vivado -mode batch -source scripts/vivado.tcl -tclargs xc7a200tfbg676-2 synthesis
-set part xc7a200tfbg676-2
+#     vivado -mode batch -source scripts/vivado.tcl -tclargs {{xilinx_part}} synthesis
+set part {{xilinx_part}}
 if {$argc > 0} {
     set part [lindex $argv 0]
 }

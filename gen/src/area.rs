@@ -197,8 +197,9 @@ impl AreaError {
 /// Those of asking Yosys for its options.
 pub fn synthesis(yosys: &Found, target: Target, top: &str) -> Result<String, AreaError> {
     Ok(match target {
-        Target::Xilinx => format!(
-            "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nowidelut -nosrl -nodsp -top {top}"
+        Target::Xilinx | Target::Ultrascale => format!(
+            "synth_xilinx -family {} -flatten -noiopad -noclkbuf -nowidelut -nosrl -nodsp -top {top}",
+            xilinx_family(target)
         ),
         Target::Ecp5 => format!("synth_ecp5 -nowidelut -nodsp -top {top}"),
         Target::Ice40 if has_option(yosys, "synth_ice40", "-abc2")? => {
@@ -212,6 +213,14 @@ pub fn synthesis(yosys: &Found, target: Target, top: &str) -> Result<String, Are
             format!("synth -flatten -top {top}; abc -g cmos4,XOR,XNOR,MUX; opt_clean")
         }
     })
+}
+
+/// What Yosys calls the families of Xilinx.
+pub(crate) fn xilinx_family(target: Target) -> &'static str {
+    match target {
+        Target::Ultrascale => "xcup",
+        _ => "xc7",
+    }
 }
 
 /// Whether this Yosys' `command` has `option`, by its own help.
@@ -359,12 +368,12 @@ impl Area {
             carry: count(|k| matches!(k, "CARRY4" | "CARRY8" | "CCU2C" | "SB_CARRY")),
             ff: count(is_flip_flop),
             bram: count(is_block_memory),
-            dsp: count(|k| matches!(k, "DSP48E1" | "MULT18X18D" | "SB_MAC16")),
+            dsp: count(|k| matches!(k, "DSP48E1" | "DSP48E2" | "MULT18X18D" | "SB_MAC16")),
             cell_area: None,
             cells: BTreeMap::new(),
         };
         match target {
-            Target::Xilinx => {
+            Target::Xilinx | Target::Ultrascale => {
                 let found = sites::xilinx(module);
                 area.luts = found.luts;
                 area.pairing_is_exact = found.exact;

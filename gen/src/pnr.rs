@@ -67,7 +67,7 @@ impl Part {
         match target {
             Target::Ecp5 => Some(Part::Ecp5),
             Target::Ice40 => Some(Part::Ice40),
-            Target::Generic | Target::Xilinx | Target::Asic => None,
+            Target::Generic | Target::Xilinx | Target::Ultrascale | Target::Asic => None,
         }
     }
 

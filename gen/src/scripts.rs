@@ -1,5 +1,6 @@
 //! Constraints and scripts for outside tools, from the templates in `/constraints`.
 
+use crate::area;
 use crate::failure::Failure;
 use crate::manifest::GENERATOR;
 use crate::output::Files;
@@ -81,17 +82,22 @@ const TEMPLATES: [Template; 13] = [
     template!(Some(Target::Asic), "scripts/sta.tcl", "asic/sta.tcl"),
 ];
 
+/// The parts that Vivado's script takes where nobody names one.
+const SEVEN_SERIES_PART: &str = "xc7a200tfbg676-2";
+const ULTRASCALE_PART: &str = "xcku5p-ffvb676-2-e";
+
 /// The constraint and script files of a target; `generic` Verilog runs anywhere and gets those of every target.
 ///
 /// # Errors
 /// A clock outside [`CLOCK_MHZ_RANGE`].
 pub fn files(rtl: &Package, target: Target, clock_mhz: f64) -> Result<Files, Failure> {
     check_clock(clock_mhz)?;
-    let values = placeholders(rtl, clock_mhz);
+    let values = placeholders(rtl, target, clock_mhz);
     Ok(TEMPLATES
         .iter()
         .filter(|template| match template.target {
             None => true,
+            Some(Target::Xilinx) if target == Target::Ultrascale => true,
             Some(t) => t == target || target == Target::Generic,
         })
         .map(|template| {
@@ -116,7 +122,11 @@ pub fn check_clock(clock_mhz: f64) -> Result<(), Failure> {
     )))
 }
 
-fn placeholders(rtl: &Package, clock_mhz: f64) -> Vec<(&'static str, String)> {
+fn placeholders(rtl: &Package, target: Target, clock_mhz: f64) -> Vec<(&'static str, String)> {
+    let [part, other_part, devices] = match target {
+        Target::Ultrascale => [ULTRASCALE_PART, SEVEN_SERIES_PART, "UltraScale+"],
+        _ => [SEVEN_SERIES_PART, ULTRASCALE_PART, "7 series"],
+    };
     let period_ns = 1000.0 / clock_mhz;
     let paths: Vec<String> = rtl
         .files
@@ -137,6 +147,10 @@ fn placeholders(rtl: &Package, clock_mhz: f64) -> Vec<(&'static str, String)> {
         ("clock_period_ps", format!("{:.0}", 1000.0 * period_ns)),
         ("read_verilog", reads.join("\n")),
         ("verilog_list", paths.join(" ")),
+        ("xilinx_part", part.to_owned()),
+        ("other_xilinx_part", other_part.to_owned()),
+        ("xilinx_devices", devices.to_owned()),
+        ("xilinx_family", area::xilinx_family(target).to_owned()),
         (
             "generator",
             format!("{} {}", GENERATOR.name, GENERATOR.version),

@@ -36,6 +36,8 @@ pub enum Family {
     Generic,
     /// Xilinx 7 series
     Xilinx,
+    /// Xilinx UltraScale+
+    Ultrascale,
     /// Lattice ECP5
     Ecp5,
     /// Lattice iCE40
@@ -63,6 +65,7 @@ impl Family {
         match self {
             Family::Generic | Family::Intel | Family::Gowin => Target::Generic,
             Family::Xilinx => Target::Xilinx,
+            Family::Ultrascale => Target::Ultrascale,
             Family::Ecp5 => Target::Ecp5,
             Family::Ice40 => Target::Ice40,
             Family::Asic => Target::Asic,
@@ -99,8 +102,9 @@ impl Family {
             Family::Generic => {
                 format!("synth{flatten} -top {top}; abc -g AND,OR,XOR,MUX; opt_clean")
             }
-            Family::Xilinx => format!(
-                "synth_xilinx -family xc7{flatten} -noiopad -noclkbuf -nowidelut -nosrl -top {top}"
+            Family::Xilinx | Family::Ultrascale => format!(
+                "synth_xilinx -family {}{flatten} -noiopad -noclkbuf -nowidelut -nosrl -top {top}",
+                area::xilinx_family(self.target())
             ),
             Family::Ecp5 => format!("synth_ecp5{hierarchy} -nowidelut -top {top}"),
             Family::Ice40 => format!("synth_ice40{hierarchy} -top {top}"),
@@ -118,6 +122,7 @@ impl From<Target> for Family {
         match target {
             Target::Generic => Family::Generic,
             Target::Xilinx => Family::Xilinx,
+            Target::Ultrascale => Family::Ultrascale,
             Target::Ecp5 => Family::Ecp5,
             Target::Ice40 => Family::Ice40,
             Target::Asic => Family::Asic,

@@ -45,8 +45,10 @@ pub enum Target {
     /// Any synthesizer; no device assumed.
     #[default]
     Generic,
-    /// Xilinx 7 series and UltraScale+.
+    /// Xilinx 7 series.
     Xilinx,
+    /// Xilinx UltraScale and UltraScale+.
+    Ultrascale,
     /// Lattice ECP5.
     Ecp5,
     /// Lattice iCE40.
@@ -57,9 +59,10 @@ pub enum Target {
 
 impl Target {
     /// Every target, in the order of the documentation.
-    pub const ALL: [Target; 5] = [
+    pub const ALL: [Target; 6] = [
         Target::Generic,
         Target::Xilinx,
+        Target::Ultrascale,
         Target::Ecp5,
         Target::Ice40,
         Target::Asic,
@@ -70,6 +73,7 @@ impl Target {
         match self {
             Target::Generic => "generic",
             Target::Xilinx => "xilinx",
+            Target::Ultrascale => "ultrascale",
             Target::Ecp5 => "ecp5",
             Target::Ice40 => "ice40",
             Target::Asic => "asic",
@@ -294,7 +298,9 @@ pub enum ConfigError {
     #[error("`structure` = \"{0}\" is unknown; choose one of {choices}", choices = structure_names())]
     UnknownStructure(String),
     /// A target that is not known.
-    #[error("`target` = \"{0}\" is unknown; choose one of generic, xilinx, ecp5, ice40, asic")]
+    #[error(
+        "`target` = \"{0}\" is unknown; choose one of generic, xilinx, ultrascale, ecp5, ice40, asic"
+    )]
     UnknownTarget(String),
     /// A preset that is not known.
     #[error("preset \"{0}\" is unknown; choose one of tiny, default, large, or give a TOML file")]
@@ -334,8 +340,8 @@ pub struct ArrayConfig {
     /// Width in bits of a processing element's sum; derived when left out, checked when given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accumulator_width: Option<u32>,
-    /// Pipeline registers inside the popcount, the last at its output; 0 or left out: as many as suit the shape. Only for
-    /// the structure `tree`; the others fix their latency.
+    /// Pipeline registers inside the popcount, the last at its output; 0 or left out: as many as suit the shape. The
+    /// structures of Xilinx fix their latency.
     pub popcount_stages: u32,
     /// Entries of the column-constant memory: border classes x column tiles of one pass. A power of two in 2..=256.
     pub constant_entries: u32,
@@ -443,11 +449,21 @@ impl ArrayConfig {
         }
     }
 
-    /// The tree's pipeline registers as given or chosen; as given where the structure may be another one.
+    /// Pipeline registers as given or chosen; 0 where the structure chooses.
     fn stages(&self) -> u32 {
-        match (self.is_tree(), self.popcount_stages) {
-            (true, 0) => self.popcount_plan().stages(),
-            (_, given) => given,
+        let is_cells = self.structure == Structure::AdderCells || self.target == Target::Asic;
+        match self.popcount_stages {
+            // A register of standard cells is larger than an adder, so that each has to have a reason.
+            0 if self.is_tree() || is_cells => self.popcount_plan().stages(),
+            given => given,
+        }
+    }
+
+    /// Pipeline registers of a netlist structure; 0 where it has no choice or chooses itself.
+    fn netlist_stages(&self) -> u32 {
+        match self.target {
+            Target::Generic | Target::Xilinx | Target::Ultrascale => 0,
+            Target::Ecp5 | Target::Ice40 | Target::Asic => self.stages(),
         }
     }
 
@@ -606,18 +622,25 @@ impl Choice {
         shape: &UnitShape,
         plan: &PopcountPlan,
     ) -> Result<Self, ConfigError> {
-        let tree = |warnings| Choice {
-            units: None,
-            latency: match config.popcount_stages {
-                0 => plan.stages(),
-                given => given,
-            },
-            warnings,
+        let (value, structure) = (config.popcount_stages, config.structure);
+        let check_stages = |max| match value > max {
+            true => Err(ConfigError::TooManyStages { value, max }),
+            false => Ok(()),
+        };
+        let tree = |warnings| {
+            check_stages(plan.ranks())?;
+            Ok(Choice {
+                units: None,
+                latency: match value {
+                    0 => plan.stages(),
+                    given => given,
+                },
+                warnings,
+            })
         };
         if config.is_tree() {
-            return Ok(tree(Vec::new()));
+            return tree(Vec::new());
         }
-        let (value, structure) = (config.popcount_stages, config.structure);
         let auto = structure == Structure::Auto;
         let units = match DeviceUnits::new(config.target, structure, shape) {
             Ok(units) => units,
@@ -626,7 +649,7 @@ impl Choice {
                     "no structure of target {} can take this shape ({error}): the generic structure `tree` stands in",
                     config.target
                 );
-                return Ok(tree(vec![warning]));
+                return tree(vec![warning]);
             }
             Err(error) => {
                 return Err(ConfigError::StructureShape {
@@ -637,14 +660,18 @@ impl Choice {
         };
         let latency = units.latency();
         let mut warnings = Vec::new();
-        if value != 0 && !auto {
+        let has_choice = shape.stages != 0;
+        if has_choice {
+            check_stages(latency)?;
+        }
+        if !has_choice && value != 0 && !auto {
             return Err(ConfigError::FixedLatency {
                 value,
                 structure,
                 latency,
             });
         }
-        if value != 0 {
+        if !has_choice && value != 0 {
             warnings.push(format!(
                 "`popcount_stages` = {value} has no effect: structure `{}` of target {} takes {latency} cycles; leave it out, or choose structure `tree`",
                 units.structure, config.target
@@ -731,12 +758,6 @@ impl Design {
         let activation_groups = c.activation_bits.div_ceil(c.activation_branches);
         let weight_groups = c.weight_bits.div_ceil(c.weight_branches);
         let plan = c.popcount_plan();
-        if c.popcount_stages > plan.ranks() {
-            return Err(ConfigError::TooManyStages {
-                value: c.popcount_stages,
-                max: plan.ranks(),
-            });
-        }
         check_structure(c)?;
         if !c.constant_entries.is_power_of_two()
             || !(2..=CONSTANT_ENTRIES_MAX).contains(&c.constant_entries)
@@ -801,6 +822,7 @@ impl Design {
             low_width: low,
             shift_amounts: bounds.shift_amounts.clone(),
             shifts: bounds.shift_max > 0,
+            stages: c.netlist_stages(),
         };
         let choice = Choice::new(c, &shape, &plan)?;
         let design = Design {

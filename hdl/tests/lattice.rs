@@ -201,6 +201,7 @@ fn counts_are_exact() {
             for objective in OBJECTIVES {
                 let options = Options {
                     levels: 1 + lanes % 3,
+                    stages: [None, Some(1), Some(3), None, Some(100)][lanes as usize % 5],
                     skew: [8, 0, 3][lanes as usize % 3],
                     ..Options::new(objective)
                 };

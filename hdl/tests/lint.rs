@@ -210,6 +210,7 @@ fn yosys_device_structures() {
     for config in device_configs() {
         let script = match config.target {
             Target::Xilinx => "synth_xilinx -family xc7 -flatten -noiopad -nowidelut -top TOP",
+            Target::Ultrascale => "synth_xilinx -family xcup -flatten -noiopad -nowidelut -top TOP",
             Target::Ecp5 => "synth_ecp5 -nowidelut -top TOP",
             Target::Ice40 => "synth_ice40 -top TOP",
             Target::Generic | Target::Asic => "synth -flatten -top TOP",

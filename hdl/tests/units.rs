@@ -310,6 +310,7 @@ fn row_units_count() {
         assert!(delay.iter().all(|a| *a < latency), "{c:?}");
         let mut run = Run::new(&units.row.netlist);
         let mut pipe = Pipe::new(design, latency, rng);
+        let mut moved = 0;
         for cycle in 0..CYCLES + 2 * latency as usize {
             let advance = rng.random_bool(0.8);
             pipe.0[0] = Beat::random(design, cycle, rng);
@@ -330,8 +331,9 @@ fn row_units_count() {
             }
             let entered = pipe.0[0].clone();
             pipe.enter(entered);
-            // The beat that entered `latency` cycles ago has just been counted.
-            if cycle >= 2 * latency as usize {
+            moved += 1;
+            // The beat that entered `latency` cycles ago has just been counted; before it stands what was never entered.
+            if moved > latency {
                 let counted = &pipe.0[latency as usize];
                 for stimulus in CHECKED {
                     assert_eq!(
@@ -343,4 +345,48 @@ fn row_units_count() {
             }
         }
     });
+}
+
+#[test]
+fn stages_are_those_asked_for_or_refused() {
+    let latency = |target, structure, popcount_stages| {
+        let config = ArrayConfig {
+            rows: 2,
+            columns: 2,
+            lanes: 24,
+            target,
+            structure,
+            popcount_stages,
+            ..ArrayConfig::default()
+        };
+        config
+            .validate()
+            .map(|design| design.latency())
+            .map_err(|error| error.to_string())
+    };
+    for (target, structure) in [
+        (Target::Generic, Structure::Auto),
+        (Target::Ecp5, Structure::AdderChains),
+        (Target::Ecp5, Structure::AdderLuts),
+        (Target::Ice40, Structure::Auto),
+        (Target::Asic, Structure::AdderCells),
+        (Target::Asic, Structure::Auto),
+    ] {
+        for stages in 1..=3 {
+            let found = latency(target, structure, stages);
+            assert_eq!(found, Ok(stages), "{target} {structure}");
+        }
+        let refused = latency(target, structure, 1000).unwrap_err();
+        let expected = "`popcount_stages` = 1000 is past the ";
+        assert!(
+            refused.starts_with(expected),
+            "{target} {structure}: {refused}"
+        );
+    }
+    let refused = latency(Target::Xilinx, Structure::PairRows, 2).unwrap_err();
+    assert!(
+        refused
+            .starts_with("`popcount_stages` = 2 has no meaning with `structure` = \"pair_rows\""),
+        "{refused}"
+    );
 }

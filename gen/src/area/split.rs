@@ -51,9 +51,10 @@ impl Split {
 /// Yosys commands that keep the hierarchy and may use multiplier blocks.
 pub(crate) fn synthesis(target: Target, top: &str) -> String {
     match target {
-        Target::Xilinx => {
-            format!("synth_xilinx -family xc7 -noiopad -noclkbuf -nowidelut -nosrl -top {top}")
-        }
+        Target::Xilinx | Target::Ultrascale => format!(
+            "synth_xilinx -family {} -noiopad -noclkbuf -nowidelut -nosrl -top {top}",
+            super::xilinx_family(target)
+        ),
         Target::Ecp5 => format!("synth_ecp5 -noflatten -nowidelut -top {top}"),
         Target::Ice40 => format!("synth_ice40 -noflatten -top {top}"),
         Target::Generic | Target::Asic => format!("synth -top {top}"),

@@ -283,7 +283,7 @@ fn check_family(args: &Args, design: &Design) -> Result<(), Failure> {
             "--family {family} and --target {target} do not agree; with --verilog, --family alone is enough"
         )));
     };
-    let device = matches!(target, Target::Xilinx | Target::Ecp5 | Target::Ice40);
+    let device = !matches!(target, Target::Generic | Target::Asic);
     if device && configuration.clone().validate()?.structure() != Structure::Tree {
         return Err(Failure::input(format!(
             "the Verilog for {target} is made of its own primitives, which {family} does not have; add --target {} or --structure tree",

@@ -1,36 +1,62 @@
 //! Units for ECP5, iCE40 and standard cells.
 
+use super::StructureError;
 use super::units::{UnitNetlist, UnitShape, element_unit, row_unit};
 use crate::fabric::lattice::{self, Family, Objective, Options};
 use crate::fabric::{Cell, Item, Netlist};
 use std::collections::HashSet;
 
+fn options(objective: Objective, shape: &UnitShape) -> Options {
+    Options {
+        stages: (shape.stages > 0).then_some(shape.stages),
+        ..Options::new(objective)
+    }
+}
+
 /// The processing element.
-pub(super) fn element(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
-    element_unit(shape, |netlist, source, controls, accumulator| {
-        let options = Options::new(objective);
-        let heap = shape.element_heap();
-        let unit = lattice::unit(
-            netlist,
-            family,
-            &heap,
-            source,
-            controls,
-            accumulator,
-            &options,
-        );
-        (unit, sites(family, netlist))
-    })
+///
+/// # Errors
+/// None.
+pub(super) fn element(
+    family: Family,
+    objective: Objective,
+    shape: &UnitShape,
+) -> Result<UnitNetlist, StructureError> {
+    let (options, heap) = (options(objective, shape), shape.element_heap());
+    element_unit(
+        shape,
+        |netlist, source, controls, accumulator| {
+            lattice::unit(
+                netlist,
+                family,
+                &heap,
+                source,
+                controls,
+                accumulator,
+                &options,
+            )
+        },
+        |netlist| Ok(sites(family, netlist)),
+    )
 }
 
 /// The row unit's popcount.
-pub(super) fn row(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
-    row_unit(shape, |netlist, source, advance| {
-        let options = Options::new(objective);
-        let heap = shape.row_heap();
-        let counted = lattice::count(netlist, family, &heap, source, advance, &options);
-        (counted, sites(family, netlist))
-    })
+///
+/// # Errors
+/// None.
+pub(super) fn row(
+    family: Family,
+    objective: Objective,
+    shape: &UnitShape,
+) -> Result<UnitNetlist, StructureError> {
+    let (options, heap) = (options(objective, shape), shape.row_heap());
+    row_unit(
+        shape,
+        |netlist, source, advance| {
+            lattice::count(netlist, family, &heap, source, advance, &options)
+        },
+        |netlist| Ok(sites(family, netlist)),
+    )
 }
 
 /// What a netlist takes. Of standard cells, how many adders and other functions; else LUT sites: ECP5's LUTs and half

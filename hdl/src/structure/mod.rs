@@ -64,20 +64,16 @@ impl Structure {
         }
     }
 
-    /// The netlist structures that `auto` compares; `tree` where there are none. Standard cells have one whose adders are
-    /// small, but its pipeline's registers, each as large as an adder, make the unit larger than the tree's.
+    /// The netlist structures that `auto` compares; `tree` where there are none.
     pub fn compared_by_auto(target: Target) -> &'static [Structure] {
-        match target {
-            Target::Asic => &[],
-            _ => Structure::of_target(target),
-        }
+        Structure::of_target(target)
     }
 
     /// The netlist structures of a target.
     pub fn of_target(target: Target) -> &'static [Structure] {
         match target {
             Target::Generic => &[],
-            Target::Xilinx => &[Structure::PairChain, Structure::PairRows],
+            Target::Xilinx | Target::Ultrascale => &[Structure::PairChain, Structure::PairRows],
             Target::Ecp5 | Target::Ice40 => &[Structure::AdderChains, Structure::AdderLuts],
             Target::Asic => &[Structure::AdderCells],
         }

@@ -31,6 +31,8 @@ pub struct UnitShape {
     pub shift_amounts: Vec<u32>,
     /// Whether any schedule shifts; without, the finished part stays 0.
     pub shifts: bool,
+    /// Pipeline stages of the popcount, where the structure leaves the choice; 0: its own number.
+    pub stages: u32,
 }
 
 impl UnitShape {
@@ -222,16 +224,20 @@ fn build(
     structure: Structure,
     shape: &UnitShape,
 ) -> Result<DeviceUnits, StructureError> {
+    let xilinx_dialect = match target {
+        Target::Ultrascale => Dialect::UltraScale,
+        _ => Dialect::SevenSeries,
+    };
     let (dialect, (element, mut alternatives), row) = match structure {
         Structure::PairChain => (
-            Dialect::SevenSeries,
+            xilinx_dialect,
             (xilinx::pair_chain_element(shape)?, Vec::new()),
-            xilinx::pair_chain_row(shape),
+            xilinx::pair_chain_row(shape)?,
         ),
         Structure::PairRows => (
-            Dialect::SevenSeries,
-            xilinx::pair_rows_element(shape),
-            xilinx::pair_rows_row(shape),
+            xilinx_dialect,
+            xilinx::pair_rows_element(shape)?,
+            xilinx::pair_rows_row(shape)?,
         ),
         Structure::AdderChains | Structure::AdderLuts | Structure::AdderCells => {
             let (dialect, family) = match target {
@@ -243,11 +249,11 @@ fn build(
                 Structure::AdderLuts => Objective::Clock,
                 _ => Objective::Area,
             };
-            let element = lattice::element(family, objective, shape);
+            let element = lattice::element(family, objective, shape)?;
             (
                 dialect,
                 (element, Vec::new()),
-                lattice::row(family, objective, shape),
+                lattice::row(family, objective, shape)?,
             )
         }
         Structure::Auto | Structure::Tree => {
@@ -280,11 +286,15 @@ fn named(output: &str) -> Netlist {
     netlist
 }
 
-/// Builds a processing element: `build` adds popcount and accumulator, and gives their unit and its sites.
+/// Builds a processing element: `build` adds popcount and accumulator; `sites` counts what the netlist takes.
+///
+/// # Errors
+/// Those of `sites`.
 pub(super) fn element_unit(
     shape: &UnitShape,
-    build: impl FnOnce(&mut Netlist, &Source<'_>, &Controls, &Accumulator) -> (Unit, u64),
-) -> UnitNetlist {
+    build: impl FnOnce(&mut Netlist, &Source<'_>, &Controls, &Accumulator) -> Unit,
+    sites: impl FnOnce(&Netlist) -> Result<u64, StructureError>,
+) -> Result<UnitNetlist, StructureError> {
     let mut netlist = named("sum");
     let ports = ElementPorts::new(&mut netlist, shape);
     let source = Source {
@@ -307,33 +317,39 @@ pub(super) fn element_unit(
         low_width: shape.low_width,
         amounts,
     };
-    let (unit, sites) = build(&mut netlist, &source, &controls, &accumulator);
+    let unit = build(&mut netlist, &source, &controls, &accumulator);
+    let sites = sites(&netlist)?;
     netlist.output("sum", &unit.sum);
-    UnitNetlist {
+    Ok(UnitNetlist {
         netlist,
         arrival: unit.arrival,
         latency: unit.latency,
         sites,
-    }
+    })
 }
 
-/// Builds a row unit's popcount: `build` adds it behind the given enable, and gives its sites.
+/// Builds a row unit's popcount: `build` adds it behind the given enable; `sites` counts what the netlist takes.
+///
+/// # Errors
+/// Those of `sites`.
 pub(super) fn row_unit(
     shape: &UnitShape,
-    build: impl FnOnce(&mut Netlist, &Source<'_>, Bit) -> (Counted, u64),
-) -> UnitNetlist {
+    build: impl FnOnce(&mut Netlist, &Source<'_>, Bit) -> Counted,
+    sites: impl FnOnce(&Netlist) -> Result<u64, StructureError>,
+) -> Result<UnitNetlist, StructureError> {
     let mut netlist = named("count");
     let ports = RowPorts::new(&mut netlist, shape);
     let source = Source {
         pins: &|group, _plane, pair| ports.pins(shape, group, pair),
         tables: &row_tables(shape),
     };
-    let (counted, sites) = build(&mut netlist, &source, ports.advance);
+    let counted = build(&mut netlist, &source, ports.advance);
+    let sites = sites(&netlist)?;
     netlist.output("count", &counted.count);
-    UnitNetlist {
+    Ok(UnitNetlist {
         netlist,
         arrival: counted.arrival,
         latency: counted.latency,
         sites,
-    }
+    })
 }

@@ -2,15 +2,14 @@
 
 use super::StructureError;
 use super::units::{Alternative, UnitNetlist, UnitShape, element_unit, row_unit};
+use crate::fabric::Netlist;
 use crate::fabric::pair_rows::{self, Finish};
 use crate::fabric::seven_series;
-use crate::fabric::{Cell, Netlist};
-use std::collections::HashSet;
 
 /// The processing element as chains of single pair bits.
 ///
 /// # Errors
-/// Branches in parallel.
+/// Branches in parallel; and as [`sites`].
 pub(super) fn pair_chain_element(shape: &UnitShape) -> Result<UnitNetlist, StructureError> {
     let heap = shape.element_heap();
     if heap.groups * heap.planes > 1 {
@@ -18,31 +17,43 @@ pub(super) fn pair_chain_element(shape: &UnitShape) -> Result<UnitNetlist, Struc
             "it counts one branch pair, and `activation_branches` x `weight_branches` is more than one".into(),
         ));
     }
-    Ok(element_unit(
+    element_unit(
         shape,
         |netlist, source, controls, accumulator| {
-            let unit = seven_series::unit(netlist, source, &heap, controls, accumulator);
-            (unit, sites(netlist))
+            seven_series::unit(netlist, source, &heap, controls, accumulator)
         },
-    ))
+        sites,
+    )
 }
 
 /// The row unit's popcount as chains of single pair bits; its shape is that of an element of this structure.
-pub(super) fn pair_chain_row(shape: &UnitShape) -> UnitNetlist {
-    row_unit(shape, |netlist, source, advance| {
-        let heap = shape.row_heap();
-        let counted = seven_series::count(netlist, source, &heap, advance);
-        (counted, sites(netlist))
-    })
+///
+/// # Errors
+/// As [`sites`].
+pub(super) fn pair_chain_row(shape: &UnitShape) -> Result<UnitNetlist, StructureError> {
+    let heap = shape.row_heap();
+    row_unit(
+        shape,
+        |netlist, source, advance| seven_series::count(netlist, source, &heap, advance),
+        sites,
+    )
 }
 
 /// The processing element as pair rows, and what the best of every kind of them would take.
-pub(super) fn pair_rows_element(shape: &UnitShape) -> (UnitNetlist, Vec<Alternative>) {
+///
+/// # Errors
+/// As [`sites`].
+pub(super) fn pair_rows_element(
+    shape: &UnitShape,
+) -> Result<(UnitNetlist, Vec<Alternative>), StructureError> {
     let heap = shape.element_heap();
-    let unit = element_unit(shape, |netlist, source, controls, accumulator| {
-        let unit = pair_rows::unit(netlist, source, &heap, controls, accumulator);
-        (unit, sites(netlist))
-    });
+    let unit = element_unit(
+        shape,
+        |netlist, source, controls, accumulator| {
+            pair_rows::unit(netlist, source, &heap, controls, accumulator)
+        },
+        sites,
+    )?;
     let finish = match shape.shifts {
         true => Finish::Count,
         false => Finish::Accumulate {
@@ -56,42 +67,29 @@ pub(super) fn pair_rows_element(shape: &UnitShape) -> (UnitNetlist, Vec<Alternat
         name: format!("pair_rows/{}", other.name),
         sites: other.sites + rest,
     });
-    (unit, alternatives.collect())
+    Ok((unit, alternatives.collect()))
 }
 
 /// The row unit's popcount as pair rows.
-pub(super) fn pair_rows_row(shape: &UnitShape) -> UnitNetlist {
+///
+/// # Errors
+/// As [`sites`].
+pub(super) fn pair_rows_row(shape: &UnitShape) -> Result<UnitNetlist, StructureError> {
     let heap = shape.row_heap();
-    row_unit(shape, |netlist, source, advance| {
-        let counted = pair_rows::count(netlist, source, &heap, advance);
-        (counted, sites(netlist))
-    })
+    row_unit(
+        shape,
+        |netlist, source, advance| pair_rows::count(netlist, source, &heap, advance),
+        sites,
+    )
 }
 
-/// LUT6_2 sites of a netlist, placed into slices. Where the placer gives up: its LUTs, and the positions of carry chains
-/// that no LUT of theirs selects.
-fn sites(netlist: &Netlist) -> u64 {
-    if let Ok(placement) = seven_series::place(netlist) {
-        return placement.cost().sites.into();
+/// LUT6_2 sites of a netlist, placed into slices.
+///
+/// # Errors
+/// A netlist that slices cannot hold; a bug of the structure.
+fn sites(netlist: &Netlist) -> Result<u64, StructureError> {
+    match seven_series::place(netlist) {
+        Ok(placement) => Ok(placement.cost().sites.into()),
+        Err(error) => Err(StructureError(format!("slices cannot hold it: {error}"))),
     }
-    let mut selects = HashSet::new();
-    let mut count = 0;
-    for cell in netlist.cells() {
-        match cell {
-            Cell::Lut { output, .. } => {
-                count += 1;
-                selects.insert(*output);
-            }
-            Cell::DualLut { o6, .. } => {
-                count += 1;
-                selects.insert(*o6);
-            }
-            _ => {}
-        }
-    }
-    let carries = netlist.cells().filter_map(|cell| match cell {
-        Cell::Carry { select, .. } => Some(select),
-        _ => None,
-    });
-    count + carries.flatten().filter(|s| !selects.contains(s)).count() as u64
 }

@@ -54,6 +54,8 @@ pub struct Options {
     pub objective: Objective,
     /// Registers stand after every so many levels of logic (a pair bit, an adder); at least 1.
     pub levels: u32,
+    /// So many stages instead, of as equal a number of levels as can be; as many as there are levels where it is more.
+    pub stages: Option<u32>,
     /// Largest `arrival`: for how many cycles the array's edge may have to delay an operand.
     pub skew: u32,
     /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them. None: 10 on
@@ -70,6 +72,7 @@ impl Options {
         Options {
             objective,
             levels: 1,
+            stages: None,
             skew: 8,
             chain_positions: None,
             delay_cost: 50,
@@ -145,7 +148,12 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
     }
     rates.sort_unstable();
     rates.dedup();
-    let within = |rate: u32| (all.div_ceil(rate) - 1) / options.levels.max(1) <= options.skew;
+    // A stage has at least so many levels.
+    let levels = match options.stages {
+        Some(_) => 1,
+        None => options.levels.max(1),
+    };
+    let within = |rate: u32| (all.div_ceil(rate) - 1) / levels <= options.skew;
     let chains = options.objective == Objective::Area && family != Family::Cells;
     let final_chains: &[bool] = match family {
         Family::Cells => &[false],
@@ -162,7 +170,7 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
         };
         let mut schedule = Schedule::new(heap, rules);
         if family != Family::Cells {
-            schedule.defer(heap, options.skew.saturating_mul(options.levels.max(1)));
+            schedule.defer(heap, options.skew.saturating_mul(levels));
         }
         (cost(family, heap, &schedule, options), schedule)
     };
@@ -219,6 +227,7 @@ fn cost(family: Family, heap: &Heap, schedule: &Schedule, options: &Options) -> 
 
 /// When things are registered.
 struct Timing {
+    /// Levels of logic.
     levels: u32,
     /// Stages that the schedule takes.
     stages: u32,
@@ -228,26 +237,35 @@ struct Timing {
 
 impl Timing {
     fn new(schedule: &Schedule, options: &Options) -> Self {
-        let levels = options.levels.max(1);
-        let stages = schedule.last_level() / levels + 1;
-        let mut last_use: Vec<u32> = schedule.level.iter().map(|level| level / levels).collect();
+        let all = schedule.last_level() + 1;
+        let (levels, stages) = match options.stages {
+            Some(stages) => (all, stages.clamp(1, all)),
+            None => {
+                let each = options.levels.max(1);
+                (all.next_multiple_of(each), all.div_ceil(each))
+            }
+        };
+        let mut timing = Timing {
+            levels,
+            stages,
+            last_use: Vec::new(),
+        };
+        let mut last_use: Vec<u32> = schedule.level.iter().map(|l| timing.stage(*l)).collect();
         for (level, operation) in &schedule.operations {
+            let stage = timing.stage(*level);
             operation.read(&mut |node| {
                 let last = &mut last_use[node.index()];
-                *last = (*last).max(level / levels);
+                *last = (*last).max(stage);
             });
         }
         let results = schedule.result.iter().flatten().chain(&schedule.spare);
         results.for_each(|node| last_use[node.index()] = stages);
-        Timing {
-            levels,
-            stages,
-            last_use,
-        }
+        timing.last_use = last_use;
+        timing
     }
 
     fn stage(&self, level: u32) -> u32 {
-        level / self.levels
+        level * self.stages / self.levels
     }
 }
 
