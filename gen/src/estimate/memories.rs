@@ -128,7 +128,7 @@ pub fn taken(target: Target, memory: &Memory) -> Taken {
         Target::Xilinx => xilinx(words, width),
         Target::Ecp5 => ecp5(words, width),
         Target::Ice40 => ice40(words, width),
-        Target::Generic | Target::Asic => Taken::default(),
+        Target::Generic | Target::Ultrascale | Target::Asic => Taken::default(),
     }
 }
 
@@ -227,7 +227,7 @@ fn blocks_of(target: Target, memory: &Memory) -> f64 {
         Target::Xilinx => xilinx(words.max(512.0), width.max(10.0)).blocks,
         Target::Ecp5 => blocks(DP16KD, words, width).0,
         Target::Ice40 => blocks(RAM40, words, width).0,
-        Target::Generic | Target::Asic => 0.0,
+        Target::Generic | Target::Ultrascale | Target::Asic => 0.0,
     }
 }
 
