@@ -9,7 +9,7 @@
 //! use xnorforge::estimate::{self, Hardware};
 //! use xnorforge_hdl::{ArrayConfig, Target};
 //!
-//! let config = ArrayConfig { target: Target::Xilinx, ..ArrayConfig::default() };
+//! let config = ArrayConfig { target: Target::Ecp5, ..ArrayConfig::default() };
 //! let design = config.validate()?;
 //! let model = estimate::model(config.target).expect("measured");
 //! let estimate = model.estimate(Hardware::Array(&design)).expect("within the sample's sizes");
@@ -373,13 +373,8 @@ fn ranges<'o>(observations: impl Iterator<Item = &'o Observation>) -> Vec<(usize
     RANGED.iter().filter_map(range).collect()
 }
 
-/// The samples that ship with the program.
-const SAMPLES: [(Target, &str); 4] = [
-    (Target::Xilinx, include_str!("../data/xilinx.json")),
-    (Target::Ecp5, include_str!("../data/ecp5.json")),
-    (Target::Ice40, include_str!("../data/ice40.json")),
-    (Target::Asic, include_str!("../data/asic.json")),
-];
+/// The samples that ship with the program, as `make calibrate` writes them.
+const SAMPLES: [&str; 1] = [include_str!("../data/ecp5.json")];
 
 /// The model of a target that ships with the program, if there is one.
 pub fn model(target: Target) -> Option<&'static Model> {

@@ -66,6 +66,7 @@ fn parse_target(name: &str) -> Result<Target, String> {
             "the generic target has no device to count; choose one of xilinx, ecp5, ice40, asic"
                 .into(),
         ),
+        Ok(Target::Ultrascale) => Err("no model of ultrascale is fitted: its memories are not known; choose one of xilinx, ecp5, ice40, asic".into()),
         Ok(target) => Ok(target),
         Err(error) => Err(error.to_string()),
     }
