@@ -381,7 +381,7 @@ pub fn model(target: Target) -> Option<&'static Model> {
     static MODELS: LazyLock<Vec<Model>> = LazyLock::new(|| {
         let models = SAMPLES
             .iter()
-            .map(|(_, text)| Model::new(&Sample::parse(text)?));
+            .map(|text| Model::new(&Sample::parse(text)?));
         // A sample with too few designs makes no model; a test holds the ones that ship.
         models.filter_map(Result::ok).collect()
     });
