@@ -57,13 +57,10 @@ pub fn mutated(text: &str, ports: &Ports, key: &Key) -> Result<String, String> {
     let module = read(text, ports)?;
     let site = sites(&module).into_iter().find(|site| site.key == *key);
     let site = site.ok_or("the module has no such fault")?;
-    let mut edits = Edits {
-        head: "\n    wire [15:0] xnf_mutant = 16'd1;".into(),
-        ..Edits::default()
-    };
+    let mut edits = Edits::default();
     let slot = site.slot;
     edits.slot(&module, slot, &[&(1, site)]);
-    Ok(edits.apply(&module))
+    Ok(edits.apply(&module).replace("xnf_mutant == 16'd1", "1'b1"))
 }
 
 /// Declares the register that chooses, and sets it.

@@ -42,11 +42,13 @@ fn proved(package: &Package, file: &str, module: &str, faulty: &str) -> Result<b
         }
     }
     std::fs::write(folder.path().join("faulty.v"), faulty)?;
-    // Registers become ports of equal names; what an optimization would drop or rename makes the proof fail.
+    // Registers and the ports of instances become ports of equal names; what an optimization would drop or rename makes
+    // the proof fail.
     let prepare = |own: &str, name: &str| {
         format!(
-            "read_verilog {own}{names}\nhierarchy -top {module}\nproc\nflatten\nopt_expr -keepdc\nmemory -nomap\n\
-             memory_map\nopt_clean\nexpose -evert-dff\nrename {module} {name}\ndesign -stash {name}\n"
+            "read_verilog {own}\nread_verilog -lib{names}\nhierarchy -top {module}\nproc\nopt_expr -keepdc\n\
+             memory -nomap\nmemory_map\nopt_clean\nexpose -evert -dff {module}\nexpose -evert-dff -dff {module}\n\
+             rename {module} {name}\ndesign -stash {name}\n"
         )
     };
     let script = format!(
