@@ -259,7 +259,7 @@ impl Model {
         self.library.as_deref()
     }
 
-    /// Its error on each measured design when fitted to the others ([`FOLDS`] groups).
+    /// Its error on each measured design when fitted to the others (`FOLDS` groups).
     pub fn cross_validated(&self) -> Error {
         self.cross_validated
     }
@@ -379,9 +379,7 @@ const SAMPLES: [&str; 1] = [include_str!("../data/ecp5.json")];
 /// The model of a target that ships with the program, if there is one.
 pub fn model(target: Target) -> Option<&'static Model> {
     static MODELS: LazyLock<Vec<Model>> = LazyLock::new(|| {
-        let models = SAMPLES
-            .iter()
-            .map(|text| Model::new(&Sample::parse(text)?));
+        let models = SAMPLES.iter().map(|text| Model::new(&Sample::parse(text)?));
         // A sample with too few designs makes no model; a test holds the ones that ship.
         models.filter_map(Result::ok).collect()
     });
