@@ -66,6 +66,9 @@ impl Printer<'_> {
         if generic {
             self.text.push_str("    // verilator lint_off UNOPTFLAT\n");
         }
+        // Behind instances Verilator 5.006 leaves bits of such a vector unsettled, unless it is split; 5.048 does not.
+        let cells = &self.netlist.adder_cells;
+        let is_split = generic && (cells.full.is_some() || cells.half.is_some());
         for Vector { name, first, width } in &self.netlist.vectors {
             if self.netlist.inputs.iter().any(|port| port.name == *name) {
                 continue;
@@ -75,7 +78,11 @@ impl Printer<'_> {
             } else {
                 "wire"
             };
-            let _ = writeln!(self.text, "    {kind} [{}:0] {name};", width - 1);
+            let split = match is_split && kind == "wire" && *width > 1 {
+                true => " /* verilator split_var */",
+                false => "",
+            };
+            let _ = writeln!(self.text, "    {kind} [{}:0] {name}{split};", width - 1);
             // Segments of a chain follow each other without a barrier where no sum overflows. That holds for all that a
             // pipeline computes, but not for any state: registers begin at 0, as the device's do.
             if kind == "reg" && matches!(self.dialect, Dialect::SevenSeries | Dialect::UltraScale) {
