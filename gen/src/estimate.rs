@@ -262,7 +262,7 @@ impl Model {
         self.library.as_deref()
     }
 
-    /// Its error on each measured design when fitted to the others ([`FOLDS`] groups).
+    /// Its error on each measured design when fitted to the others (`FOLDS` groups).
     pub fn cross_validated(&self) -> Error {
         self.cross_validated
     }
