@@ -103,7 +103,7 @@ RUST_TESTS = $(addprefix xnorforge-,sim:lib sim:encoder sim:lowering sim:multipl
 mutate: setup ## put faults into the emitted RTL, run the tests on each and write docs/mutation.md (half an hour)
 	$(MUTATE) --faults $(FAULTS) --seed 1 $(MUTATE_FLAGS)
 
-mutate-bounded: setup ## the same with 24 faults of a few modules, as CI does it
+mutate-bounded: setup ## the same with 24 faults of a few modules and one test
 	$(MUTATE) --faults 24 --seed 1 --work target/mutate-bounded --tests 'patches tiny' \
 	    --unit loader,pixel_walker,pool_unit,patch_system,slice_memory,slice_rotator,plane_store,plane_maximum,row_order
 

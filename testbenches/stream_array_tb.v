@@ -275,14 +275,12 @@ module stream_array_tb;
         end
     endtask
 
-    // One clock edge in reset. Nothing else has a value (but what stands for none), only no constant is written.
+    // One clock edge in reset. Nothing else has a value, only no constant is written.
     task reset_array;
         begin
             clock = 0;
             reset = 1;
             constant_write = 0;
-            operand_valid = `XNF_IDLE;
-            operand = {BEAT{`XNF_IDLE}};
             #3 edge_of_clock;
             reset = 0;
             operand_valid = 0;

@@ -18,7 +18,7 @@ use clap::Parser;
 use report::{Equivalent, Finding, Outcome};
 use rigs::{Rig, Setting, Verdict};
 use sites::Key;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -95,7 +95,7 @@ fn main() -> Result<ExitCode> {
     let results = work.join(FINDINGS);
     let mut findings = match options.report.is_empty() {
         true => measure(&options, &work, &root, &keys)?,
-        false => merged(&options.report, &keys)?,
+        false => merged(&options.report)?,
     };
     let known = std::fs::read_to_string(root.join("mutate/equivalent.toml"))?;
     let known: Known = toml::from_str(&known)?;
@@ -129,8 +129,8 @@ fn stored(file: &Path) -> Result<Vec<Finding>> {
 }
 
 /// Of each fault that some runs have tried, what the first of them found that found anything.
-fn merged(folders: &[PathBuf], keys: &[Key]) -> Result<Vec<Finding>> {
-    let mut outcomes: HashMap<Key, Outcome> = HashMap::new();
+fn merged(folders: &[PathBuf]) -> Result<Vec<Finding>> {
+    let mut outcomes: BTreeMap<Key, Outcome> = BTreeMap::new();
     for folder in folders {
         for Finding { key, outcome } in stored(&folder.join(FINDINGS))? {
             match outcomes.get(&key) {
@@ -139,8 +139,7 @@ fn merged(folders: &[PathBuf], keys: &[Key]) -> Result<Vec<Finding>> {
             }
         }
     }
-    let of = |key: &Key| Some((key.clone(), outcomes.get(key)?.clone()));
-    let findings = keys.iter().filter_map(of);
+    let findings = outcomes.into_iter();
     Ok(findings
         .map(|(key, outcome)| Finding { key, outcome })
         .collect())

@@ -122,6 +122,10 @@ fn check_target(target: Target) {
     let mut checked = 0;
     for structure in Structure::of_target(target) {
         for (bits, branches) in [(1, 1), (2, 1), (2, 2)] {
+            // As in `icarus.rs`: unknown operands would pass carries that no known ones make.
+            if *structure == Structure::PairRows && branches > 1 {
+                continue;
+            }
             if let Some(design) = design(target, *structure, bits, branches) {
                 check(flow, &design);
                 checked += 1;

@@ -163,19 +163,56 @@ fn digits_on_the_gates_of_tiny() {
     check("tiny", Target::Ice40, 1, &[Power::Unknown]);
 }
 
-#[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_tiny() {
-    for target in [Target::Xilinx, Target::Ecp5, Target::Ice40, Target::Asic] {
-        let powers = [Power::Unknown, Power::Random(1), Power::Random(2)];
-        check("tiny", target, 1, &powers);
-    }
+/// All powers of one target.
+fn soak(preset: &str, target: Target) {
+    let powers = [Power::Unknown, Power::Random(1), Power::Random(2)];
+    check(preset, target, 1, &powers);
 }
 
 #[test]
 #[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_default() {
-    for target in [Target::Xilinx, Target::Ecp5, Target::Ice40, Target::Asic] {
-        check("default", target, 1, &[Power::Unknown, Power::Random(1)]);
-    }
+fn soak_digits_on_the_gates_of_tiny_xilinx() {
+    soak("tiny", Target::Xilinx);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_digits_on_the_gates_of_tiny_ecp5() {
+    soak("tiny", Target::Ecp5);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_digits_on_the_gates_of_tiny_ice40() {
+    soak("tiny", Target::Ice40);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_digits_on_the_gates_of_tiny_cells() {
+    soak("tiny", Target::Asic);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_digits_on_the_gates_of_default_xilinx() {
+    soak("default", Target::Xilinx);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_digits_on_the_gates_of_default_ecp5() {
+    soak("default", Target::Ecp5);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_digits_on_the_gates_of_default_ice40() {
+    soak("default", Target::Ice40);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn soak_digits_on_the_gates_of_default_cells() {
+    soak("default", Target::Asic);
 }
