@@ -136,32 +136,20 @@ fn a_fault_is_found_shrunk_and_repeated() {
     }
 }
 
-/// Faults of the accelerator and of its ports.
+/// A fault of the ports around the array.
 #[test]
 fn faults_around_the_array_are_found() {
-    for (top, inject, signal) in [
-        (
-            "axi",
-            "result_hold:free = ~full | out_ready=>free = 1'd1",
-            "m_axis_result_tvalid",
-        ),
-        (
-            "stream",
-            "rounding_shift:code_4 <= below=>code_4 <= ~below",
-            "result_valid",
-        ),
-    ] {
-        let folder = Folder::new();
-        let mut command = folder.command(&format!(
-            "soak --seed 4 --configurations 20 --jobs 2 --no-shrink --top {top} --at-most lanes=40"
-        ));
-        let output = command.args(["--inject", inject]).output().unwrap();
-        let stderr = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{inject}\n{stderr}");
-        let kept = line(&stderr, "waveform and files: ");
-        let wave = folder.read(&format!("{kept}/failure.vcd"));
-        assert!(wave.contains(signal), "{inject}");
-    }
+    let folder = Folder::new();
+    let mut command = folder.command(
+        "soak --seed 4 --configurations 4 --jobs 2 --no-shrink --top axi --at-most lanes=40",
+    );
+    let inject = "result_hold:free = ~full | out_ready=>free = 1'd1";
+    let output = command.args(["--inject", inject]).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let kept = line(&stderr, "waveform and files: ");
+    let wave = folder.read(&format!("{kept}/failure.vcd"));
+    assert!(wave.contains("m_axis_result_tvalid"));
 }
 
 #[test]
