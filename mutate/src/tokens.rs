@@ -53,6 +53,9 @@ fn blank(rest: &str, first: char) -> Option<usize> {
     let until = |end: &str| rest.find(end).map_or(rest.len(), |at| at + end.len());
     if first.is_whitespace() {
         Some(first.len_utf8())
+    } else if rest.starts_with("`ifdef") {
+        // Assertions: no hardware, and nothing to put a fault into.
+        Some(until("`endif"))
     } else if rest.starts_with("//") || first == '`' {
         Some(until("\n"))
     } else if rest.starts_with("/*") {

@@ -335,17 +335,18 @@ impl Logic for StepBuffer {
         self.place_line.clock.next = self.clock.val();
         self.place_line.word.next = self.place.val();
 
-        self.credits.clock.next = self.clock.val();
-        self.credits.reset.next = self.reset.val();
-        self.credits.take.next = self.step.val();
-        self.credits.give.next = self.out.val();
-        self.credit.next = self.credits.credit.val();
-
         // Out: rows that must keep a distance keep it.
         self.starts.next = !self.in_row.q.val();
         for i in 0..self._spaced {
             self.gap_rest.next = (self.gap[i].q.val() >> self.one_place.val()).any().into();
             self.may_start.next = self.in_row.q.val() | (!self.gap_rest.val());
+        }
+        for _i in 0..self._close {
+            self.gap_rest.next = self.zero.val();
+            self.may_start.next = self.one.val();
+        }
+        self.out.next = (self.control.out_valid.val() & self.flow.val()) & self.may_start.val();
+        for i in 0..self._spaced {
             self.gap[i].clock.next = self.clock.val();
             self.gap[i].reset.next = self.reset.val();
             self.gap[i].enable.next = self.flow.val();
@@ -357,11 +358,11 @@ impl Logic for StepBuffer {
                 self.gap[i].d.next = self.gap[i].q.val();
             }
         }
-        for _i in 0..self._close {
-            self.gap_rest.next = self.zero.val();
-            self.may_start.next = self.one.val();
-        }
-        self.out.next = (self.control.out_valid.val() & self.flow.val()) & self.may_start.val();
+        self.credits.clock.next = self.clock.val();
+        self.credits.reset.next = self.reset.val();
+        self.credits.take.next = self.step.val();
+        self.credits.give.next = self.out.val();
+        self.credit.next = self.credits.credit.val();
         self.ends.next = bits_resize(self.places.value.val(), self._one);
         self.in_row.clock.next = self.clock.val();
         self.in_row.reset.next = self.reset.val();
