@@ -21,7 +21,7 @@ FORMAL_OUT ?= $(CURDIR)/docs/formal.md
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup second-tools demo test formal lint deny bench bench-page area soak soak-command examples second-opinion second-opinion-qonnx mutate mutate-bounded mutate-rust cargo-mutants table calibrate
+.PHONY: help soak-gates setup second-tools demo test formal lint deny bench bench-page area soak soak-command examples second-opinion second-opinion-qonnx mutate mutate-bounded mutate-rust cargo-mutants table calibrate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ cargo-mutants: ## the same files by cargo-mutants, a build for each fault: hours
 	$(CARGO) mutants --shard 1/8 --sharding round-robin $(addprefix --file ,$(RUST_FILES)) \
 	    --test-package xnorforge-hdl,xnorforge-sim -- --lib --test encoder --test lowering --test multiply --test golden \
 	    --test units --test execute --test program --test model
+
+soak-gates: setup ## play a network on the gates of accelerators for every target, from unknown and random contents (an hour)
+	$(CARGO) test -p xnorforge --test gates -- --ignored long_ --nocapture
 
 soak: setup ## run the long randomized tests, XNORFORGE_SOAK_SECONDS each
 	XNORFORGE_SOAK_SECONDS=$(XNORFORGE_SOAK_SECONDS) \

@@ -170,49 +170,49 @@ fn soak(preset: &str, target: Target) {
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_tiny_xilinx() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_tiny_xilinx() {
     soak("tiny", Target::Xilinx);
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_tiny_ecp5() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_tiny_ecp5() {
     soak("tiny", Target::Ecp5);
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_tiny_ice40() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_tiny_ice40() {
     soak("tiny", Target::Ice40);
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_tiny_cells() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_tiny_cells() {
     soak("tiny", Target::Asic);
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_default_xilinx() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_default_xilinx() {
     soak("default", Target::Xilinx);
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_default_ecp5() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_default_ecp5() {
     soak("default", Target::Ecp5);
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_default_ice40() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_default_ice40() {
     soak("default", Target::Ice40);
 }
 
 #[test]
-#[ignore = "long; run by `make soak`"]
-fn soak_digits_on_the_gates_of_default_cells() {
+#[ignore = "minutes; run by `make soak-gates`"]
+fn long_digits_on_the_gates_of_default_cells() {
     soak("default", Target::Asic);
 }
