@@ -184,7 +184,7 @@ pub struct StepBuffer {
     places: WordMemory,
     row_sums: WordMemory,
     lane: Vec<StepLane>,
-    in_row: EnabledResetRegister,
+    in_row: Vec<EnabledResetRegister>,
     gap: Vec<EnabledResetRegister>,
     flags: Net<Local>,
     place: Net<Local>,
@@ -272,7 +272,7 @@ impl StepBuffer {
             places: WordMemory::new(BUFFER_WORDS, place),
             row_sums: WordMemory::new(BUFFER_WORDS, row_sum),
             lane: (0..lanes).map(|_| StepLane::new(d)).collect(),
-            in_row: EnabledResetRegister::new(1),
+            in_row: EnabledResetRegister::vector(spaced.into(), 1),
             gap: EnabledResetRegister::vector(spaced.into(), groups),
             flags: Net::new(FLAGS),
             place: Net::new(place),
@@ -336,12 +336,13 @@ impl Logic for StepBuffer {
         self.place_line.word.next = self.place.val();
 
         // Out: rows that must keep a distance keep it.
-        self.starts.next = !self.in_row.q.val();
         for i in 0..self._spaced {
             self.gap_rest.next = (self.gap[i].q.val() >> self.one_place.val()).any().into();
-            self.may_start.next = self.in_row.q.val() | (!self.gap_rest.val());
+            self.starts.next = !self.in_row[i].q.val();
+            self.may_start.next = self.in_row[i].q.val() | (!self.gap_rest.val());
         }
         for _i in 0..self._close {
+            self.starts.next = self.one.val();
             self.gap_rest.next = self.zero.val();
             self.may_start.next = self.one.val();
         }
@@ -364,10 +365,12 @@ impl Logic for StepBuffer {
         self.credits.give.next = self.out.val();
         self.credit.next = self.credits.credit.val();
         self.ends.next = bits_resize(self.places.value.val(), self._one);
-        self.in_row.clock.next = self.clock.val();
-        self.in_row.reset.next = self.reset.val();
-        self.in_row.enable.next = self.out.val();
-        self.in_row.d.next = !self.ends.val();
+        for i in 0..self._spaced {
+            self.in_row[i].clock.next = self.clock.val();
+            self.in_row[i].reset.next = self.reset.val();
+            self.in_row[i].enable.next = self.out.val();
+            self.in_row[i].d.next = !self.ends.val();
+        }
 
         self.control.clock.next = self.clock.val();
         self.control.reset.next = self.reset.val();
