@@ -3,6 +3,7 @@
 //! `make mutate` runs it and writes `docs/mutation.md`. With `XNORFORGE_MUTANTS` in the environment, which it sets for
 //! the tests, the program stands in for Verilator.
 
+mod idle;
 mod instrument;
 mod population;
 mod prove;
@@ -15,6 +16,8 @@ mod wrapper;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use population::Population;
+use prove::Given;
 use report::{Equivalent, Finding, Outcome};
 use rigs::{Rig, Setting, Verdict};
 use sites::Key;
@@ -23,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use xnorforge_hdl::Package;
 
 /// The file of the findings in a work folder.
 const FINDINGS: &str = "findings.json";
@@ -46,6 +50,9 @@ struct Options {
     /// Tests that run side by side.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Draw nothing: try the faults again that the lists of this page name.
+    #[arg(long, conflicts_with_all = ["faults", "seed"])]
+    again: Option<PathBuf>,
     /// Folder of the plan, the findings and the tests' output.
     #[arg(long, default_value = "target/mutate")]
     work: PathBuf,
@@ -60,11 +67,41 @@ struct Options {
     page: Option<PathBuf>,
 }
 
+/// `mutate/equivalent.toml`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Known {
+    /// Faults with the reason why they change nothing that can happen.
     #[serde(default)]
     fault: Vec<Equivalent>,
+    /// Conditions under which Yosys is to try to prove that faults change nothing.
+    #[serde(default)]
+    given: Vec<Given>,
+}
+
+impl Known {
+    /// The file's content; refused if it speaks of what no design has.
+    fn read(root: &Path, population: &Population) -> Result<Known> {
+        let text = std::fs::read_to_string(root.join("mutate/equivalent.toml"))?;
+        let known: Known = toml::from_str(&text)?;
+        let is_fault = |key: &Key| {
+            let kinds = population.get(sites::family(&key.unit));
+            kinds.is_some_and(|kinds| kinds.get(&key.operator).is_some_and(|k| k.contains(key)))
+        };
+        if let Some(entry) = known.fault.iter().find(|entry| !is_fault(&entry.key)) {
+            bail!(
+                "mutate/equivalent.toml: no design has the fault {}; remove the entry or correct it",
+                report::describe(&entry.key)
+            );
+        }
+        if let Some(given) = known.given.iter().find(|g| !population.contains_key(&g.unit)) {
+            bail!(
+                "mutate/equivalent.toml: no design has the module `{}`; remove the entry or correct it",
+                given.unit
+            );
+        }
+        Ok(known)
+    }
 }
 
 fn main() -> Result<ExitCode> {
@@ -80,9 +117,17 @@ fn main() -> Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let packages = population::references()?;
     let mut all = population::population(&packages)?;
+    let known = Known::read(&root, &all)?;
     all.retain(|name, _| options.unit.is_empty() || options.unit.iter().any(|u| name.contains(u)));
     let faults = all.values().flat_map(|g| g.values()).map(Vec::len).sum();
-    let keys = population::sample(&all, options.faults, options.seed);
+    let keys = match &options.again {
+        Some(page) => {
+            let text = std::fs::read_to_string(page)
+                .with_context(|| format!("cannot read {}", page.display()))?;
+            population::listed(&all, &text)
+        }
+        None => population::sample(&all, options.faults, options.seed),
+    };
     println!(
         "seed {}: {} of {faults} faults of {} modules; kinds: {}",
         options.seed,
@@ -97,9 +142,6 @@ fn main() -> Result<ExitCode> {
         true => measure(&options, &work, &root, &keys)?,
         false => merged(&options.report)?,
     };
-    let known = std::fs::read_to_string(root.join("mutate/equivalent.toml"))?;
-    let known: Known = toml::from_str(&known)?;
-    let known = known.fault.into_iter().map(|f| (f.key, f.reason)).collect();
     explain(&packages, &mut findings, &known)?;
     std::fs::write(&results, serde_json::to_vec_pretty(&findings)?)?;
     let [found, equivalent, survived] = report::totals(&findings);
@@ -148,7 +190,7 @@ fn merged(folders: &[PathBuf]) -> Result<Vec<Finding>> {
 /// Runs the tests on every fault.
 fn measure(options: &Options, work: &Path, root: &Path, keys: &[Key]) -> Result<Vec<Finding>> {
     if keys.is_empty() {
-        bail!("no module has such a name");
+        bail!("no module has such a name, or none of the faults");
     }
     let plan = work.join("plan.json");
     std::fs::write(&plan, serde_json::to_vec_pretty(keys)?)?;
@@ -267,20 +309,44 @@ fn run_one(
 }
 
 /// Faults that survived are proved equivalent or have a known reason.
-fn explain(
-    packages: &[xnorforge_hdl::Package],
-    findings: &mut [Finding],
-    known: &HashMap<Key, String>,
-) -> Result<()> {
+fn explain(packages: &[Package], findings: &mut [Finding], known: &Known) -> Result<()> {
     for finding in findings {
-        if finding.outcome != Outcome::Survived {
-            continue;
-        }
-        if prove::is_equivalent(packages, &finding.key)? {
-            finding.outcome = Outcome::Proved;
-        } else if let Some(reason) = known.get(&finding.key) {
-            finding.outcome = Outcome::Explained(reason.clone());
+        if finding.outcome == Outcome::Survived {
+            finding.outcome = explanation(packages, &finding.key, known)?;
         }
     }
     Ok(())
+}
+
+/// Why a fault that no test finds changes nothing; [`Outcome::Survived`] if nobody knows.
+fn explanation(packages: &[Package], key: &Key, known: &Known) -> Result<Outcome> {
+    if prove::is_equivalent(packages, key, None)? {
+        return Ok(Outcome::Proved);
+    }
+    if let Some(entry) = known.fault.iter().find(|entry| entry.key == *key) {
+        return Ok(Outcome::Explained(entry.reason.clone()));
+    }
+    let unit = sites::family(&key.unit);
+    for given in known.given.iter().filter(|given| given.unit == unit) {
+        if prove::is_equivalent(packages, key, Some(given))? {
+            let Given { condition, reason, .. } = given;
+            return Ok(Outcome::Explained(format!(
+                "Yosys proves it where `{condition}`: {reason}"
+            )));
+        }
+    }
+    Ok(Outcome::Survived)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_of_designs_that_there_are() {
+        let packages = population::references().unwrap();
+        let population = population::population(&packages).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        Known::read(&root, &population).unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! The faults that can be drawn: those of all modules of some reference designs.
 
 use crate::instrument::{Plan, all_ports};
+use crate::report::describe;
 use crate::sites::{Key, Operator, family, sites};
 use crate::statements::read;
 use anyhow::{Context, Result, anyhow};
@@ -133,6 +134,23 @@ pub fn sample(population: &Population, count: usize, seed: u64) -> Vec<Key> {
     drawn
 }
 
+/// The faults that the lists of a page name (`docs/mutation.md`); `...` stands for the rest of a long expression.
+pub fn listed(population: &Population, page: &str) -> Vec<Key> {
+    let lines: Vec<&str> = page.lines().filter_map(|l| l.strip_prefix("- ")).collect();
+    let names = |line: &str, key: &Key| {
+        let name = describe(key);
+        let place = format!("` (occurrence {})", key.occurrence);
+        match line.split_once("...`") {
+            Some((start, end)) => name.starts_with(start) && format!("`{end}").starts_with(&place),
+            None => line.starts_with(&name),
+        }
+    };
+    let all = population.values().flat_map(|g| g.values()).flatten();
+    all.filter(|key| lines.iter().any(|line| names(line, key)))
+        .cloned()
+        .collect()
+}
+
 /// Numbers for faults.
 pub fn plan(keys: &[Key]) -> Plan {
     keys.iter().cloned().zip(1..).collect()
@@ -142,6 +160,27 @@ pub fn plan(keys: &[Key]) -> Plan {
 mod tests {
     use super::*;
     use crate::instrument::instrument;
+    use std::collections::HashMap;
+
+    #[test]
+    fn a_page_names_faults() {
+        let text = "module xnf_m (input [3:0] a, output [3:0] q, output p); assign q = a & 4'd2; assign p = a == 4'd2; endmodule";
+        let module = read(text, &HashMap::new()).unwrap();
+        let keys: Vec<Key> = sites(&module).into_iter().map(|s| s.key).collect();
+        let mut population = Population::new();
+        for key in &keys {
+            let group = population.entry(key.unit.clone()).or_default();
+            group.entry(key.operator).or_default().push(key.clone());
+        }
+        for key in &keys {
+            let line = describe(key);
+            assert_eq!(listed(&population, &format!("Text\n- {line}: why\n")), [key.clone()]);
+            let short = line.replace(" #`", "...`");
+            assert_ne!(short, line);
+            assert_eq!(listed(&population, &format!("- {short}\n")), [key.clone()]);
+            assert!(listed(&population, &line).is_empty(), "no list");
+        }
+    }
 
     #[test]
     fn every_module_can_be_read_and_has_its_faults() {

@@ -4,17 +4,31 @@ use crate::instrument::{all_ports, mutated};
 use crate::sites::{Key, sites};
 use crate::statements::read;
 use anyhow::{Context, Result, anyhow};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::process::Command;
 use xnorforge_hdl::Package;
 
+/// A condition on ports and registers of a unit that holds in every state which a design can reach.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// The module without its sizes.
+    pub unit: String,
+    /// The condition, in SystemVerilog.
+    pub condition: String,
+    /// Why it holds.
+    pub reason: String,
+}
+
 /// Whether Yosys proves for every module with the fault in some designs that outputs and next states are the same from
-/// equal states and inputs.
+/// equal states and inputs, or from those with a condition.
 ///
 /// # Errors
-/// Yosys cannot be started, or no module can have the fault.
-pub fn is_equivalent(packages: &[Package], key: &Key) -> Result<bool> {
-    let mut modules = 0;
+/// Yosys cannot be started, or a module's text cannot be read.
+pub fn is_equivalent(packages: &[Package], key: &Key, given: Option<&Given>) -> Result<bool> {
+    // Designs share modules, and one proof does for all copies.
+    let mut proven = BTreeSet::new();
     for package in packages {
         let ports = all_ports(package.simulation_files().map(|f| f.text.as_str()));
         for file in &package.files {
@@ -22,41 +36,79 @@ pub fn is_equivalent(packages: &[Package], key: &Key) -> Result<bool> {
             if !sites(&module).iter().any(|site| site.key == *key) {
                 continue;
             }
-            modules += 1;
+            let text = file.text.split_once("\nmodule").map_or("", |(_, text)| text);
+            if !proven.insert((module.name.clone(), text.to_owned())) {
+                continue;
+            }
             let faulty = mutated(&file.text, &ports, key).map_err(|e| anyhow!(e))?;
-            if !proved(package, &file.name, &module.name, &faulty)? {
+            if !proved(package, &file.name, &module.name, &faulty, given)? {
                 return Ok(false);
             }
         }
     }
-    Ok(modules > 0)
+    Ok(!proven.is_empty())
 }
 
-fn proved(package: &Package, file: &str, module: &str, faulty: &str) -> Result<bool> {
+/// A module's text that takes a condition for granted.
+fn granted(text: &str, given: Option<&Given>) -> String {
+    let end = text.rfind("endmodule").unwrap_or(text.len());
+    let (body, rest) = text.split_at(end);
+    match given {
+        Some(Given { condition, .. }) => {
+            format!("{body}    always @* assume ({condition});\n{rest}")
+        }
+        None => text.to_owned(),
+    }
+}
+
+fn proved(
+    package: &Package,
+    file: &str,
+    module: &str,
+    faulty: &str,
+    given: Option<&Given>,
+) -> Result<bool> {
     let folder = tempfile::tempdir()?;
-    let mut names = String::new();
+    let (mut blocks, mut models) = (String::new(), String::new());
     for f in package.simulation_files() {
-        std::fs::write(folder.path().join(&f.name), &f.text)?;
+        let text = match f.name == file {
+            true => granted(&f.text, given),
+            false => f.text.clone(),
+        };
+        std::fs::write(folder.path().join(&f.name), text)?;
+        // Of primitives the proof knows what they do; other modules are only wired up.
+        let names = match f.name.starts_with("xnf_") {
+            true => &mut blocks,
+            false => &mut models,
+        };
         if f.name != file {
             write!(names, " {}", f.name)?;
         }
     }
-    std::fs::write(folder.path().join("faulty.v"), faulty)?;
+    std::fs::write(folder.path().join("faulty.v"), granted(faulty, given))?;
+    let language = if given.is_some() { "-sv " } else { "" };
+    let read = |option: &str, names: &str| match names {
+        "" => String::new(),
+        _ => format!("read_verilog {option}{names}\n"),
+    };
     // Registers and the ports of instances become ports of equal names; what an optimization would drop or rename makes
     // the proof fail.
     let prepare = |own: &str, name: &str| {
         format!(
-            "read_verilog {own}\nread_verilog -lib{names}\nhierarchy -top {module}\nproc\nopt_expr -keepdc\n\
+            "read_verilog {language}{own}\n{}{}hierarchy -top {module}\nproc\nflatten\nopt_expr -keepdc\n\
              memory -nomap\nmemory_map\nopt_clean\nexpose -evert -dff {module}\nexpose -evert-dff -dff {module}\n\
-             rename {module} {name}\ndesign -stash {name}\n"
+             rename {module} {name}\ndesign -stash {name}\n",
+            read("", &models),
+            read("-lib", &blocks),
         )
     };
     let script = format!(
         "{}{}design -copy-from gold -as gold gold\ndesign -copy-from gate -as gate gate\n\
          miter -equiv -flatten -make_outputs gold gate miter\nhierarchy -top miter\n\
-         sat -verify -prove trigger 0 -timeout 60 miter\n",
+         sat -verify {}-prove trigger 0 -timeout 60 miter\n",
         prepare(file, "gold"),
-        prepare("faulty.v", "gate")
+        prepare("faulty.v", "gate"),
+        if given.is_some() { "-set-assumes " } else { "" },
     );
     std::fs::write(folder.path().join("proof.ys"), script)?;
     let output = Command::new("yosys")

@@ -30,11 +30,23 @@ const TESTS: [(&str, &[&str]); 6] = [
     ),
     (
         "patches",
-        &["tiny", "many_slices", "branches_in_parallel", "load_ports"],
+        &[
+            "tiny",
+            "default",
+            "many_slices",
+            "branches_in_parallel",
+            "load_ports",
+        ],
     ),
     (
         "back_end",
-        &["tiny", "without_multipliers", "planes_in_parallel"],
+        &[
+            "tiny",
+            "default",
+            "without_multipliers",
+            "eight_levels",
+            "planes_in_parallel",
+        ],
     ),
     ("axi", &["lite::", "hold::", "top::"]),
     ("accelerator", &["random_networks_in_lockstep"]),

@@ -1,5 +1,6 @@
 //! Every fault that a module's text can be given.
 
+use crate::idle;
 use crate::statements::{Module, Role, Slot};
 use crate::tokens::{Kind, literal};
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,8 @@ pub fn sites(module: &Module<'_>) -> Vec<Site> {
         let mut ordinals: HashMap<Operator, u32> = HashMap::new();
         for (operator, change) in changes(module, slot) {
             let ordinal = ordinals.entry(operator).or_default();
-            all.push(Site {
+            // What changes nothing keeps its number: in a module of another size it may be a fault.
+            all.extend(change.map(|change| Site {
                 key: Key {
                     unit: unit.clone(),
                     expression: expression.clone(),
@@ -161,7 +163,7 @@ pub fn sites(module: &Module<'_>) -> Vec<Site> {
                 },
                 slot: number,
                 change,
-            });
+            }));
             *ordinal += 1;
         }
         *occurrence += 1;
@@ -193,28 +195,34 @@ fn description(module: &Module<'_>, slot: &Slot, exact: bool) -> String {
     }
 }
 
-fn changes(module: &Module<'_>, slot: &Slot) -> Vec<(Operator, Change)> {
+/// All changes of an expression; none in the place of one that changes nothing by construction.
+fn changes(module: &Module<'_>, slot: &Slot) -> Vec<(Operator, Option<Change>)> {
     if let Role::LutOutput { instance, port } = &slot.role {
         return lut_bits(module, *instance, port);
     }
     let edits = Edits { module, slot };
-    let mut found = edits.of_tokens();
     let whole = module.span(&slot.tokens);
+    let in_tokens = edits.of_tokens().into_iter();
+    let mut found: Vec<(Operator, String, bool)> =
+        in_tokens.map(|(operator, text)| (operator, text, false)).collect();
     match &slot.role {
         Role::Value {
             target,
             is_register,
         } => {
             if let Some(width) = target_width(module, target) {
-                found.extend(stuck(whole, width).map(|text| (Operator::Stuck, text)));
+                found.extend(stuck(whole, width).map(|(place, level, text)| {
+                    let idle = idle::bit(whole, place) == Some(level);
+                    (Operator::Stuck, text, idle)
+                }));
             }
             if *is_register {
-                found.push((Operator::Hold, module.span(target).to_owned()));
+                found.push((Operator::Hold, module.span(target).to_owned(), false));
             }
         }
         Role::Condition => {
             for text in [format!("!({whole})"), "1'b0".into(), "1'b1".into()] {
-                found.push((Operator::Condition, text));
+                found.push((Operator::Condition, text, false));
             }
         }
         Role::Input {
@@ -222,19 +230,22 @@ fn changes(module: &Module<'_>, slot: &Slot) -> Vec<(Operator, Change)> {
             port,
             width,
         } => {
-            for bit in ["1'b0", "1'b1"] {
-                found.push((Operator::Wiring, format!("{{{width}{{{bit}}}}}")));
+            for (level, bit) in [(false, "1'b0"), (true, "1'b1")] {
+                let text = format!("{{{width}{{{bit}}}}}");
+                found.push((Operator::Wiring, text, idle::is_all(whole, level)));
             }
-            found.extend(
-                neighbour(module, *instance, port, *width, whole).map(|t| (Operator::Wiring, t)),
-            );
+            let other = neighbour(module, *instance, port, *width, whole);
+            found.extend(other.map(|text| (Operator::Wiring, text, false)));
+            if idle::table_ignores(module, slot.statement, *instance, port) {
+                found.iter_mut().for_each(|(.., idle)| *idle = true);
+            }
         }
         Role::LutOutput { .. } => {}
     }
-    found.retain(|(_, text)| text != whole);
+    found.retain(|(_, text, _)| text != whole);
     let changes = found.into_iter();
     changes
-        .map(|(o, text)| (o, Change::Replace(text)))
+        .map(|(operator, text, idle)| (operator, (!idle).then_some(Change::Replace(text))))
         .collect()
 }
 
@@ -260,25 +271,20 @@ fn target_width(module: &Module<'_>, target: &Range<usize>) -> Option<u32> {
     }
 }
 
-/// Highest and lowest bit at 0 and at 1.
-fn stuck(value: &str, width: u32) -> impl Iterator<Item = String> {
+/// Highest and lowest bit at 0 and at 1: place, level, value.
+fn stuck(value: &str, width: u32) -> impl Iterator<Item = (u32, bool, String)> {
     let rest = width - 1;
-    let mask = |high: bool, one: &str, others: &str| match (rest, high) {
+    let mask = move |place: u32, one: &str, others: &str| match (rest, place) {
         (0, _) => one.to_owned(),
-        (_, true) => format!("{{{one}, {{{rest}{{{others}}}}}}}"),
-        (_, false) => format!("{{{{{rest}{{{others}}}}}, {one}}}"),
+        (_, 0) => format!("{{{{{rest}{{{others}}}}}, {one}}}"),
+        _ => format!("{{{one}, {{{rest}{{{others}}}}}}}"),
     };
-    let places: &[bool] = if rest == 0 { &[true] } else { &[true, false] };
-    let texts: Vec<String> = places
-        .iter()
-        .flat_map(|high| {
-            [
-                format!("({value}) & {}", mask(*high, "1'b0", "1'b1")),
-                format!("({value}) | {}", mask(*high, "1'b1", "1'b0")),
-            ]
-        })
-        .collect();
-    texts.into_iter()
+    let places = std::iter::once(rest).chain((rest > 0).then_some(0));
+    places.flat_map(move |place| {
+        let low = format!("({value}) & {}", mask(place, "1'b0", "1'b1"));
+        let high = format!("({value}) | {}", mask(place, "1'b1", "1'b0"));
+        [(place, false, low), (place, true, high)]
+    })
 }
 
 /// What the next input of the same width is connected to.
@@ -308,7 +314,11 @@ fn neighbour(
 }
 
 /// Every bit of a look-up table that its constant inputs let matter.
-fn lut_bits(module: &Module<'_>, instance: usize, output: &str) -> Vec<(Operator, Change)> {
+fn lut_bits(
+    module: &Module<'_>,
+    instance: usize,
+    output: &str,
+) -> Vec<(Operator, Option<Change>)> {
     let mut inputs: Vec<(&str, &str)> = module
         .slots
         .iter()
@@ -341,7 +351,7 @@ fn lut_bits(module: &Module<'_>, instance: usize, output: &str) -> Vec<(Operator
         .filter(reachable)
         .map(|index| {
             let inputs = inputs.clone();
-            (Operator::LutBit, Change::Flip { inputs, index })
+            (Operator::LutBit, Some(Change::Flip { inputs, index }))
         })
         .collect()
 }
@@ -652,6 +662,36 @@ mod tests {
             ["LUT bit: {1'b1, a[0]} == 2", "LUT bit: {1'b1, a[0]} == 3"]
         );
         assert!(found.contains(&"wiring: 1'b1".to_owned()));
+    }
+
+    #[test]
+    fn what_changes_nothing_is_no_fault_but_keeps_its_number() {
+        let of = |statement: &str| -> Vec<(u32, String)> {
+            let text = format!("module m (input clock, input a, output [1:0] q);\n{statement}\nendmodule\n");
+            let lut = "module LUT2 #(parameter I = 0) (input I0, input I1, output O);";
+            let module = read(&text, &ports(lut).into_iter().collect()).unwrap();
+            let all = sites(&module).into_iter();
+            let found = all.filter_map(|site| match site.change {
+                Change::Replace(text) => Some((site.key.ordinal, text)),
+                Change::Flip { .. } => None,
+            });
+            found.collect()
+        };
+        let reset = of("always @(posedge clock) q <= 2'd2;");
+        let stuck = [(1, "2'd1"), (0, "2'd3")];
+        assert!(stuck.iter().all(|(ordinal, text)| reset.contains(&(*ordinal, (*text).into()))));
+        let of_bits: Vec<&str> = reset.iter().filter(|(_, t)| t.contains('(')).map(|(_, t)| &**t).collect();
+        assert_eq!(
+            of_bits,
+            ["(2'd2) & {1'b0, {1{1'b1}}}", "(2'd2) | {{1{1'b0}}, 1'b1}"]
+        );
+        // A table of its first input alone.
+        let table = of("LUT2 #(.I(4'ha)) u_1 (.I0(a), .I1(1'b0), .O(q[0]));");
+        let texts: Vec<&str> = table.iter().map(|(_, t)| &**t).collect();
+        assert_eq!(texts, ["{1{1'b0}}", "{1{1'b1}}", "1'b0"]);
+        // The lower constant of an input that is already low; the number of the other stays.
+        let and = of("LUT2 #(.I(4'h8)) u_1 (.I0(1'b1), .I1(1'b0), .O(q[0]));");
+        assert!(and.contains(&(1, "{1{1'b1}}".to_owned())), "{and:?}");
     }
 
     #[test]

@@ -14,7 +14,9 @@ use xnorforge_sim::accelerator::{
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
     BackTiming,
 };
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::{
+    Assertions, ModelSource, Toolchain, Tracing, VerilatedModel, Verilator,
+};
 use xnorforge_sim::{Beat, RowMode};
 
 /// The fields that are ports of the back end.
@@ -70,7 +72,7 @@ fn verilated(d: &AcceleratorDesign) -> VerilatedModel {
     };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
     let tools = Toolchain::find().expect("Verilator and g++ are installed");
-    let verilator = Verilator::new(tools, folder);
+    let verilator = Verilator::new(tools, folder).with_assertions(Assertions::On);
     let library = verilator.model(&source, Tracing::Off).unwrap();
     library.start(1).unwrap()
 }
@@ -437,6 +439,8 @@ impl Pair {
         let (c, array) = (d.config().clone(), d.design().config().clone());
         let mut descriptor = Descriptor::new(Opcode::Compute);
         let wild = self.rng.random_bool(0.1);
+        // Values of all their bits are shifted by any distance, and moved by any offset.
+        let [far, aside] = [0, 1].map(|_| self.rng.random_bool(0.3));
         let (words, planes) = (1 << d.output_address_width, d.code_planes.min(8));
         let mode = self.rng.random_range(0..3);
         let activation = self.rng.random_bool(0.6);
@@ -473,7 +477,10 @@ impl Pair {
             ),
             (Field::ResultShift, range(0, 2)),
             (Field::Levels, range(1, c.threshold_bits)),
-            (Field::Shift, range(0, if wild { 31 } else { 12 })),
+            (
+                Field::Shift,
+                range(0, if far { (1 << Field::Shift.width(&d)) - 1 } else { 12 }),
+            ),
             (Field::ConstantBase, range(0, 20)),
             (Field::ClassXPitch, range(0, 8)),
             (Field::ClassYPitch, range(0, 12)),
@@ -497,7 +504,10 @@ impl Pair {
                         },
                 ),
             ),
-            (Field::Offset, (-40, 40)),
+            (
+                Field::Offset,
+                if aside { (-32768, 32767) } else { (-40, 40) },
+            ),
             (Field::CodeMin, range(0, 3)),
             (Field::CodeMax, range(1, (1 << planes) - 1)),
             (Field::OutGroups, range(1, groups)),
@@ -593,6 +603,24 @@ fn default() {
         ..ArrayConfig::preset("default").unwrap()
     };
     soak(2, &config, 60);
+}
+
+/// As many levels as a code can have, and a plane group for each of its planes, one column to a step.
+#[test]
+fn eight_levels() {
+    let config = ArrayConfig {
+        columns: 4,
+        lanes: 8,
+        activation_bits: 8,
+        accelerator: AcceleratorConfig {
+            threshold_bits: 8,
+            table_words: 256,
+            channel_words: 16,
+            ..small()
+        },
+        ..ArrayConfig::preset("tiny").unwrap()
+    };
+    soak(10, &config, 150);
 }
 
 /// A row in one step: three plane groups are to be written for each, and rows must wait for them.

@@ -18,7 +18,9 @@ use xnorforge_sim::accelerator::{
     ProgramPortModel, SequencerInputs, SequencerModel, StreamBeat, WeightPortInputs,
     WeightPortModel,
 };
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::{
+    Assertions, ModelSource, Toolchain, Tracing, VerilatedModel, Verilator,
+};
 
 fn design(config: ArrayConfig) -> Arc<AcceleratorDesign> {
     Arc::new(AcceleratorDesign::new(&config.validate().unwrap()).unwrap())
@@ -95,7 +97,8 @@ impl Rtl {
             ports: package.ports,
         };
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-        let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
+        let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
+            .with_assertions(Assertions::On);
         let library = verilator.model(&source, Tracing::Off).unwrap();
         let model = library.start(seed).unwrap();
         let ports = (0..).zip(model.ports());

@@ -16,8 +16,8 @@ use xnorforge_sim::verilator::{
     ArrayOptions, Assertions, Toolchain, TraceWindow, VerilatedArray, Verilator, Warnings,
 };
 use xnorforge_sim::{
-    Divergence, DriveError, Gemm, Lockstep, Lowered, Model, SimulatorError, StallPlan, drive,
-    encoder, run, wave,
+    Divergence, DriveError, Encoding, Gemm, GemmShape, Lockstep, Lowered, Model, Operand, Precision,
+    SimulatorError, StallPlan, drive, encoder, run, wave,
 };
 
 type Files = Vec<(String, String)>;
@@ -67,6 +67,12 @@ fn random_stalls(seed: u64) -> StallPlan {
 
 /// Lockstep without and with stalls; results and cycles against the encoder and `run()`.
 fn check(verilator: &Verilator, case: &Case, seed: u64) {
+    check_stalled(verilator, case, random_stalls(seed));
+}
+
+/// [`check`] with these stalls.
+fn check_stalled(verilator: &Verilator, case: &Case, stalls: StallPlan) {
+    let seed = stalls.seed;
     let context = format!(
         "seed {seed}: {:?}, {:?}",
         case.design.config(),
@@ -81,7 +87,7 @@ fn check(verilator: &Verilator, case: &Case, seed: u64) {
             seed,
             ..StallPlan::NONE
         },
-        random_stalls(seed),
+        stalls,
     ] {
         let driven = lockstep(verilator, case, &files, &stalls, None)
             .unwrap_or_else(|e| panic!("{e}; {context}, {stalls:?}"));
@@ -116,6 +122,44 @@ fn rtl_equals_the_model_on_random_configurations() {
             });
         }
     });
+}
+
+/// Products of full rows and columns that between them have every `row_mode`, also changing from beat to beat, every result
+/// shift, and the largest sums. Every lane has elements in each of them.
+fn telling_products(design: &Design, seed: u64) -> Vec<Gemm> {
+    use Encoding::{Bipolar, Signed, Unsigned};
+    let c = design.config();
+    let (rows, columns) = (c.rows as usize + 1, c.columns as usize + 1);
+    let chunk = c.lanes.min(c.reduction_max);
+    let shapes = [
+        (Unsigned, Signed, chunk),
+        (Bipolar, Unsigned, c.reduction_max),
+        (Signed, Bipolar, c.reduction_max),
+    ];
+    let mut products: Vec<Gemm> = shapes
+        .into_iter()
+        .map(|(activation, weight, elements)| {
+            let shape = GemmShape {
+                rows: rows as u64,
+                columns: columns as u64,
+                elements: elements.into(),
+                activation: Precision::new(activation, c.activation_bits),
+                weight: Precision::new(weight, c.weight_bits),
+                classes: 1,
+            };
+            Gemm::random(&shape, seed).unwrap()
+        })
+        .collect();
+    // All bits 0: every bit of the activations equals that of the weights, and no pair of lanes is not counted.
+    let zeros = |name, bits, vectors| {
+        let elements = c.reduction_max as usize;
+        let zeros = vec![0; vectors * elements];
+        Operand::new(name, Precision::new(Unsigned, bits), vectors, elements, zeros).unwrap()
+    };
+    let activations = zeros("activations", c.activation_bits, rows);
+    let weights = zeros("weights", c.weight_bits, columns);
+    products.push(Gemm::new(activations, weights).unwrap());
+    products
 }
 
 /// Each structure of each target, bit-serial and with branches in parallel.
@@ -155,7 +199,19 @@ fn rtl_equals_the_model_on_every_structure() {
                     "seed {seed}: {target} {structure} latency {}",
                     design.latency()
                 );
-                check(&verilator, &Case { design, gemm }, seed);
+                let products = telling_products(&design, seed);
+                check(&verilator, &Case { design: design.clone(), gemm }, seed);
+                // The array stands while rows wait.
+                let stalls = StallPlan {
+                    operand: 0.1,
+                    constant: 0.1,
+                    result: 0.9,
+                    seed,
+                };
+                for gemm in products {
+                    let design = design.clone();
+                    check_stalled(&verilator, &Case { design, gemm }, stalls);
+                }
             }
         }
     }

@@ -209,3 +209,30 @@ fn what_does_not_fit_is_refused() {
         }
     }
 }
+
+/// 2^28 results are allowed and not one row more; what is refused is refused before there is memory for it.
+#[test]
+fn too_many_results_are_refused() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let precision = Precision::new(Encoding::Bipolar, 1);
+    let mut pack = |vectors| {
+        let operand = random(precision, vectors, 1, &mut rng);
+        (
+            PackedActivations::pack(&operand),
+            PackedWeights::pack(&operand),
+        )
+    };
+    let (x, w) = pack(1 << 14);
+    let count = 1 << 28;
+    assert!(matches!(
+        multiply_into(&x, &w, Level::Portable, &mut [0i64; 1]),
+        Err(MultiplyError::Gemm(GemmError::Length { found: 1, expected, .. })) if expected == count
+    ));
+    let (more, _) = pack((1 << 14) + 1);
+    let error = multiply_into(&more, &w, Level::Portable, &mut [0i64; 1]);
+    assert!(matches!(
+        error,
+        Err(MultiplyError::Gemm(GemmError::TooLarge { value, max, .. }))
+            if max == count && value == count + (1 << 14)
+    ));
+}

@@ -14,7 +14,9 @@ use xnorforge_hdl::rtl::{Net, Word};
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::accelerator::load_timing::{full_cycles, pool_cycles};
 use xnorforge_sim::accelerator::{PatchFields, PatchInputs, PatchSystemModel};
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::{
+    Assertions, ModelSource, Toolchain, Tracing, VerilatedModel, Verilator,
+};
 
 /// Cycles in which anything must have happened.
 const PATIENCE: u32 = 20_000;
@@ -65,7 +67,8 @@ fn start(design: &AcceleratorDesign) -> VerilatedModel {
     };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
     let tools = Toolchain::find().expect("Verilator and g++ are installed");
-    let library = Verilator::new(tools, folder).model(&source, Tracing::Off);
+    let verilator = Verilator::new(tools, folder).with_assertions(Assertions::On);
+    let library = verilator.model(&source, Tracing::Off);
     library.unwrap().start(1).unwrap()
 }
 

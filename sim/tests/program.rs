@@ -6,9 +6,14 @@ use common::networks::{random_accelerator, random_network, reduced};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::accelerator::{DESCRIPTOR_WORDS, Descriptor, Field};
-use xnorforge_sim::network::{Network, Tensor, execute, reference};
+use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
+use xnorforge_sim::network::{
+    Convolution, Layer, Network, Operation, Output, Pad, Place, Read, Requantize, Rescale, Residual,
+    Rounding, Shape, Tensor, TensorId, Window, execute, reference,
+};
 use xnorforge_sim::program::interpreter::{Interpreter, RunError};
 use xnorforge_sim::program::{Beats, LOAD_WEIGHTS, Packet, Program, ProgramError, Target};
+use xnorforge_sim::{Encoding, Operand, Precision};
 
 /// What a network's program gives, by the interpreter.
 fn interpret(program: &Program, network: &Network, input: &Tensor) -> Vec<Tensor> {
@@ -136,11 +141,7 @@ fn what_does_not_fit_is_refused_with_numbers() {
 
 #[test]
 fn networks_that_are_not_legal_are_refused_and_never_panic() {
-    use xnorforge_sim::network::{
-        Convolution, Layer, LayerError, NetworkError, Operation, Output, Pad, Read, Shape,
-        TensorId, Window,
-    };
-    use xnorforge_sim::{Encoding, Operand, Precision};
+    use xnorforge_sim::network::{LayerError, NetworkError};
     let precision = Precision::new(Encoding::Bipolar, 2);
     let operand = |vectors, elements| {
         Operand::new(
@@ -207,6 +208,206 @@ fn networks_that_are_not_legal_are_refused_and_never_panic() {
     for (expected, change) in changes {
         let found: LayerError = refused(change);
         assert!(format!("{found:?}").starts_with(expected), "{found:?}");
+    }
+}
+
+/// A product of two numbers for each of two channels, by weights 1 and -3, over all sixteen inputs that 2 bits have.
+struct Pointwise {
+    encoding: Encoding,
+    bias: i64,
+    /// What the first code of the residual, which is the input, adds; the others add nothing.
+    residual: Option<(i64, Place)>,
+    output: Output,
+}
+
+impl Pointwise {
+    /// On 2-bit `bipolar` numbers, whose products lie in -12..=12; raw.
+    fn bipolar() -> Self {
+        Pointwise {
+            encoding: Encoding::Bipolar,
+            bias: 0,
+            residual: None,
+            output: Output::Raw,
+        }
+    }
+
+    /// With a multiplier and an addend for both channels.
+    fn affine(multiplier: i64, addend: i64, shift: u32, rounding: Rounding) -> Self {
+        let rescale = Rescale::Affine {
+            multipliers: vec![multiplier; 2],
+            addends: vec![addend; 2],
+            shift,
+            rounding,
+        };
+        let precision = Precision::new(Encoding::Unsigned, 2);
+        Pointwise {
+            output: Output::Codes(Requantize::new(precision, rescale)),
+            ..Self::bipolar()
+        }
+    }
+
+    fn offset(mut self, offset: i64) -> Self {
+        if let Output::Codes(requantize) = &mut self.output {
+            requantize.offset = offset;
+        }
+        self
+    }
+
+    fn network(&self) -> (Network, Tensor) {
+        let shape = Shape::new(1, 1, 2);
+        let weights = Precision::new(Encoding::Bipolar, 2);
+        let layer = Layer {
+            name: "layer".to_owned(),
+            input: Read::from(TensorId::Input),
+            operation: Operation::Convolution(Convolution {
+                window: Window::square(1, 1, 0),
+                groups: 1,
+                weights: Operand::new("weights", weights, 2, 2, vec![1, -3, 1, -3]).unwrap(),
+                bias: Some(vec![self.bias; 2]),
+                pad: Pad::Zero,
+            }),
+            residual: self.residual.map(|(first, place)| Residual {
+                tensor: TensorId::Input,
+                table: vec![first, 0, 0, 0],
+                place,
+            }),
+            output: self.output.clone(),
+        };
+        let network = Network {
+            name: "limits".to_owned(),
+            input: shape,
+            precision: Precision::new(self.encoding, 2),
+            layers: vec![layer],
+            outputs: vec![TensorId::Layer(0)],
+        };
+        let number = |step: i64| match self.encoding {
+            Encoding::Bipolar => 2 * step - 3,
+            _ => step,
+        };
+        let input = Tensor {
+            images: 16,
+            shape,
+            values: (0..16)
+                .flat_map(|i| [number(i / 4), number(i % 4)])
+                .collect(),
+        };
+        (network, input)
+    }
+}
+
+/// What is just inside the widths of the epilogue is right, and what is just outside is refused, on both sides.
+#[test]
+fn values_at_the_limits_of_the_epilogue() {
+    let array = ArrayConfig::preset("tiny").unwrap().validate().unwrap();
+    let design = AcceleratorDesign::new(&array).unwrap();
+    // Results of 13 bits, requantized values of 29; -2^12 and -2^28 are kept free.
+    assert_eq!((array.result_width, design.product_width), (13, 29));
+    let (bracket, value, product, step) = (
+        "the sum inside the epilogue",
+        "the accumulator with its residual",
+        "the requantized value",
+        "the step with its offset",
+    );
+    const MOST: i64 = (1 << 28) - 1;
+    type Build = fn(i64) -> Pointwise;
+    type End = Option<(i64, &'static str)>;
+    let cases: [(&str, Build, End, End); 11] = [
+        (
+            "bias; one above the largest sum is a threshold that is never reached",
+            |p| Pointwise { bias: p, ..Pointwise::bipolar() },
+            Some((-4095 + 12, bracket)),
+            Some((4095 - 12 - 1, value)),
+        ),
+        (
+            "bias beside products in -9..=3, which the bracket holds twice",
+            |p| Pointwise { encoding: Encoding::Unsigned, bias: p, ..Pointwise::bipolar() },
+            Some((-2047 + 9, bracket)),
+            Some((2047 - 3, bracket)),
+        ),
+        (
+            "residual of raw results",
+            |p| Pointwise { residual: Some((p, Place::Before)), ..Pointwise::bipolar() },
+            Some((-4095 + 12, value)),
+            Some((4095 - 12 - 1, value)),
+        ),
+        (
+            "residual before a multiplication",
+            |p| Pointwise {
+                residual: Some((p, Place::Before)),
+                ..Pointwise::affine(1, 0, 4, Rounding::Floor)
+            },
+            Some((-4095 + 12, value)),
+            Some((4095 - 12, value)),
+        ),
+        (
+            "residual after it",
+            |p| Pointwise {
+                residual: Some((p, Place::After)),
+                ..Pointwise::affine(1000, 0, 0, Rounding::Floor)
+            },
+            Some((12_000 - MOST, product)),
+            Some((MOST - 12_000, product)),
+        ),
+        (
+            "addend",
+            |p| Pointwise::affine(1000, p, 0, Rounding::HalfUp),
+            Some((12_000 - MOST, product)),
+            Some((MOST - 12_000, product)),
+        ),
+        (
+            "addend beside a negative multiplier",
+            |p| Pointwise::affine(-1000, p, 0, Rounding::HalfUp),
+            Some((12_000 - MOST, product)),
+            Some((MOST - 12_000, product)),
+        ),
+        (
+            "addend, and half of the last place in case it rounds",
+            |p| Pointwise::affine(1000, p, 4, Rounding::Floor),
+            Some((12_000 - MOST, product)),
+            Some((MOST - 12_000 - 8, product)),
+        ),
+        (
+            "addend with half of the last place in it",
+            |p| Pointwise::affine(1000, p, 4, Rounding::HalfUp),
+            Some((12_000 - 8 - MOST, product)),
+            Some((MOST - 12_000 - 8 - 8, product)),
+        ),
+        (
+            "offset of large steps",
+            |p| Pointwise::affine(1000, MOST - 12_050, 0, Rounding::Floor).offset(p),
+            None,
+            Some((50, step)),
+        ),
+        (
+            "offset of small steps",
+            |p| Pointwise::affine(1000, 12_050 - MOST, 0, Rounding::Floor).offset(p),
+            Some((-50, step)),
+            None,
+        ),
+    ];
+    for (what, build, low, high) in cases {
+        for (end, outside) in [(low, -1), (high, 1)] {
+            let Some((last, field)) = end else { continue };
+            let (network, input) = build(last).network();
+            let program = Program::compile(&design, 16, &network)
+                .unwrap_or_else(|error| panic!("{what}, {last}: {error}"));
+            assert_eq!(
+                interpret(&program, &network, &input),
+                expected(&network, &input),
+                "{what}, {last}"
+            );
+            let (network, _) = build(last + outside).network();
+            let error = Program::compile(&design, 16, &network).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    ProgramError::Value { what: found, magnitude, limit, channel: 0, .. }
+                        if found == field && magnitude > limit && magnitude <= limit + 2
+                ),
+                "{what}, {}: {error}",
+                last + outside
+            );
+        }
     }
 }
 

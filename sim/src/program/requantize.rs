@@ -106,9 +106,7 @@ impl Epilogue {
             let product = product_range(convolution, channel, precision);
             checker.bracket(channel, product, result_shift)?;
             let v1 = product.plus(table(Place::Before));
-            if epilogue.mode != Mode::Affine {
-                checker.value(channel, v1)?;
-            }
+            checker.value(channel, v1, epilogue.mode)?;
             let v2 = epilogue.channel(finish, channel, v1);
             checker.product(channel, v2.plus(table(Place::After)), &epilogue)?;
         }
@@ -308,12 +306,13 @@ impl Checker<'_> {
         )
     }
 
-    /// v1 and the value one above its largest.
-    fn value(&self, channel: usize, v1: Range) -> Result<(), ProgramError> {
+    /// v1, and where it is compared with thresholds the value one above its largest.
+    fn value(&self, channel: usize, v1: Range, mode: Mode) -> Result<(), ProgramError> {
+        let above = i128::from(mode != Mode::Affine);
         self.check(
             channel,
             "the accumulator with its residual",
-            v1.plus(Range { low: 0, high: 1 }),
+            v1.plus(Range { low: 0, high: above }),
             self.design.design().result_width,
             "lower the residual's table or the bias, or raise `reduction_max`",
         )

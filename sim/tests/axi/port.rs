@@ -4,7 +4,7 @@ use std::path::Path;
 use xnorforge_hdl::hardware::accelerator::AxiLite;
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Package, emit};
 use xnorforge_sim::accelerator::{AxiLiteInputs, AxiLiteOutputs};
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::{Assertions, ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
 
 pub fn design(name: &str, accelerator: AcceleratorConfig) -> AcceleratorDesign {
     let config = ArrayConfig {
@@ -43,7 +43,8 @@ pub fn start(package: Package, seed: u32) -> VerilatedModel {
         ports: package.ports,
     };
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-    let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
+    let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
+        .with_assertions(Assertions::On);
     let library = verilator.model(&source, Tracing::Off).unwrap();
     library.start(seed).unwrap()
 }
@@ -65,7 +66,8 @@ impl Rtl {
             ports: package.ports,
         };
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-        let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
+        let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
+            .with_assertions(Assertions::On);
         let library = verilator.model(&source, Tracing::Off).unwrap();
         let mut rtl = Rtl {
             model: library.start(seed).unwrap(),
