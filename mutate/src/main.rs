@@ -94,7 +94,11 @@ impl Known {
                 report::describe(&entry.key)
             );
         }
-        if let Some(given) = known.given.iter().find(|g| !population.contains_key(&g.unit)) {
+        if let Some(given) = known
+            .given
+            .iter()
+            .find(|g| !population.contains_key(&g.unit))
+        {
             bail!(
                 "mutate/equivalent.toml: no design has the module `{}`; remove the entry or correct it",
                 given.unit
@@ -329,7 +333,9 @@ fn explanation(packages: &[Package], key: &Key, known: &Known) -> Result<Outcome
     let unit = sites::family(&key.unit);
     for given in known.given.iter().filter(|given| given.unit == unit) {
         if prove::is_equivalent(packages, key, Some(given))? {
-            let Given { condition, reason, .. } = given;
+            let Given {
+                condition, reason, ..
+            } = given;
             return Ok(Outcome::Explained(format!(
                 "Yosys proves it where `{condition}`: {reason}"
             )));

@@ -36,7 +36,10 @@ pub fn is_equivalent(packages: &[Package], key: &Key, given: Option<&Given>) -> 
             if !sites(&module).iter().any(|site| site.key == *key) {
                 continue;
             }
-            let text = file.text.split_once("\nmodule").map_or("", |(_, text)| text);
+            let text = file
+                .text
+                .split_once("\nmodule")
+                .map_or("", |(_, text)| text);
             if !proven.insert((module.name.clone(), text.to_owned())) {
                 continue;
             }

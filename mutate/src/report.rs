@@ -130,7 +130,7 @@ pub fn page(findings: &[Finding], seed: u64, population: (usize, usize)) -> Stri
         let _ = writeln!(text, "| `{test}` | {count} |");
     }
     let proved = findings.iter().filter(|f| f.outcome == Outcome::Proved);
-    text.push_str("\n## Equivalent by proof\n\nYosys proves that outputs and next states are the same from all equal states and inputs.\n\n");
+    text.push_str("\n## Equivalent by proof\n\nYosys proves that outputs and next states are the same from all equal states and inputs; it knows what primitives do.\n\n");
     for finding in proved {
         let _ = writeln!(text, "- {}", describe(&finding.key));
     }

@@ -203,8 +203,9 @@ fn changes(module: &Module<'_>, slot: &Slot) -> Vec<(Operator, Option<Change>)> 
     let edits = Edits { module, slot };
     let whole = module.span(&slot.tokens);
     let in_tokens = edits.of_tokens().into_iter();
-    let mut found: Vec<(Operator, String, bool)> =
-        in_tokens.map(|(operator, text)| (operator, text, false)).collect();
+    let mut found: Vec<(Operator, String, bool)> = in_tokens
+        .map(|(operator, text)| (operator, text, false))
+        .collect();
     match &slot.role {
         Role::Value {
             target,
@@ -314,11 +315,7 @@ fn neighbour(
 }
 
 /// Every bit of a look-up table that its constant inputs let matter.
-fn lut_bits(
-    module: &Module<'_>,
-    instance: usize,
-    output: &str,
-) -> Vec<(Operator, Option<Change>)> {
+fn lut_bits(module: &Module<'_>, instance: usize, output: &str) -> Vec<(Operator, Option<Change>)> {
     let mut inputs: Vec<(&str, &str)> = module
         .slots
         .iter()
@@ -667,7 +664,9 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_no_fault_but_keeps_its_number() {
         let of = |statement: &str| -> Vec<(u32, String)> {
-            let text = format!("module m (input clock, input a, output [1:0] q);\n{statement}\nendmodule\n");
+            let text = format!(
+                "module m (input clock, input a, output [1:0] q);\n{statement}\nendmodule\n"
+            );
             let lut = "module LUT2 #(parameter I = 0) (input I0, input I1, output O);";
             let module = read(&text, &ports(lut).into_iter().collect()).unwrap();
             let all = sites(&module).into_iter();
@@ -679,8 +678,16 @@ mod tests {
         };
         let reset = of("always @(posedge clock) q <= 2'd2;");
         let stuck = [(1, "2'd1"), (0, "2'd3")];
-        assert!(stuck.iter().all(|(ordinal, text)| reset.contains(&(*ordinal, (*text).into()))));
-        let of_bits: Vec<&str> = reset.iter().filter(|(_, t)| t.contains('(')).map(|(_, t)| &**t).collect();
+        assert!(
+            stuck
+                .iter()
+                .all(|(ordinal, text)| reset.contains(&(*ordinal, (*text).into())))
+        );
+        let of_bits: Vec<&str> = reset
+            .iter()
+            .filter(|(_, t)| t.contains('('))
+            .map(|(_, t)| &**t)
+            .collect();
         assert_eq!(
             of_bits,
             ["(2'd2) & {1'b0, {1{1'b1}}}", "(2'd2) | {{1{1'b0}}, 1'b1}"]

@@ -479,7 +479,14 @@ impl Pair {
             (Field::Levels, range(1, c.threshold_bits)),
             (
                 Field::Shift,
-                range(0, if far { (1 << Field::Shift.width(&d)) - 1 } else { 12 }),
+                range(
+                    0,
+                    if far {
+                        (1 << Field::Shift.width(&d)) - 1
+                    } else {
+                        12
+                    },
+                ),
             ),
             (Field::ConstantBase, range(0, 20)),
             (Field::ClassXPitch, range(0, 8)),

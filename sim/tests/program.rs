@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::accelerator::{DESCRIPTOR_WORDS, Descriptor, Field};
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::network::{
-    Convolution, Layer, Network, Operation, Output, Pad, Place, Read, Requantize, Rescale, Residual,
-    Rounding, Shape, Tensor, TensorId, Window, execute, reference,
+    Convolution, Layer, Network, Operation, Output, Pad, Place, Read, Requantize, Rescale,
+    Residual, Rounding, Shape, Tensor, TensorId, Window, execute, reference,
 };
 use xnorforge_sim::program::interpreter::{Interpreter, RunError};
 use xnorforge_sim::program::{Beats, LOAD_WEIGHTS, Packet, Program, ProgramError, Target};
@@ -314,19 +314,29 @@ fn values_at_the_limits_of_the_epilogue() {
     let cases: [(&str, Build, End, End); 11] = [
         (
             "bias; one above the largest sum is a threshold that is never reached",
-            |p| Pointwise { bias: p, ..Pointwise::bipolar() },
+            |p| Pointwise {
+                bias: p,
+                ..Pointwise::bipolar()
+            },
             Some((-4095 + 12, bracket)),
             Some((4095 - 12 - 1, value)),
         ),
         (
             "bias beside products in -9..=3, which the bracket holds twice",
-            |p| Pointwise { encoding: Encoding::Unsigned, bias: p, ..Pointwise::bipolar() },
+            |p| Pointwise {
+                encoding: Encoding::Unsigned,
+                bias: p,
+                ..Pointwise::bipolar()
+            },
             Some((-2047 + 9, bracket)),
             Some((2047 - 3, bracket)),
         ),
         (
             "residual of raw results",
-            |p| Pointwise { residual: Some((p, Place::Before)), ..Pointwise::bipolar() },
+            |p| Pointwise {
+                residual: Some((p, Place::Before)),
+                ..Pointwise::bipolar()
+            },
             Some((-4095 + 12, value)),
             Some((4095 - 12 - 1, value)),
         ),

@@ -312,7 +312,10 @@ impl Checker<'_> {
         self.check(
             channel,
             "the accumulator with its residual",
-            v1.plus(Range { low: 0, high: above }),
+            v1.plus(Range {
+                low: 0,
+                high: above,
+            }),
             self.design.design().result_width,
             "lower the residual's table or the bias, or raise `reduction_max`",
         )

@@ -4,7 +4,9 @@ use std::path::Path;
 use xnorforge_hdl::hardware::accelerator::AxiLite;
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Package, emit};
 use xnorforge_sim::accelerator::{AxiLiteInputs, AxiLiteOutputs};
-use xnorforge_sim::verilator::{Assertions, ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::{
+    Assertions, ModelSource, Toolchain, Tracing, VerilatedModel, Verilator,
+};
 
 pub fn design(name: &str, accelerator: AcceleratorConfig) -> AcceleratorDesign {
     let config = ArrayConfig {
