@@ -73,7 +73,7 @@ struct Options {
 struct Known {
     /// Faults with the reason why they change nothing that can happen.
     #[serde(default)]
-    fault: Vec<Equivalent>,
+    equivalent: Vec<Equivalent>,
     /// Conditions under which Yosys is to try to prove that faults change nothing.
     #[serde(default)]
     given: Vec<Given>,
@@ -82,29 +82,30 @@ struct Known {
 impl Known {
     /// The file's content; refused if it speaks of what no design has.
     fn read(root: &Path, population: &Population) -> Result<Known> {
+        const FIX: &str = "remove it from mutate/equivalent.toml or correct it";
         let text = std::fs::read_to_string(root.join("mutate/equivalent.toml"))?;
         let known: Known = toml::from_str(&text)?;
-        let is_fault = |key: &Key| {
-            let kinds = population.get(sites::family(&key.unit));
-            kinds.is_some_and(|kinds| kinds.get(&key.operator).is_some_and(|k| k.contains(key)))
-        };
-        if let Some(entry) = known.fault.iter().find(|entry| !is_fault(&entry.key)) {
-            bail!(
-                "mutate/equivalent.toml: no design has the fault {}; remove the entry or correct it",
-                report::describe(&entry.key)
-            );
+        for fault in known.equivalent.iter().flat_map(|entry| &entry.faults) {
+            let unit = fault.split('`').nth(1).unwrap_or_default();
+            let kinds = population.get(sites::family(unit));
+            let mut keys = kinds.into_iter().flat_map(|kinds| kinds.values().flatten());
+            if !keys.any(|key| report::describe(key) == *fault) {
+                bail!("no design has the fault {fault}; {FIX}");
+            }
         }
-        if let Some(given) = known
-            .given
-            .iter()
-            .find(|g| !population.contains_key(&g.unit))
-        {
-            bail!(
-                "mutate/equivalent.toml: no design has the module `{}`; remove the entry or correct it",
-                given.unit
-            );
+        for Given { unit, .. } in &known.given {
+            if !population.contains_key(unit) {
+                bail!("no design has the module `{unit}`; {FIX}");
+            }
         }
         Ok(known)
+    }
+
+    /// Why a fault changes nothing, if the file says so.
+    fn reason(&self, key: &Key) -> Option<&str> {
+        let name = report::describe(key);
+        let entry = self.equivalent.iter().find(|e| e.faults.contains(&name));
+        entry.map(|entry| &*entry.reason)
     }
 }
 
@@ -150,11 +151,7 @@ fn main() -> Result<ExitCode> {
     std::fs::write(&results, serde_json::to_vec_pretty(&findings)?)?;
     let [found, equivalent, survived] = report::totals(&findings);
     for finding in findings.iter().filter(|f| f.outcome == Outcome::Survived) {
-        println!(
-            "survived: {}\n{}",
-            report::describe(&finding.key),
-            toml::to_string(&finding.key)?
-        );
+        println!("survived: {}", report::describe(&finding.key));
     }
     println!("{found} found, {equivalent} equivalent, {survived} survived");
     if let Some(page) = &options.page {
@@ -327,8 +324,8 @@ fn explanation(packages: &[Package], key: &Key, known: &Known) -> Result<Outcome
     if prove::is_equivalent(packages, key, None)? {
         return Ok(Outcome::Proved);
     }
-    if let Some(entry) = known.fault.iter().find(|entry| entry.key == *key) {
-        return Ok(Outcome::Explained(entry.reason.clone()));
+    if let Some(reason) = known.reason(key) {
+        return Ok(Outcome::Explained(reason.to_owned()));
     }
     let unit = sites::family(&key.unit);
     for given in known.given.iter().filter(|given| given.unit == unit) {

@@ -41,12 +41,12 @@ pub struct Finding {
     pub outcome: Outcome,
 }
 
-/// A fault that is known to change nothing, from `mutate/equivalent.toml`.
+/// Faults that are known to change nothing, from `mutate/equivalent.toml`.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Equivalent {
-    /// The fault.
-    #[serde(flatten)]
-    pub key: Key,
+    /// Which ones, as a page lists them ([`describe`]).
+    pub faults: Vec<String>,
     /// Why.
     pub reason: String,
 }
