@@ -10,8 +10,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use xnorforge_hdl::{
-    AcceleratorConfig, AcceleratorDesign, ArrayConfig, Package, Structure, Target, generate,
-    generate_axi,
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, BroadcastStages, Package, Structure, Target,
+    generate, generate_axi,
 };
 
 /// The designs whose modules are mutated: every structure of every target as `sim/tests/cosim.rs` has them, and
@@ -50,6 +50,16 @@ pub fn references() -> Result<Vec<Package>> {
             }
         }
     }
+    for stages in [1, 3] {
+        let config = ArrayConfig {
+            rows: 3,
+            columns: 2,
+            lanes: 12,
+            broadcast_stages: BroadcastStages::Fixed(stages),
+            ..ArrayConfig::default()
+        };
+        packages.push(generate(&config.validate()?)?);
+    }
     for config in accelerators()? {
         let design = AcceleratorDesign::new(&config.validate()?)?;
         packages.push(generate_axi(&design)?);
@@ -79,7 +89,16 @@ fn accelerators() -> Result<Vec<ArrayConfig>> {
         },
         ..ArrayConfig::default()
     };
-    Ok(vec![preset("tiny")?, preset("default")?, several])
+    // Behind broadcast registers; a row in one step, so that rows keep a distance.
+    let distant = ArrayConfig {
+        broadcast_stages: BroadcastStages::Fixed(2),
+        accelerator: AcceleratorConfig {
+            drain_columns: several.columns,
+            ..several.accelerator.clone()
+        },
+        ..several.clone()
+    };
+    Ok(vec![preset("tiny")?, preset("default")?, several, distant])
 }
 
 /// All faults of the designs, by module without its sizes and by kind.

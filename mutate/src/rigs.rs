@@ -15,6 +15,7 @@ const TESTS: [(&str, &[&str]); 6] = [
         &[
             "rtl_equals_the_model_on_random_configurations",
             "rtl_equals_the_model_on_every_structure",
+            "rtl_equals_the_model_behind_broadcast_registers",
         ],
     ),
     (
@@ -46,6 +47,7 @@ const TESTS: [(&str, &[&str]); 6] = [
             "without_multipliers",
             "eight_levels",
             "planes_in_parallel",
+            "behind_broadcast_registers",
         ],
     ),
     ("axi", &["lite::", "hold::", "top::"]),

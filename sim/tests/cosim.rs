@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 use std::path::PathBuf;
-use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
+use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure, Target};
 use xnorforge_sim::verilator::{
     ArrayOptions, Assertions, Toolchain, TraceWindow, VerilatedArray, Verilator, Warnings,
 };
@@ -204,38 +204,60 @@ fn rtl_equals_the_model_on_every_structure() {
                     },
                     ..ArrayConfig::default()
                 };
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 // A structure may be for one branch pair only.
                 let Ok(design) = config.validate() else {
                     continue;
                 };
-                let gemm = common::random_gemm(&design, &mut rng);
                 println!(
                     "seed {seed}: {target} {structure} latency {}",
                     design.latency()
                 );
-                let products = telling_products(&design, seed);
-                check(
-                    &verilator,
-                    &Case {
-                        design: design.clone(),
-                        gemm,
-                    },
-                    seed,
-                );
-                // The array stands while rows wait.
-                let stalls = StallPlan {
-                    operand: 0.1,
-                    constant: 0.1,
-                    result: 0.9,
-                    seed,
-                };
-                for gemm in products {
-                    let design = design.clone();
-                    check_stalled(&verilator, &Case { design, gemm }, stalls);
-                }
+                check_all(&verilator, &design, seed);
             }
         }
+    }
+}
+
+/// The grid behind registers, the drain behind credits.
+#[test]
+fn rtl_equals_the_model_behind_broadcast_registers() {
+    let verilator = verilator();
+    let shapes = [(1, 1, 1, 40), (2, 2, 2, 12), (4, 3, 1, 33)];
+    for (seed, (stages, bits, branches, lanes)) in (600..).zip(shapes) {
+        let config = ArrayConfig {
+            rows: 3,
+            columns: 2,
+            lanes,
+            activation_bits: bits,
+            weight_bits: bits,
+            activation_branches: branches,
+            weight_branches: branches,
+            reduction_max: 100,
+            broadcast_stages: BroadcastStages::Fixed(stages),
+            ..ArrayConfig::default()
+        };
+        println!("seed {seed}: {stages} stages");
+        check_all(&verilator, &config.validate().unwrap(), seed);
+    }
+}
+
+/// A random product, and the [`telling_products`] while rows of results wait so long that the array stands.
+fn check_all(verilator: &Verilator, design: &Design, seed: u64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let gemm = common::random_gemm(design, &mut rng);
+    let case = |gemm| Case {
+        design: design.clone(),
+        gemm,
+    };
+    check(verilator, &case(gemm), seed);
+    let stalls = StallPlan {
+        operand: 0.1,
+        constant: 0.1,
+        result: 0.9,
+        seed,
+    };
+    for gemm in telling_products(design, seed) {
+        check_stalled(verilator, &case(gemm), stalls);
     }
 }
 
