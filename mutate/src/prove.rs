@@ -6,8 +6,15 @@ use crate::statements::read;
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use xnorforge_hdl::Package;
+
+/// Bits of memories that a proof takes: each is a register to it.
+const MEMORY_BITS: u64 = 4096;
+
+/// How long a proof may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A condition on ports and registers of a unit that holds in every state which a design can reach.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -43,6 +50,9 @@ pub fn is_equivalent(packages: &[Package], key: &Key, given: Option<&Given>) -> 
             if !proven.insert((module.name.clone(), text.to_owned())) {
                 continue;
             }
+            if memory_bits(&file.text) > MEMORY_BITS {
+                return Ok(false);
+            }
             let faulty = mutated(&file.text, &ports, key).map_err(|e| anyhow!(e))?;
             if !proved(package, &file.name, &module.name, &faulty, given)? {
                 return Ok(false);
@@ -50,6 +60,21 @@ pub fn is_equivalent(packages: &[Package], key: &Key, given: Option<&Given>) -> 
         }
     }
     Ok(!proven.is_empty())
+}
+
+/// Bits of all memories that a module declares: `reg [HIGH:0] NAME [0:LAST];`.
+fn memory_bits(text: &str) -> u64 {
+    let memory = |line: &str| {
+        let (range, name) = line
+            .trim()
+            .strip_prefix("reg")?
+            .trim()
+            .strip_prefix('[')?
+            .split_once(":0]")?;
+        let last = name.split_once("[0:")?.1.strip_suffix("];")?;
+        Some((range.parse::<u64>().ok()? + 1) * (last.parse::<u64>().ok()? + 1))
+    };
+    text.lines().filter_map(memory).sum()
 }
 
 /// A module's text that takes a condition for granted.
@@ -108,16 +133,40 @@ fn proved(
     let script = format!(
         "{}{}design -copy-from gold -as gold gold\ndesign -copy-from gate -as gate gate\n\
          miter -equiv -flatten -make_outputs gold gate miter\nhierarchy -top miter\n\
-         sat -verify {}-prove trigger 0 -timeout 60 miter\n",
+         sat -verify {}-prove trigger 0 miter\n",
         prepare(file, "gold"),
         prepare("faulty.v", "gate"),
         if given.is_some() { "-set-assumes " } else { "" },
     );
     std::fs::write(folder.path().join("proof.ys"), script)?;
-    let output = Command::new("yosys")
+    let mut yosys = Command::new("yosys")
         .args(["-Q", "-T", "-q", "-s", "proof.ys"])
         .current_dir(folder.path())
-        .output()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
         .context("yosys")?;
-    Ok(output.status.success())
+    let start = Instant::now();
+    loop {
+        if let Some(status) = yosys.try_wait()? {
+            return Ok(status.success());
+        }
+        if start.elapsed() > PATIENCE {
+            yosys.kill()?;
+            yosys.wait()?;
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_are_measured() {
+        let text = "    reg [3:0] memory [0:7];\n    reg  [12:0] memory_0 [0:63];\n    reg  [9:0]     held;\n    wire [5:0] a = m[0:3];\n";
+        assert_eq!(memory_bits(text), 32 + 13 * 64);
+    }
 }

@@ -671,7 +671,7 @@ mod tests {
             let module = read(&text, &ports(lut).into_iter().collect()).unwrap();
             let all = sites(&module).into_iter();
             let found = all.filter_map(|site| match site.change {
-                Change::Replace(text) => Some((site.key.ordinal, text)),
+                Change::Replace(text) => Some((site.key.ordinal, text.trim().to_owned())),
                 Change::Flip { .. } => None,
             });
             found.collect()
