@@ -49,14 +49,8 @@ pub fn table_ignores(module: &Module<'_>, statement: usize, instance: usize, por
 
 /// The one number among an instance's parameters, and its bits.
 fn table(module: &Module<'_>, statement: usize) -> Option<(u32, u64)> {
-    if module.word(statement + 1) != "#" {
-        return None;
-    }
-    // No parameter is an expression with brackets of its own: the list ends with the second `)` in a row.
-    let inside = (statement + 3..).take_while(|t| {
-        *t < module.tokens.len() && (module.word(*t), module.word(t - 1)) != (")", ")")
-    });
-    let mut numbers = inside.filter(|t| module.tokens[*t].kind == Kind::Number);
+    let parameters = module.parameters(statement);
+    let mut numbers = parameters.filter(|t| module.tokens[*t].kind == Kind::Number);
     let (bits, _, value) = literal(module.word(numbers.next()?))?;
     numbers.next().is_none().then_some((bits, value))
 }

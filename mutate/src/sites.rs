@@ -189,7 +189,7 @@ fn description(module: &Module<'_>, slot: &Slot, exact: bool) -> String {
         Role::Value { target, .. } => format!("{} <= {value}", text(target)),
         Role::Condition => format!("if ({value})"),
         Role::Input { port, .. } | Role::LutOutput { port, .. } if exact => {
-            format!("{} .{port}({value})", module.word(slot.statement + 5))
+            format!("{} .{port}({value})", module.instance_name(slot.statement))
         }
         Role::Input { port, .. } | Role::LutOutput { port, .. } => format!(".{port}({value})"),
     }

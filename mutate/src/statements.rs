@@ -82,6 +82,24 @@ impl Module<'_> {
             .map_or("", |t| &self.text[t.start..t.end])
     }
 
+    /// Tokens of the parameters of the instance that begins with a token; if it has none, an empty range at its name.
+    pub fn parameters(&self, instance: usize) -> Range<usize> {
+        let start = instance + 1;
+        if self.word(start) != "#" {
+            return start..start;
+        }
+        // No parameter is an expression with brackets of its own: the list ends with the second `)` in a row.
+        let ends = |t: &usize| (self.word(t - 1), self.word(*t)) == (")", ")");
+        let end = (start + 2..self.tokens.len()).find(ends);
+        start + 2..end.unwrap_or(self.tokens.len())
+    }
+
+    /// The name of the instance that begins with a token.
+    pub fn instance_name(&self, instance: usize) -> &str {
+        let parameters = self.parameters(instance);
+        self.word(parameters.end + usize::from(!parameters.is_empty()))
+    }
+
     /// The text of some tokens, with all that stands between them.
     pub fn span(&self, tokens: &Range<usize>) -> &str {
         match tokens.is_empty() {
@@ -395,6 +413,18 @@ mod tests {
             ["a + 4'd1", "a[i]", "a[0] & a[1]", "next", "a[1:0]", "4'd0"]
         );
         assert_eq!(module.widths["memory"], 2);
+    }
+
+    #[test]
+    fn instances_have_names_behind_their_parameters() {
+        let text = "module m (input a); child u_1 (.in(a)); child #(.N(2), .T(\"x\")) u_2 (.in(a)); endmodule";
+        let module = read(text, &all()).unwrap();
+        let names: Vec<&str> = module
+            .slots
+            .iter()
+            .map(|slot| module.instance_name(slot.statement))
+            .collect();
+        assert_eq!(names, ["u_1", "u_2"]);
     }
 
     #[test]
