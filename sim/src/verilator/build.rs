@@ -40,13 +40,14 @@ const VERILATOR_FLAGS: [&str; 17] = [
     "cpp",
 ];
 
-/// Vectors of any legal width appear in waveforms.
+/// Vectors of any legal width appear in waveforms; memories only where they are small, since each word is a signal that
+/// is compared in every cycle, and code that takes minutes to compile.
 const VERILATOR_TRACE_FLAGS: [&str; 5] = [
     "--trace",
     "--trace-max-width",
     "65536",
     "--trace-max-array",
-    "65536",
+    "128",
 ];
 
 /// Optimization of the code that runs in every cycle, and of Verilator's run-time library.
