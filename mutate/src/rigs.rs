@@ -27,6 +27,7 @@ const TESTS: [(&str, &[&str]); 6] = [
             "counters",
             "compute_engine",
             "sequencer",
+            "every_edge_of_a_descriptor",
         ],
     ),
     (

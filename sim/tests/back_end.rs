@@ -519,7 +519,29 @@ impl Pair {
             let value = self.rng.random_range(low..=high);
             assert!(descriptor.set(&d, field, value), "{}", field.name());
         }
+        if self.rng.random_bool(0.4) {
+            self.show_lowest_bits(&mut descriptor);
+        }
         descriptor
+    }
+
+    /// The lowest level, or the rounding of a far shift, shows in the code: all codes are allowed, no count is shifted.
+    fn show_lowest_bits(&mut self, descriptor: &mut Descriptor) {
+        let d = &self.design;
+        let most = (1 << d.code_planes.min(8)) - 1;
+        let (shift, offset) = match descriptor.get(Field::Mode) == Mode::Affine as i64 {
+            true => (self.rng.random_range(12..=20), most / 2),
+            false => (0, 0),
+        };
+        for (field, value) in [
+            (Field::Levels, d.config().threshold_bits.into()),
+            (Field::Shift, shift),
+            (Field::Offset, offset),
+            (Field::CodeMin, 0),
+            (Field::CodeMax, most),
+        ] {
+            assert!(descriptor.set(d, field, value), "{}", field.name());
+        }
     }
 
     fn soak(&mut self, descriptors: u32) {

@@ -1054,3 +1054,123 @@ fn sequencer() {
         );
     });
 }
+
+impl SequencerBench {
+    fn write(&mut self, address: u32, word: u32, at: &At) {
+        let inputs = SequencerInputs {
+            program: Some((address, word)),
+            ..SequencerInputs::default()
+        };
+        self.step(&inputs, at);
+    }
+
+    /// Runs the program at address 0 once, with engines that end at once; gives its error.
+    fn run(&mut self, at: &mut At) -> u8 {
+        let mut inputs = SequencerInputs {
+            start: true,
+            runs: 1,
+            ..SequencerInputs::default()
+        };
+        let mut error = 0;
+        for cycle in 0..1000 {
+            at.cycle = cycle;
+            let outputs = self.step(&inputs, at);
+            error = outputs.error;
+            let ended = inputs.compute_finished || inputs.pool_finished || inputs.input_finished;
+            let ends =
+                |state: bool, go| state && !ended && !outputs.flush && outputs.go != Some(go);
+            inputs = SequencerInputs {
+                compute_finished: ends(outputs.state_compute, Go::Compute),
+                pool_finished: ends(outputs.state_pool, Go::Pool),
+                input_finished: ends(outputs.state_input, Go::Input),
+                ..SequencerInputs::default()
+            };
+            if cycle > 2 && !outputs.busy && !outputs.flush {
+                break;
+            }
+        }
+        let reset = SequencerInputs {
+            reset: true,
+            ..SequencerInputs::default()
+        };
+        self.step(&reset, at);
+        error
+    }
+}
+
+/// Words of a descriptor with a field just inside or just outside an end of its range.
+fn edges_of_ranges(design: &AcceleratorDesign, words: &[u32]) -> Vec<(u32, u32)> {
+    let ranges = Field::ALL
+        .iter()
+        .filter_map(|f| Some((f, f.range(design)?)));
+    ranges
+        .flat_map(|(field, range)| {
+            let mask = u32::MAX >> (32 - field.bits()) << field.low();
+            let edges = [
+                range.min.wrapping_sub(1),
+                range.min,
+                range.max,
+                range.max.wrapping_add(1),
+            ];
+            let rest = words[field.word() as usize] & !mask;
+            edges.map(|edge| (field.word(), rest | edge << field.low() & mask))
+        })
+        .collect()
+}
+
+/// Words of a descriptor with one bit flipped that no field keeps.
+fn bits_of_no_field(design: &AcceleratorDesign, words: &[u32]) -> Vec<(u32, u32)> {
+    let mut kept = vec![0u32; words.len()];
+    for field in Field::ALL {
+        kept[field.word() as usize] |= u32::MAX >> (32 - field.width(design)) << field.low();
+    }
+    let flipped = (0..)
+        .zip(words)
+        .zip(kept)
+        .flat_map(|((word, value), kept)| {
+            let free = (0..32)
+                .map(|bit| 1 << bit)
+                .filter(move |bit| kept & bit == 0);
+            free.map(move |bit| (word, value ^ bit))
+        });
+    flipped.collect()
+}
+
+#[test]
+fn every_edge_of_a_descriptor() {
+    each(|design, rng, mut at| {
+        let mut bench = SequencerBench {
+            rtl: Rtl::new(&Sequencer::new(design), 1),
+            registers: Rtl::new(&DescriptorRegisters::new(design), 2),
+            model: SequencerModel::new(design),
+            design: design.clone(),
+        };
+        bench.rtl.reset();
+        let end = descriptor(design, rng, Opcode::End);
+        let mut all = descriptor(design, rng, Opcode::Compute);
+        for field in [Field::Mode, Field::ToActivation, Field::ResidualBefore] {
+            assert!(all.set(design, field, 1));
+        }
+        let [compute, pool] =
+            [Opcode::Compute, Opcode::Pool].map(|opcode| descriptor(design, rng, opcode));
+        let (mut passed, mut refused) = (0, 0);
+        for (number, legal) in [all, compute, pool].into_iter().enumerate() {
+            bench.load(0, &[legal, end], &at);
+            assert_eq!(bench.run(&mut at), 0, "{legal:?}");
+            let mut changes = edges_of_ranges(design, legal.words());
+            if number == 0 {
+                changes.extend(bits_of_no_field(design, legal.words()));
+            }
+            for (address, word) in changes {
+                bench.write(address, word, &at);
+                match bench.run(&mut at) {
+                    0 => passed += 1,
+                    _ => refused += 1,
+                }
+                bench.write(address, legal.words()[address as usize], &at);
+            }
+        }
+        println!("{passed} passed, {refused} were refused");
+        assert!(passed > 50 && refused > 100, "{at:?}");
+    });
+}
