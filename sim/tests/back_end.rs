@@ -533,8 +533,12 @@ impl Pair {
             true => (self.rng.random_range(12..=20), most / 2),
             false => (0, 0),
         };
+        let levels = match self.rng.random() {
+            true => d.config().threshold_bits.into(),
+            false => descriptor.get(Field::Levels),
+        };
         for (field, value) in [
-            (Field::Levels, d.config().threshold_bits.into()),
+            (Field::Levels, levels),
             (Field::Shift, shift),
             (Field::Offset, offset),
             (Field::CodeMin, 0),
