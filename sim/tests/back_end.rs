@@ -622,7 +622,7 @@ fn default() {
         },
         ..ArrayConfig::preset("default").unwrap()
     };
-    soak(2, &config, 60);
+    soak(2, &config, 150);
 }
 
 /// As many levels as a code can have, and a plane group for each of its planes, one column to a step.
