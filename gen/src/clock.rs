@@ -312,6 +312,15 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_that_is_none_is_refused() {
+        let wrong = ArrayConfig {
+            rows: u32::MAX,
+            ..config(4)
+        };
+        assert!(choose(&wrong, 100.0).is_err());
+    }
+
+    #[test]
     fn nothing_is_said_of_targets_that_were_not_measured() {
         let given = ArrayConfig {
             target: Target::Xilinx,

@@ -47,12 +47,14 @@ impl Circuit {
     }
 }
 
-/// What a clock falls with: elements (the wires around them), lanes and branch pairs (the way through one).
+/// What a clock falls with: elements (the wires around them), lanes and branch pairs (the way through one). The configuration
+/// need not be a valid one.
 pub(super) fn size(config: &ArrayConfig) -> [u32; 3] {
+    let c = config;
     [
-        config.rows * config.columns,
-        config.lanes,
-        config.activation_branches * config.weight_branches,
+        c.rows.saturating_mul(c.columns),
+        c.lanes,
+        c.activation_branches.saturating_mul(c.weight_branches),
     ]
 }
 
