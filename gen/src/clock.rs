@@ -180,12 +180,7 @@ fn fits(config: &ArrayConfig, point: &Point) -> bool {
     design.is_ok_and(|design| Circuit::of(&design) == point.circuit)
 }
 
-fn warning(
-    config: &ArrayConfig,
-    best: &Point,
-    covered: bool,
-    wanted_mhz: f64,
-) -> Option<String> {
+fn warning(config: &ArrayConfig, best: &Point, covered: bool, wanted_mhz: f64) -> Option<String> {
     let on = shape(&best.array);
     if best.mhz < wanted_mhz {
         return Some(format!(

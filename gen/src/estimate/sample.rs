@@ -206,9 +206,7 @@ impl Sample {
                 || m.configuration.target != sample.target
         };
         let bad_clock = |clock: &MeasuredArray| {
-            !clock.mhz.is_finite()
-                || clock.mhz < 0.0
-                || clock.configuration.target != sample.target
+            !clock.mhz.is_finite() || clock.mhz < 0.0 || clock.configuration.target != sample.target
         };
         let mut designs = sample.fitted.iter().chain(&sample.held_out);
         if designs.any(bad) || sample.clocks.iter().any(bad_clock) {

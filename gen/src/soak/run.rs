@@ -265,12 +265,7 @@ fn multiply(
     Ok(pair.steps())
 }
 
-fn require_equal(
-    whose: &str,
-    index: usize,
-    found: &[i64],
-    expected: &[i64],
-) -> Result<(), Fault> {
+fn require_equal(whose: &str, index: usize, found: &[i64], expected: &[i64]) -> Result<(), Fault> {
     let pairs = found.iter().zip(expected);
     match pairs.enumerate().find(|(_, (a, b))| a != b) {
         None if found.len() == expected.len() => Ok(()),
