@@ -16,7 +16,7 @@ OPINION_PROGRAM = target/$(subst dev,debug,$(OPINION_PROFILE))/xnorforge
 # Random networks of each kind.
 OPINION_NETWORKS ?= 60
 # Where `make formal` writes its table.
-FORMAL_OUT ?= $(CURDIR)/docs/formal.md
+FORMAL_OUT ?= docs/formal.md
 # Standard cells that `make area` maps to, where they are installed.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 
@@ -39,7 +39,7 @@ test: setup ## run all tests
 	$(CARGO) test --workspace --no-fail-fast
 
 formal: setup ## prove properties of the emitted Verilog and write docs/formal.md
-	XNORFORGE_FORMAL_OUT=$(FORMAL_OUT) $(CARGO) test --workspace --test formal -- --ignored formal_ --nocapture
+	XNORFORGE_FORMAL_OUT=$(abspath $(FORMAL_OUT)) $(CARGO) test --workspace --test formal -- --ignored formal_ --nocapture
 
 lint: ## check format, lints, documentation and, where cargo-deny is installed, licences
 	$(CARGO) fmt --check

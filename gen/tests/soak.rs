@@ -39,7 +39,7 @@ fn cases_run_clean_and_do_not_depend_on_the_number_of_jobs() {
     let folder = Folder::new();
     let run = |jobs: u32| {
         let out = folder.succeed(&format!(
-            "soak --seed 3 --configurations 6 --jobs {jobs} --at-most lanes=40"
+            "soak --seed 3 --configurations 6 --jobs {jobs} --at-most rows=3,columns=3,lanes=20"
         ));
         let summary = line(&out, "6 configurations, ").to_owned();
         assert!(summary.ends_with("seed 3: no difference"), "{out}");
@@ -58,7 +58,8 @@ fn cases_run_clean_and_do_not_depend_on_the_number_of_jobs() {
 #[test]
 fn cases_behind_axi_run_clean() {
     let folder = Folder::new();
-    let out = folder.succeed("soak --seed 5 --configurations 3 --top axi --at-most lanes=40");
+    let out = folder
+        .succeed("soak --seed 5 --configurations 3 --top axi --at-most rows=3,columns=3,lanes=20");
     assert!(
         line(&out, "3 configurations, ").ends_with("no difference"),
         "{out}"
@@ -141,7 +142,7 @@ fn a_fault_is_found_shrunk_and_repeated() {
 fn faults_around_the_array_are_found() {
     let folder = Folder::new();
     let mut command = folder.command(
-        "soak --seed 4 --configurations 4 --jobs 2 --no-shrink --top axi --at-most lanes=40",
+        "soak --seed 4 --configurations 4 --jobs 2 --no-shrink --top axi --at-most rows=2,columns=2,lanes=9",
     );
     let inject = "result_hold:free = ~full | out_ready=>free = 1'd1";
     let output = command.args(["--inject", inject]).output().unwrap();

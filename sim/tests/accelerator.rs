@@ -6,24 +6,19 @@ mod common;
 use common::networks::{random_accelerator, random_accelerator_of, random_network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::path::Path;
 use xnorforge_hdl::{AcceleratorDesign, Structure, Target, generate_accelerator};
 use xnorforge_sim::accelerator::{
     AcceleratorModel, Core, CoreDriver, CoreLockstep, StreamStalls, reset,
 };
 use xnorforge_sim::network::reference;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program};
-use xnorforge_sim::verilator::{
-    ArrayOptions, Assertions, Toolchain, VerilatedAccelerator, Verilator,
-};
+use xnorforge_sim::verilator::{ArrayOptions, Assertions, VerilatedAccelerator, Verilator};
 
 /// Cycles without a handshake after which a core hangs.
 const HANG_LIMIT: u64 = 300_000;
 
 fn verilator() -> Verilator {
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-    Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
-        .with_assertions(Assertions::On)
+    common::verilator().with_assertions(Assertions::On)
 }
 
 /// What the core is.

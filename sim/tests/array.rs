@@ -1,6 +1,9 @@
 //! `VerilatedArray`, lockstep and the waveform of a divergence, on a module that has the array's ports but only
 //! hands out, bit by bit, what came in at them. Verilator and g++ must be installed.
 
+mod common;
+
+use common::verilator;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -8,21 +11,12 @@ use std::path::Path;
 use xnorforge_hdl::emit::{Port, PortDirection};
 use xnorforge_hdl::{ArrayConfig, Design};
 use xnorforge_sim::verilator::{
-    ArrayOptions, Toolchain, TraceWindow, VerilatedArray, VerilatedArrayError, Verilator,
-    array_ports,
+    ArrayOptions, TraceWindow, VerilatedArray, VerilatedArrayError, array_ports,
 };
 use xnorforge_sim::wave::{WaveError, divergence_waveform};
 use xnorforge_sim::{
     Beat, ConstantWrite, Divergence, Inputs, Lockstep, Outputs, RowMode, Simulator, SimulatorError,
 };
-
-fn verilator() -> Verilator {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-    Verilator::new(
-        Toolchain::find().expect("Verilator and g++ are installed"),
-        folder,
-    )
-}
 
 /// The operand ports in the order in which the echo hands them out, the lowest bits first.
 const ECHOED: [&str; 11] = [

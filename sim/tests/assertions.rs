@@ -1,10 +1,11 @@
 //! Assertions in the emitted RTL: what breaks one ends the simulation with an error that names it; without `SIMULATION` the
 //! same RTL runs on.
 
-use std::path::Path;
+mod common;
+
 use xnorforge_hdl::{ArrayConfig, Design, generate};
-use xnorforge_sim::verilator::{ArrayOptions, Assertions, Toolchain};
-use xnorforge_sim::{Beat, Inputs, Simulator, SimulatorError, VerilatedArray, Verilator};
+use xnorforge_sim::verilator::{ArrayOptions, Assertions};
+use xnorforge_sim::{Beat, Inputs, Simulator, SimulatorError, VerilatedArray};
 
 fn design() -> Design {
     let config = ArrayConfig {
@@ -36,9 +37,7 @@ fn rtl(assertions: Assertions, fault: Option<(&str, &str, &str)>) -> VerilatedAr
         assert_eq!(text.matches(from).count(), 1, "`{from}` in {module}");
         *text = text.replacen(from, to, 1);
     }
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-    let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
-        .with_assertions(assertions);
+    let verilator = common::verilator().with_assertions(assertions);
     VerilatedArray::new(&verilator, &design, &files, &ArrayOptions::default()).unwrap()
 }
 

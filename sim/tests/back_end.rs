@@ -1,9 +1,10 @@
 //! The back end's text, Verilated, beside its model: every output in every cycle, over random descriptors, beats, loads
 //! and stalls.
 
+mod common;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::path::Path;
 use xnorforge_hdl::accelerator::{Descriptor, Field, Mode, Opcode};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::BackEnd;
@@ -14,7 +15,7 @@ use xnorforge_sim::accelerator::{
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
     BackTiming,
 };
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::VerilatedModel;
 use xnorforge_sim::{Beat, RowMode};
 
 /// The fields that are ports of the back end.
@@ -60,19 +61,7 @@ const FIELDS: [Field; 37] = [
 
 fn verilated(d: &AcceleratorDesign) -> VerilatedModel {
     let package = emit(&BackEnd::new(d), "").unwrap();
-    let source = ModelSource {
-        files: package
-            .simulation_files()
-            .map(|f| (f.name.clone(), f.text.clone()))
-            .collect(),
-        top: package.top,
-        ports: package.ports,
-    };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-    let tools = Toolchain::find().expect("Verilator and g++ are installed");
-    let verilator = Verilator::new(tools, folder);
-    let library = verilator.model(&source, Tracing::Off).unwrap();
-    library.start(1).unwrap()
+    common::verilated(&package, 1)
 }
 
 /// The Verilated text, with ports by name.

@@ -1,11 +1,12 @@
 //! The accelerator's control blocks: each model against its Verilated text, every output in every cycle, on random
 //! stimulus. Verilator and g++ must be installed.
 
+mod common;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rust_hdl_core::block::Block;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use xnorforge_hdl::accelerator::{AcceleratorConfig, AcceleratorDesign, Descriptor, Field, Opcode};
 use xnorforge_hdl::hardware::accelerator::{
@@ -18,7 +19,7 @@ use xnorforge_sim::accelerator::{
     ProgramPortModel, SequencerInputs, SequencerModel, StreamBeat, WeightPortInputs,
     WeightPortModel,
 };
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::VerilatedModel;
 
 fn design(config: ArrayConfig) -> Arc<AcceleratorDesign> {
     Arc::new(AcceleratorDesign::new(&config.validate().unwrap()).unwrap())
@@ -86,18 +87,7 @@ struct Rtl {
 impl Rtl {
     fn new(block: &dyn Block, seed: u32) -> Self {
         let package = emit::emit(block, "// test\n").unwrap();
-        let source = ModelSource {
-            files: package
-                .simulation_files()
-                .map(|f| (f.name.clone(), f.text.clone()))
-                .collect(),
-            top: package.top,
-            ports: package.ports,
-        };
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-        let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
-        let library = verilator.model(&source, Tracing::Off).unwrap();
-        let model = library.start(seed).unwrap();
+        let model = common::verilated(&package, seed);
         let ports = (0..).zip(model.ports());
         let ports = ports
             .map(|(number, port)| {

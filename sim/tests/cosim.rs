@@ -10,10 +10,9 @@ use common::{Case, plain_product, random_case};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
-use std::path::PathBuf;
 use xnorforge_hdl::{ArrayConfig, Design, Structure, Target};
 use xnorforge_sim::verilator::{
-    ArrayOptions, Assertions, Toolchain, TraceWindow, VerilatedArray, Verilator, Warnings,
+    ArrayOptions, Assertions, TraceWindow, VerilatedArray, Verilator, Warnings,
 };
 use xnorforge_sim::{
     Divergence, DriveError, Gemm, Lockstep, Lowered, Model, SimulatorError, StallPlan, drive,
@@ -22,11 +21,8 @@ use xnorforge_sim::{
 
 type Files = Vec<(String, String)>;
 
-/// The tests' cache of Verilated models lies in the build folder.
 fn verilator() -> Verilator {
-    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("verilated");
-    Verilator::new(Toolchain::find().expect("Verilator and g++"), cache)
-        .with_assertions(Assertions::On)
+    common::verilator().with_assertions(Assertions::On)
 }
 
 fn emit(design: &Design) -> Files {

@@ -1,12 +1,13 @@
 //! The patch system: RTL and model in lockstep, and both against plain loops over the tensors.
 
+mod common;
+
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rust_hdl_core::block::Block;
 use rust_hdl_core::direction::{In, Out};
 use rust_hdl_core::simulate::simulate;
-use std::path::Path;
 use xnorforge_hdl::accelerator::{Descriptor, Field, Opcode};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::PatchSystem;
@@ -14,7 +15,7 @@ use xnorforge_hdl::rtl::{Net, Word};
 use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::accelerator::load_timing::{full_cycles, pool_cycles};
 use xnorforge_sim::accelerator::{PatchFields, PatchInputs, PatchSystemModel};
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::VerilatedModel;
 
 /// Cycles in which anything must have happened.
 const PATIENCE: u32 = 20_000;
@@ -55,18 +56,7 @@ fn config(
 
 fn start(design: &AcceleratorDesign) -> VerilatedModel {
     let package = emit(&PatchSystem::new(design), "// Block under test.\n").unwrap();
-    let source = ModelSource {
-        files: package
-            .simulation_files()
-            .map(|f| (f.name.clone(), f.text.clone()))
-            .collect(),
-        top: package.top,
-        ports: package.ports,
-    };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-    let tools = Toolchain::find().expect("Verilator and g++ are installed");
-    let library = Verilator::new(tools, folder).model(&source, Tracing::Off);
-    library.unwrap().start(1).unwrap()
+    common::verilated(&package, 1)
 }
 
 /// Planes of `lanes` bits, each from a machine word on, as one packed number.

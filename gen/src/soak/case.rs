@@ -5,14 +5,16 @@ use crate::commands::generate::Interface;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Design, Structure, Target};
+use xnorforge_hdl::{
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, BroadcastStages, Design, Structure, Target,
+};
 use xnorforge_sim::accelerator::StreamStalls;
 use xnorforge_sim::network::{Network, Tensor};
 use xnorforge_sim::program::Program;
 use xnorforge_sim::random::networks::{
     NetworkLimits, random_input, random_network_within, reduced,
 };
-use xnorforge_sim::random::{Data, random_gemm_of};
+use xnorforge_sim::random::{Data, is_of_random_size, random_gemm_of};
 use xnorforge_sim::{Gemm, Lowered, StallPlan};
 
 /// Draws before a case is given up. Half of the configurations and networks that are drawn are legal.
@@ -20,9 +22,6 @@ const TRIES: u32 = 64;
 
 /// Networks that are drawn for one accelerator.
 const NETWORK_TRIES: u32 = 12;
-
-/// Most binary operation pairs in a cycle. The time to compile a design goes with them, so that large ones are few.
-const PAIRS_MAX: [u32; 6] = [800, 800, 800, 2500, 2500, 8000];
 
 /// What happens before a product or a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +159,7 @@ impl Case {
         if c.popcount_stages > 0 {
             sizes.push((Knob::PopcountStages, c.popcount_stages));
         }
+        sizes.push((Knob::BroadcastStages, self.design.broadcast_stages()));
         let resets = |before: Before| before != Before::Nothing;
         match &self.work {
             Work::Products(products) => sizes.extend([
@@ -323,27 +323,23 @@ fn draw_config(rng: &mut ChaCha8Rng, limits: &Limits) -> ArrayConfig {
         // The structures of Xilinx have no choice.
         popcount_stages: match (structure, target) {
             (Structure::Tree, _) => limits.bound(Knob::PopcountStages, rng.random_range(1..=4)),
-            (_, Target::Xilinx) => 0,
+            (_, Target::Xilinx | Target::Ultrascale) => 0,
             _ => limits.bound(Knob::PopcountStages, rng.random_range(0..=4)),
         },
         constant_entries: 1
             << limits
                 .bound(Knob::ConstantEntries, 1 << rng.random_range(1..=5))
                 .ilog2(),
+        broadcast_stages: BroadcastStages::Fixed(
+            limits.bound(Knob::BroadcastStages, pick(rng, &[0, 0, 0, 0, 1, 2, 3, 4])),
+        ),
         ..ArrayConfig::default()
     }
 }
 
 /// The design, with as many popcount stages as the tree has ranks for.
 fn validated(mut config: ArrayConfig, rng: &mut ChaCha8Rng) -> Option<Design> {
-    let pairs = [
-        config.columns,
-        config.lanes,
-        config.activation_branches,
-        config.weight_branches,
-    ];
-    let pairs = pairs.into_iter().fold(config.rows, u32::saturating_mul);
-    if pairs > pick(rng, &PAIRS_MAX) {
+    if !is_of_random_size(&config, rng) {
         return None;
     }
     loop {

@@ -43,6 +43,8 @@ pub enum Knob {
     ReductionMax,
     /// `popcount_stages`.
     PopcountStages,
+    /// `broadcast_stages`.
+    BroadcastStages,
     /// `constant_entries`.
     ConstantEntries,
     /// `accelerator.drain_columns`.
@@ -57,7 +59,7 @@ pub enum Knob {
 
 impl Knob {
     /// Every knob, in the order of shrinking.
-    pub const ALL: [Knob; 22] = [
+    pub const ALL: [Knob; 23] = [
         Knob::Runs,
         Knob::Resets,
         Knob::Stalls,
@@ -75,6 +77,7 @@ impl Knob {
         Knob::WeightBits,
         Knob::ReductionMax,
         Knob::PopcountStages,
+        Knob::BroadcastStages,
         Knob::ConstantEntries,
         Knob::DrainColumns,
         Knob::LoadPorts,
@@ -102,6 +105,7 @@ impl Knob {
             Knob::WeightBits => "weight-bits",
             Knob::ReductionMax => "reduction-max",
             Knob::PopcountStages => "popcount-stages",
+            Knob::BroadcastStages => "broadcast-stages",
             Knob::ConstantEntries => "constant-entries",
             Knob::DrainColumns => "drain-columns",
             Knob::LoadPorts => "load-ports",
@@ -113,7 +117,7 @@ impl Knob {
     /// Its least value.
     pub fn least(self) -> u32 {
         match self {
-            Knob::Resets | Knob::Stalls => 0,
+            Knob::Resets | Knob::Stalls | Knob::BroadcastStages => 0,
             Knob::ConstantEntries => 2,
             Knob::StreamBits => 8,
             _ => 1,

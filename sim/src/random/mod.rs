@@ -102,7 +102,9 @@ pub fn random_design(rng: &mut ChaCha8Rng) -> Design {
             ..ArrayConfig::default()
         };
         // Too many pipeline stages for a small popcount: draw again.
-        if let Ok(design) = config.validate() {
+        if is_of_random_size(&config, rng)
+            && let Ok(design) = config.validate()
+        {
             return design;
         }
     }
@@ -117,6 +119,22 @@ pub fn random_structure(rng: &mut ChaCha8Rng) -> (Target, Structure) {
         _ => Structure::Tree,
     };
     (target, structure)
+}
+
+/// Whether a design is of a size that Verilator and g++ take in seconds: a bound on its binary operation pairs in a cycle,
+/// which is itself random, so that large designs are few. Of device primitives there are fewer, since each is an instance.
+pub fn is_of_random_size(config: &ArrayConfig, rng: &mut ChaCha8Rng) -> bool {
+    let most = match config.structure {
+        Structure::Tree => [800, 800, 800, 2500, 2500, 8000],
+        _ => [200, 200, 400, 400, 800, 2500],
+    };
+    let factors = [
+        config.columns,
+        config.lanes,
+        config.activation_branches,
+        config.weight_branches,
+    ];
+    factors.into_iter().fold(config.rows, u32::saturating_mul) <= pick(rng, &most)
 }
 
 /// No broadcast stages half of the time.

@@ -1,6 +1,6 @@
 //! Random small accelerators and networks; everything follows from the generator.
 
-use super::{Data, pick, random_broadcast, random_structure};
+use super::{Data, is_of_random_size, pick, random_broadcast, random_structure};
 use crate::network::{
     Convolution, Layer, Network, Operation, Output, Pad, Padding, Place, Read, Requantize, Rescale,
     Residual, Rounding, Shape, Tensor, TensorId, Window, number_of_step, reference, steps,
@@ -100,7 +100,9 @@ pub fn random_accelerator_of(
             },
             ..ArrayConfig::default()
         };
-        if let Ok(design) = config.validate().and_then(|d| AcceleratorDesign::new(&d)) {
+        if is_of_random_size(&config, &mut other)
+            && let Ok(design) = config.validate().and_then(|d| AcceleratorDesign::new(&d))
+        {
             return design;
         }
     }

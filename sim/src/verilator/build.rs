@@ -40,13 +40,14 @@ const VERILATOR_FLAGS: [&str; 17] = [
     "cpp",
 ];
 
-/// Vectors of any legal width appear in waveforms.
+/// Vectors of any legal width appear in waveforms; memories only where they are small, since each word is a signal that
+/// is compared in every cycle, and code that takes minutes to compile.
 const VERILATOR_TRACE_FLAGS: [&str; 5] = [
     "--trace",
     "--trace-max-width",
     "65536",
     "--trace-max-array",
-    "65536",
+    "128",
 ];
 
 /// Optimization of the code that runs in every cycle, and of Verilator's run-time library.
@@ -74,7 +75,7 @@ const COMPILER_FLAGS: [&str; 10] = [
 const LINKER_FLAGS: [&str; 5] = ["-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,-z,defs", "-o"];
 
 /// Optimization of a model that is built for a few thousand cycles: compiling takes longer than running.
-const OPTIMIZE_ONCE: &str = "-O0";
+const OPTIMIZE_SHORT: &str = "-O0";
 
 /// What every unit of such a model begins with, compiled once and kept: reading Verilator's headers takes longer than
 /// compiling a small design.
@@ -160,6 +161,17 @@ impl Assertions {
     }
 }
 
+/// How long a model will run, which decides how well it is compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Runs {
+    /// Many cycles: optimized.
+    #[default]
+    Long,
+    /// Some thousands of cycles: compiled without optimization behind a precompiled header, which takes a fifth of the
+    /// time; several times slower to step.
+    Short,
+}
+
 /// Verilator and a compiler with a cache folder: makes models out of Verilog.
 #[derive(Clone, Debug)]
 pub struct Verilator {
@@ -167,6 +179,7 @@ pub struct Verilator {
     cache: Cache,
     warnings: Warnings,
     assertions: Assertions,
+    runs: Runs,
 }
 
 impl Verilator {
@@ -186,6 +199,7 @@ impl Verilator {
             cache: Cache::new(cache_folder.into()),
             warnings: Warnings::default(),
             assertions: Assertions::default(),
+            runs: Runs::default(),
         }
     }
 
@@ -197,6 +211,11 @@ impl Verilator {
     /// The same, with the assertions of the RTL on or off.
     pub fn with_assertions(self, assertions: Assertions) -> Self {
         Verilator { assertions, ..self }
+    }
+
+    /// The same, with models that are made for runs of this length.
+    pub fn with_runs(self, runs: Runs) -> Self {
+        Verilator { runs, ..self }
     }
 
     /// The tools in use.
@@ -222,7 +241,7 @@ impl Verilator {
         let key = self.model_key(source, &shim, tracing);
         let entry = self.cache.entry("models", &key, |work| {
             tracing::info!(top = %source.top, "building the Verilated model");
-            let build = self.build(work, tracing, Effort::Long);
+            let build = self.build(work, tracing, self.runs);
             let kept = build
                 .run(source, &shim)
                 .map_err(|e| self.cache.keep_log(e, &key))?;
@@ -235,8 +254,8 @@ impl Verilator {
         Library::load(&entry.join(LIBRARY), source.ports.clone())
     }
 
-    /// The model of a design for a short run: built in the fastest way, about twice as fast as by [`Verilator::model`] for
-    /// a small design, and several times slower to step. It is not kept; only what all models share comes from the cache.
+    /// The model of a design for one short run ([`Runs::Short`]). It is not kept; only what all models share comes from
+    /// the cache.
     ///
     /// # Errors
     /// As [`Verilator::model`].
@@ -244,7 +263,7 @@ impl Verilator {
         source.check()?;
         let shim = shim::text(&source.ports);
         let work = self.cache.scratch()?;
-        let build = self.build(work.path(), tracing, Effort::Once);
+        let build = self.build(work.path(), tracing, Runs::Short);
         let key = self.model_key(source, &shim, tracing);
         let kept = build
             .run(source, &shim)
@@ -253,13 +272,13 @@ impl Verilator {
         Library::load(&kept[0], source.ports.clone())
     }
 
-    fn build<'a>(&'a self, work: &'a Path, tracing: Tracing, effort: Effort) -> Build<'a> {
+    fn build<'a>(&'a self, work: &'a Path, tracing: Tracing, runs: Runs) -> Build<'a> {
         Build {
             tools: &self.tools,
             cache: &self.cache,
             work,
             tracing,
-            effort,
+            runs,
             flags: self.verilator_flags(tracing),
         }
     }
@@ -276,6 +295,9 @@ impl Verilator {
 
     fn model_key(&self, source: &ModelSource, shim: &str, tracing: Tracing) -> String {
         let mut key = tools_key(&self.tools, tracing).part(&source.top).part(shim);
+        if self.runs == Runs::Short {
+            key = key.part(OPTIMIZE_SHORT);
+        }
         for flag in self.verilator_flags(tracing) {
             key = key.part(flag);
         }
@@ -308,22 +330,13 @@ fn tools_key(tools: &Toolchain, tracing: Tracing) -> Key {
     key
 }
 
-/// What a model is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effort {
-    /// Many cycles: optimized.
-    Long,
-    /// One short run: compiled fast.
-    Once,
-}
-
 /// One build, in a folder of its own.
 struct Build<'a> {
     tools: &'a Toolchain,
     cache: &'a Cache,
     work: &'a Path,
     tracing: Tracing,
-    effort: Effort,
+    runs: Runs,
     flags: Vec<&'static str>,
 }
 
@@ -395,9 +408,9 @@ impl Build<'_> {
     /// Writes the C++ files that are compiled: each includes a share of the generated ones.
     fn write_units(&self, shim: &str) -> Result<Vec<Unit>, ToolError> {
         let all = self.generated_files()?;
-        let parts = match self.effort {
-            Effort::Once => vec![(all, shim, OPTIMIZE_ONCE)],
-            Effort::Long => {
+        let parts = match self.runs {
+            Runs::Short => vec![(all, shim, OPTIMIZE_SHORT)],
+            Runs::Long => {
                 let (slow, fast): (Vec<_>, Vec<_>) = all
                     .into_iter()
                     .partition(|(name, _)| name.contains("__Slow"));
@@ -437,9 +450,9 @@ impl Build<'_> {
     fn compile_unit(&self, unit: &Unit) -> Result<PathBuf, ToolError> {
         let object = self.work.join(format!("{}.o", unit.name));
         let source = self.work.join("cpp").join(&unit.name);
-        let first = match self.effort {
-            Effort::Long => self.work.join("runtime.h"),
-            Effort::Once => self.common_header()?,
+        let first = match self.runs {
+            Runs::Long => self.work.join("runtime.h"),
+            Runs::Short => self.common_header()?,
         };
         self.compile(&Compilation {
             work: self.work,
@@ -454,7 +467,7 @@ impl Build<'_> {
     /// The header that units of a short run begin with, compiled.
     fn common_header(&self) -> Result<PathBuf, ToolError> {
         let key = tools_key(self.tools, self.tracing)
-            .part(OPTIMIZE_ONCE)
+            .part(OPTIMIZE_SHORT)
             .part(COMMON_HEADER)
             .finish();
         let entry = self.cache.shared_entry("headers", &key, |work| {
@@ -466,7 +479,7 @@ impl Build<'_> {
                 work,
                 source: &header,
                 first: None,
-                optimize: OPTIMIZE_ONCE,
+                optimize: OPTIMIZE_SHORT,
                 object: &compiled,
             })
             .map_err(|e| self.cache.keep_log(e, &key))?;
@@ -494,9 +507,9 @@ impl Build<'_> {
             .map_err(|e| self.cache.keep_log(e, &key))?;
             Ok(vec![target])
         };
-        let entry = match self.effort {
-            Effort::Long => self.cache.entry("runtime", &key, make)?,
-            Effort::Once => self.cache.shared_entry("runtime", &key, make)?,
+        let entry = match self.runs {
+            Runs::Long => self.cache.entry("runtime", &key, make)?,
+            Runs::Short => self.cache.shared_entry("runtime", &key, make)?,
         };
         Ok(entry.join(object))
     }

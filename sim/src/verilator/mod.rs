@@ -36,7 +36,7 @@ mod trace;
 pub use accelerator::VerilatedAccelerator;
 pub use array::{ArrayOptions, VerilatedArray, VerilatedArrayError, array_ports, array_source};
 pub use axi::VerilatedAxi;
-pub use build::{Assertions, Tracing, Verilator, Warnings};
+pub use build::{Assertions, Runs, Tracing, Verilator, Warnings};
 pub use cache::default_cache_folder;
 pub use model::{Library, VerilatedModel};
 pub use source::ModelSource;

@@ -1,6 +1,7 @@
 //! The block `ResultHold`: its model against its Verilated text, every output in every cycle.
 
-use crate::port::{design, start};
+use crate::common::verilated;
+use crate::port::design;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::hardware::accelerator::ResultHold;
@@ -47,7 +48,7 @@ fn the_model_is_the_rtl_in_every_cycle() {
         let seed = 900 + drain_columns;
         println!("seed {seed}");
         let mut rng = ChaCha8Rng::seed_from_u64(seed.into());
-        let (mut rtl, mut model) = (start(package, seed), ResultHoldModel::new());
+        let (mut rtl, mut model) = (verilated(&package, seed), ResultHoldModel::new());
         let words = (drain_columns as usize).div_ceil(2);
         for cycle in 0..5000 {
             let reset = cycle == 0 || rng.random_bool(0.01);

@@ -1,10 +1,10 @@
 //! The Verilated block `AxiLite`, and a master for it.
 
-use std::path::Path;
+use crate::common::verilated;
 use xnorforge_hdl::hardware::accelerator::AxiLite;
-use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Package, emit};
+use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, emit};
 use xnorforge_sim::accelerator::{AxiLiteInputs, AxiLiteOutputs};
-use xnorforge_sim::verilator::{ModelSource, Toolchain, Tracing, VerilatedModel, Verilator};
+use xnorforge_sim::verilator::VerilatedModel;
 
 pub fn design(name: &str, accelerator: AcceleratorConfig) -> AcceleratorDesign {
     let config = ArrayConfig {
@@ -32,22 +32,6 @@ pub fn designs() -> Vec<AcceleratorDesign> {
     ]
 }
 
-/// An instance of a Verilated package, whose registers start at random.
-pub fn start(package: Package, seed: u32) -> VerilatedModel {
-    let source = ModelSource {
-        files: package
-            .simulation_files()
-            .map(|f| (f.name.clone(), f.text.clone()))
-            .collect(),
-        top: package.top,
-        ports: package.ports,
-    };
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-    let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
-    let library = verilator.model(&source, Tracing::Off).unwrap();
-    library.start(seed).unwrap()
-}
-
 /// The Verilated block.
 pub struct Rtl {
     model: VerilatedModel,
@@ -56,19 +40,8 @@ pub struct Rtl {
 impl Rtl {
     pub fn new(design: &AcceleratorDesign, seed: u32) -> Self {
         let package = emit::emit(&AxiLite::new(design), "// test\n").unwrap();
-        let source = ModelSource {
-            files: package
-                .simulation_files()
-                .map(|f| (f.name.clone(), f.text.clone()))
-                .collect(),
-            top: package.top,
-            ports: package.ports,
-        };
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
-        let verilator = Verilator::new(Toolchain::find().expect("Verilator and g++"), cache);
-        let library = verilator.model(&source, Tracing::Off).unwrap();
         let mut rtl = Rtl {
-            model: library.start(seed).unwrap(),
+            model: verilated(&package, seed),
         };
         rtl.edge(&AxiLiteInputs {
             reset: true,

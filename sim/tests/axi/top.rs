@@ -1,8 +1,8 @@
 //! The whole top module, Verilated, behind the C driver.
 
 use crate::common::networks::{random_accelerator, random_network};
+use crate::common::verilated;
 use crate::host::{Hardware, Report, converse};
-use crate::port::start;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
@@ -48,7 +48,7 @@ struct Top {
 impl Top {
     fn new(design: &AcceleratorDesign, seed: u64) -> Self {
         let mut top = Top {
-            model: start(generate_axi(design).unwrap(), seed as u32),
+            model: verilated(&generate_axi(design).unwrap(), seed as u32),
             streams: Default::default(),
             results: VecDeque::new(),
             rng: ChaCha8Rng::seed_from_u64(seed),

@@ -4,8 +4,27 @@
 
 pub mod resnet;
 
+use std::path::Path;
+
+use xnorforge_hdl::Package;
 use xnorforge_sim::Gemm;
 pub use xnorforge_sim::random::*;
+use xnorforge_sim::verilator::{ModelSource, Runs, Toolchain, Tracing, VerilatedModel, Verilator};
+
+/// Verilator with the tests' cache in the build folder. Tests run for some thousands of cycles, so that compiling
+/// decides how long they take.
+pub fn verilator() -> Verilator {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
+    let tools = Toolchain::find().expect("Verilator and g++ are installed");
+    Verilator::new(tools, cache).with_runs(Runs::Short)
+}
+
+/// The Verilated text of a package, whose registers start at random.
+pub fn verilated(package: &Package, seed: u32) -> VerilatedModel {
+    let source = ModelSource::of_package(package);
+    let library = verilator().model(&source, Tracing::Off).unwrap();
+    library.start(seed).unwrap()
+}
 
 /// The product in plain integers, by nothing but its definition.
 pub fn plain_product(gemm: &Gemm) -> Vec<i64> {
