@@ -1,18 +1,26 @@
-//! `--clock-mhz`: structure and broadcast stages for a wanted frequency, from arrays that were placed and routed.
+//! Clock frequencies of arrays, all from measurements: placed and routed, or timed with a library's delays ([`Clocks`]).
 //!
-//! Nothing is estimated. A configuration is compared with the measured arrays of its target that are at least as large, the
-//! smallest of them, whose accumulators shift or do not as its own; what was measured there says which structure and how many broadcast stages reach the frequency. The
-//! first that does in the order of cost is taken, else the fastest, with a warning.
+//! One policy holds wherever a frequency is stated:
+//! - an array that was measured has the frequency that was measured;
+//! - one between measured arrays of the same circuit has an interpolated one, stated with its error ([`Clocks::frequency`]);
+//! - any other has none.
+//!
+//! A choice for a wanted frequency (`--clock-mhz`, [`choose`]) rests on measured arrays alone, and names the one: a
+//! configuration is compared with the smallest of them that is at least as large in elements, lanes and branch pairs, whose
+//! accumulators shift or do not as its own; what was measured there says which structure and how many broadcast stages reach
+//! the frequency. The first that does in the order of cost is taken, else the fastest, with a warning.
 
+mod between;
 mod measured;
 
 use crate::failure::Failure;
 use crate::scripts;
-use measured::{MEASURED, Measured};
+use measured::{Circuit, Point, size};
 use serde::Serialize;
-use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure, Target};
+use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure};
 
-pub use measured::SOURCE;
+pub use between::Frequency;
+pub use measured::{Clocks, MeasuredArray, SOURCE, plan};
 
 /// What was chosen for a frequency, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -86,140 +94,144 @@ impl ClockChoice {
 /// A message for a frequency out of range, and a configuration that is not valid.
 pub fn choose(config: &ArrayConfig, wanted_mhz: f64) -> Result<(Design, ClockChoice), Failure> {
     scripts::check_clock(wanted_mhz)?;
-    let found = pick(MEASURED, config, wanted_mhz);
-    let settled = match found.best {
-        Some(best) => ArrayConfig {
-            structure: best.structure,
-            broadcast_stages: BroadcastStages::Fixed(best.broadcast_stages),
-            ..config.clone()
-        },
-        None => config.clone(),
+    let clocks = Clocks::shipped(config.target);
+    let found = clocks.map_or_else(Found::default, |clocks| pick(clocks, config, wanted_mhz));
+    let design = match found.best {
+        Some(best) => with_choices_of(config, best).validate()?,
+        None => config.validate()?,
     };
-    let design = settled.validate()?;
     let choice = ClockChoice {
         wanted_mhz,
         structure: design.structure().name(),
         popcount_stages: design.latency(),
         broadcast_stages: design.broadcast_stages(),
-        measured: found.best.map(|best| Evidence {
-            array: [best.rows, best.columns, best.lanes],
+        measured: found.best.zip(clocks).map(|(best, clocks)| Evidence {
+            array: [best.array.rows, best.array.columns, best.array.lanes],
             mhz: best.mhz,
-            source: SOURCE,
+            source: clocks.source(),
         }),
         warning: found.warning,
     };
     Ok((design, choice))
 }
 
-struct Found {
-    best: Option<Measured>,
+/// What was picked for a frequency.
+#[derive(Default)]
+struct Found<'c> {
+    best: Option<&'c Point>,
     warning: Option<String>,
 }
 
 /// The first measured choice that reaches the frequency, or the fastest.
-fn pick(table: &[Measured], config: &ArrayConfig, wanted_mhz: f64) -> Found {
-    let target = config.target;
-    let open = |m: &&Measured| {
-        let structure = [Structure::Auto, m.structure].contains(&config.structure);
+fn pick<'c>(clocks: &'c Clocks, config: &ArrayConfig, wanted_mhz: f64) -> Found<'c> {
+    let open = |p: &&Point| {
+        let structure = [Structure::Auto, p.circuit.structure].contains(&config.structure);
         let stages = match config.broadcast_stages {
             BroadcastStages::Auto => true,
-            BroadcastStages::Fixed(stages) => stages == m.broadcast_stages,
+            BroadcastStages::Fixed(stages) => stages == p.circuit.broadcast_stages,
         };
-        // Measured with the registers that the structure chooses for itself.
-        let registers = config.popcount_stages == 0;
-        m.target == target && structure && stages && registers && fits(config, m)
+        structure && stages && fits(config, p)
     };
-    let rows: Vec<&Measured> = table.iter().filter(open).collect();
-    let covers = |m: &&&Measured| {
-        m.rows * m.columns >= config.rows * config.columns && m.lanes >= config.lanes
-    };
-    let size = |m: &&Measured| (m.rows * m.columns, m.lanes);
-    let smallest = rows.iter().filter(covers).map(size).min();
-    let largest = rows.iter().map(size).max();
-    let Some(reference) = smallest.or(largest) else {
+    let points: Vec<&Point> = clocks.points.iter().filter(open).collect();
+    let sizes = || points.iter().map(|p| size(&p.array));
+    let asked = size(config);
+    let covers = |size: &[u32; 3]| size.iter().zip(&asked).all(|(size, asked)| size >= asked);
+    let smallest = sizes().filter(covers).min();
+    let Some(reference) = smallest.or(sizes().max()) else {
         return Found {
             best: None,
-            warning: measured_target(table, target).then(|| {
-                format!(
-                    "nothing was measured for target {target} with the given `structure`, `popcount_stages`, `broadcast_stages` and bits: {wanted_mhz} MHz may not be reached"
-                )
-            }),
+            warning: Some(format!(
+                "nothing was measured for target {} with the given `structure`, `popcount_stages`, `broadcast_stages` and bits: {wanted_mhz} MHz may not be reached",
+                config.target
+            )),
         };
     };
-    let alike = || rows.iter().filter(|m| size(m) == reference);
+    let alike = || points.iter().filter(|p| size(&p.array) == reference);
     let reaching = alike()
-        .filter(|m| m.mhz >= wanted_mhz)
-        .min_by_key(|m| (m.structure_cost(), m.broadcast_stages));
+        .filter(|p| p.mhz >= wanted_mhz)
+        .min_by_key(|p| cost(&p.circuit));
     let fastest = alike().max_by(|a, b| a.mhz.total_cmp(&b.mhz));
-    let best = reaching.or(fastest).map(|m| **m);
+    let best = reaching.or(fastest).copied();
     Found {
         best,
-        warning: warning(config, best, smallest.is_some(), wanted_mhz),
+        warning: best.and_then(|best| warning(config, best, smallest.is_some(), wanted_mhz)),
     }
 }
 
-/// A structure may refuse a shape, and accumulators that shift are another circuit than those that do not.
-fn fits(config: &ArrayConfig, measured: &Measured) -> bool {
-    let asked = ArrayConfig {
-        structure: measured.structure,
-        broadcast_stages: BroadcastStages::Fixed(measured.broadcast_stages),
+/// The order in which choices are taken: small structures first, then few registers.
+fn cost(circuit: &Circuit) -> (bool, u32) {
+    let is_large = circuit.structure == Structure::AdderLuts;
+    (is_large, circuit.broadcast_stages)
+}
+
+/// A configuration with the structure and the broadcast stages of a measured array.
+fn with_choices_of(config: &ArrayConfig, point: &Point) -> ArrayConfig {
+    ArrayConfig {
+        structure: point.circuit.structure,
+        broadcast_stages: BroadcastStages::Fixed(point.circuit.broadcast_stages),
         ..config.clone()
-    };
-    asked
-        .validate()
-        .is_ok_and(|design| design.shifts == measured.shifts)
+    }
 }
 
-fn measured_target(table: &[Measured], target: Target) -> bool {
-    table.iter().any(|m| m.target == target)
+/// Whether the configuration becomes the same circuit: a structure may refuse a shape, and accumulators that shift are
+/// another circuit than those that do not.
+fn fits(config: &ArrayConfig, point: &Point) -> bool {
+    let design = with_choices_of(config, point).validate();
+    design.is_ok_and(|design| Circuit::of(&design) == point.circuit)
 }
 
-fn warning(
-    config: &ArrayConfig,
-    best: Option<Measured>,
-    covered: bool,
-    wanted_mhz: f64,
-) -> Option<String> {
-    let best = best?;
-    let on = format!("{} x {} x {}", best.rows, best.columns, best.lanes);
+fn warning(config: &ArrayConfig, best: &Point, covered: bool, wanted_mhz: f64) -> Option<String> {
+    let on = shape(&best.array);
     if best.mhz < wanted_mhz {
         return Some(format!(
             "`clock_mhz` = {wanted_mhz} is past what was measured for target {}: {} MHz on {on}, with structure {} and {} broadcast stages; expect less than you ask for",
-            best.target, best.mhz, best.structure, best.broadcast_stages
+            config.target, best.mhz, best.circuit.structure, best.circuit.broadcast_stages
         ));
     }
     (!covered).then(|| {
         format!(
-            "an array of {} x {} x {} is larger than the largest that was measured for target {} ({on}): {wanted_mhz} MHz may not be reached",
-            config.rows, config.columns, config.lanes, best.target
+            "an array of {} is larger than the largest that was measured for target {} ({on}): {wanted_mhz} MHz may not be reached",
+            shape(config), config.target
         )
     })
+}
+
+/// Rows, columns and lanes, and the branches where there are several.
+fn shape(config: &ArrayConfig) -> String {
+    let c = config;
+    let array = format!("{} x {} x {}", c.rows, c.columns, c.lanes);
+    match (c.activation_branches, c.weight_branches) {
+        (1, 1) => array,
+        (m, k) => format!("{array} with {m} x {k} branches at once"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xnorforge_hdl::Target;
 
-    const fn row(structure: Structure, rows: u32, broadcast_stages: u32, mhz: f64) -> Measured {
-        Measured {
-            target: Target::Ecp5,
-            rows,
-            columns: rows,
-            lanes: 16,
-            shifts: true,
-            structure,
-            broadcast_stages,
+    fn row(structure: Structure, rows: u32, broadcast_stages: u32, mhz: f64) -> MeasuredArray {
+        MeasuredArray {
+            configuration: ArrayConfig {
+                structure,
+                broadcast_stages: BroadcastStages::Fixed(broadcast_stages),
+                ..config(rows)
+            },
             mhz,
         }
     }
 
-    const TABLE: [Measured; 5] = [
-        row(Structure::AdderChains, 4, 0, 150.0),
-        row(Structure::AdderChains, 4, 2, 250.0),
-        row(Structure::AdderLuts, 4, 0, 160.0),
-        row(Structure::AdderLuts, 4, 3, 320.0),
-        row(Structure::AdderLuts, 8, 3, 280.0),
-    ];
+    fn table() -> Clocks {
+        let rows = [
+            row(Structure::AdderChains, 4, 0, 150.0),
+            row(Structure::AdderChains, 4, 2, 250.0),
+            row(Structure::AdderLuts, 4, 0, 160.0),
+            row(Structure::AdderLuts, 4, 3, 320.0),
+            row(Structure::AdderLuts, 8, 3, 280.0),
+        ];
+        Clocks::new("a table", &rows).unwrap()
+    }
 
     fn config(rows: u32) -> ArrayConfig {
         ArrayConfig {
@@ -232,11 +244,12 @@ mod tests {
     }
 
     fn chosen(config: &ArrayConfig, mhz: f64) -> (Structure, u32, bool) {
-        let found = pick(&TABLE, config, mhz);
-        let best = found.best.unwrap();
+        let table = table();
+        let found = pick(&table, config, mhz);
+        let circuit = found.best.unwrap().circuit;
         (
-            best.structure,
-            best.broadcast_stages,
+            circuit.structure,
+            circuit.broadcast_stages,
             found.warning.is_some(),
         )
     }
@@ -269,27 +282,46 @@ mod tests {
         };
         assert_eq!(chosen(&given, 300.0), (Structure::AdderChains, 2, true));
         let given = ArrayConfig {
-            target: Target::Xilinx,
+            popcount_stages: 1,
             ..config(4)
         };
-        assert!(pick(&TABLE, &given, 300.0).best.is_none());
+        let table = table();
+        let found = pick(&table, &given, 100.0);
+        assert!(found.best.is_none() && found.warning.is_some());
     }
 
     #[test]
-    fn the_table_that_ships_is_sound() {
-        for row in MEASURED {
-            assert!(Structure::of_target(row.target).contains(&row.structure));
-            assert!(row.mhz > 10.0 && row.mhz < 1000.0);
-            let config = ArrayConfig {
-                rows: row.rows,
-                columns: row.columns,
-                lanes: row.lanes,
-                activation_bits: if row.shifts { 4 } else { 1 },
-                weight_bits: if row.shifts { 4 } else { 1 },
-                target: row.target,
-                ..ArrayConfig::default()
-            };
-            assert!(fits(&config, row));
-        }
+    fn branches_in_parallel_are_larger_than_one_at_a_time() {
+        let given = ArrayConfig {
+            activation_branches: 2,
+            ..config(4)
+        };
+        let table = table();
+        let found = pick(&table, &given, 100.0);
+        assert_eq!(
+            found.warning.as_deref(),
+            Some(
+                "an array of 4 x 4 x 16 with 2 x 1 branches at once is larger than the largest that was measured for target ecp5 (8 x 8 x 16): 100 MHz may not be reached"
+            )
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_is_none_is_refused() {
+        let wrong = ArrayConfig {
+            rows: u32::MAX,
+            ..config(4)
+        };
+        assert!(choose(&wrong, 100.0).is_err());
+    }
+
+    #[test]
+    fn nothing_is_said_of_targets_that_were_not_measured() {
+        let given = ArrayConfig {
+            target: Target::Xilinx,
+            ..config(4)
+        };
+        let (_, choice) = choose(&given, 300.0).unwrap();
+        assert_eq!((choice.measured, choice.warning), (None, None));
     }
 }

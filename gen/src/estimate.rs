@@ -20,7 +20,6 @@
 //! # Ok::<(), xnorforge_hdl::ConfigError>(())
 //! ```
 
-pub mod clock;
 pub mod features;
 pub mod fit;
 pub mod measure;
@@ -28,7 +27,7 @@ pub mod memories;
 pub mod quantities;
 pub mod sample;
 
-use clock::Clocks;
+use crate::clock::{Clocks, Frequency};
 use features::Part;
 use fit::{Fit, Observation};
 use quantities::Quantities;
@@ -84,10 +83,10 @@ pub struct Estimate {
     pub error_percent: f64,
     /// The worst of them.
     pub error_worst_percent: f64,
-    /// Clock frequency, where place and route or static timing stand behind it.
+    /// Clock frequency in MHz, where the array itself was measured or lies between measured ones ([`crate::clock`]).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_mhz: Option<f64>,
-    /// Mean error of `clock_mhz` in percent.
+    /// Mean error of `clock_mhz` in percent, where it is interpolated; absent where the array itself was measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_error_percent: Option<f64>,
     /// Energy of a cycle in picojoule, where coefficients of the target stand behind it.
@@ -238,7 +237,7 @@ impl Model {
                     .map_or(String::new(), |l| format!(" with {l}"))
             ),
             library: sample.library.clone(),
-            clocks: Clocks::new(&sample.clocks),
+            clocks: clocks(sample),
             structures,
             ranges: ranges(fitted.iter().chain(&held_out).flatten()),
             fit,
@@ -291,7 +290,7 @@ impl Model {
         let error = self.error();
         // The accelerator has paths of its own, which were not measured.
         let clock = match hardware {
-            Hardware::Array(design) => self.clocks.as_ref().and_then(|c| c.estimate(design)),
+            Hardware::Array(design) => self.clocks.as_ref().and_then(|c| c.frequency(design)),
             Hardware::Accelerator(_) => None,
         };
         Ok(Estimate {
@@ -303,8 +302,8 @@ impl Model {
             cell_area: (self.target == Target::Asic).then_some(counts.cell_area.round()),
             error_percent: error.mean_percent,
             error_worst_percent: error.worst_percent,
-            clock_mhz: clock.map(|(mhz, _)| mhz),
-            clock_error_percent: clock.map(|(_, error)| error),
+            clock_mhz: clock.map(Frequency::mhz),
+            clock_error_percent: clock.and_then(Frequency::error_percent),
             cycle_energy_pj: None,
         })
     }
@@ -338,6 +337,15 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// The measured arrays of a sample; those that ship for its target where it has none.
+fn clocks(sample: &Sample) -> Option<Clocks> {
+    if sample.clocks.is_empty() {
+        return Clocks::shipped(sample.target).cloned();
+    }
+    let source = sample.clock_tool.clone().unwrap_or_default();
+    Clocks::new(source, &sample.clocks)
 }
 
 /// Both designs of each measurement; adds their structures.

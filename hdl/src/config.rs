@@ -469,10 +469,9 @@ impl ArrayConfig {
 
     /// Pipeline registers as given or chosen; 0 where the structure chooses.
     fn stages(&self) -> u32 {
-        let is_cells = self.structure == Structure::AdderCells || self.target == Target::Asic;
         match self.popcount_stages {
             // A register of standard cells is larger than an adder, so that each has to have a reason.
-            0 if self.is_tree() || is_cells => self.popcount_plan().stages(),
+            0 if self.is_tree() || self.target == Target::Asic => self.popcount_plan().stages(),
             given => given,
         }
     }
@@ -680,24 +679,24 @@ impl Choice {
             }
         };
         let latency = units.latency();
-        let mut warnings = Vec::new();
-        let has_choice = shape.stages != 0;
-        if has_choice {
-            check_stages(latency)?;
-        }
-        if !has_choice && value != 0 && !auto {
-            return Err(ConfigError::FixedLatency {
-                value,
-                structure,
-                latency,
-            });
-        }
-        if !has_choice && value != 0 {
-            warnings.push(format!(
+        let warnings = match value {
+            0 => Vec::new(),
+            _ if shape.stages > 0 => {
+                check_stages(latency)?;
+                Vec::new()
+            }
+            _ if auto => vec![format!(
                 "`popcount_stages` = {value} has no effect: structure `{}` of target {} takes {latency} cycles; leave it out, or choose structure `tree`",
                 units.structure, config.target
-            ));
-        }
+            )],
+            _ => {
+                return Err(ConfigError::FixedLatency {
+                    value,
+                    structure,
+                    latency,
+                });
+            }
+        };
         Ok(Choice {
             units: Some(units),
             latency,

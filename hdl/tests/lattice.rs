@@ -2,7 +2,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::fabric::lattice::{self, Family, Objective, Options};
+use xnorforge_hdl::fabric::lattice::{self, Family, Objective, Options, Registers};
 use xnorforge_hdl::fabric::{
     Accumulator, Bit, Cell, Controls, Heap, Netlist, PAIR_TABLE, Simulation, Source,
 };
@@ -200,8 +200,12 @@ fn counts_are_exact() {
         for family in FAMILIES {
             for objective in OBJECTIVES {
                 let options = Options {
-                    levels: 1 + lanes % 3,
-                    stages: [None, Some(1), Some(3), None, Some(100)][lanes as usize % 5],
+                    registers: match lanes % 5 {
+                        1 => Registers::Stages(1),
+                        2 => Registers::Stages(3),
+                        4 => Registers::Stages(100),
+                        _ => Registers::EveryLevels(1 + lanes % 3),
+                    },
                     skew: [8, 0, 3][lanes as usize % 3],
                     ..Options::new(objective)
                 };

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use xnorforge_hdl::fabric::lattice::{self, Family, Objective, Options};
+use xnorforge_hdl::fabric::lattice::{self, Family, Objective, Options, Registers};
 use xnorforge_hdl::fabric::{
     Accumulator, AdderCell, AdderCells, Bit, Controls, Dialect, Heap, Netlist, PAIR_TABLE, Source,
 };
@@ -92,7 +92,7 @@ fn build(
     };
     // Two levels to a stage, so that stages hold more than one kind of cell.
     let options = Options {
-        levels: 2,
+        registers: Registers::EveryLevels(2),
         skew: 1,
         ..Options::new(objective)
     };

@@ -47,6 +47,67 @@ impl Operands {
         };
         [a[pair as usize], w[pair as usize], a2, w2]
     }
+
+    /// All bits, in the order in which they were made.
+    fn bits(&self) -> Vec<Bit> {
+        let words = self.activation.iter().chain(&self.weight);
+        words.flatten().copied().collect()
+    }
+}
+
+/// Pair rows with their operands at ports: a count (output `count`) or an accumulator (output `sum`).
+struct Built {
+    netlist: Netlist,
+    operands: Operands,
+    controls: Controls,
+    result: Vec<Bit>,
+    arrival: Vec<u32>,
+    latency: u32,
+}
+
+impl Built {
+    fn new(heap: Heap, lanes: u32, finish: Finish) -> Self {
+        let mut netlist = Netlist::new();
+        let [advance, accumulate, first, clear] =
+            ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
+        let controls = Controls {
+            advance,
+            accumulate,
+            first,
+            clear,
+            shift: Vec::new(),
+        };
+        let operands = Operands::new(&mut netlist, heap, lanes);
+        let source = Source {
+            pins: &|m, p, i| operands.pins(m, p, i),
+            tables: &vec![PAIR_TABLE; heap.planes as usize],
+        };
+        let (result, arrival, latency) = match finish {
+            Finish::Count => {
+                let counted = pair_rows::count(&mut netlist, &source, &heap, advance);
+                netlist.output("count", &counted.count);
+                (counted.count, counted.arrival, counted.latency)
+            }
+            Finish::Accumulate { width } => {
+                let accumulator = Accumulator {
+                    high_width: width,
+                    low_width: 0,
+                    amounts: Vec::new(),
+                };
+                let unit = pair_rows::unit(&mut netlist, &source, &heap, &controls, &accumulator);
+                netlist.output("sum", &unit.sum);
+                (unit.sum, unit.arrival, unit.latency)
+            }
+        };
+        Built {
+            netlist,
+            operands,
+            controls,
+            result,
+            arrival,
+            latency,
+        }
+    }
 }
 
 fn heap(groups: u32, planes: u32, lanes: u32) -> Heap {
@@ -115,20 +176,15 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(netlist: &Netlist, operands: &Operands, arrival: &[u32], beats: Vec<Beat>) -> Self {
-        let ports: Vec<Bit> = operands
-            .activation
-            .iter()
-            .chain(&operands.weight)
-            .flatten()
-            .copied()
-            .collect();
+    fn new(built: &Built, beats: Vec<Beat>) -> Self {
+        let operands = &built.operands;
+        let ports = operands.bits();
         let lanes = operands.lanes as usize;
         let arrival = (0..ports.len())
-            .map(|i| arrival[(i % lanes) % operands.heap.pairs as usize])
+            .map(|i| built.arrival[(i % lanes) % operands.heap.pairs as usize])
             .collect();
         Runner {
-            simulation: Simulation::new(netlist).unwrap(),
+            simulation: Simulation::new(&built.netlist).unwrap(),
             ports,
             arrival,
             beats,
@@ -147,47 +203,34 @@ impl Runner {
 }
 
 fn check_count(groups: u32, planes: u32, lanes: u32) {
-    let shape = heap(groups, planes, lanes);
-    let mut netlist = Netlist::new();
-    let advance = netlist.input("advance", 1)[0];
-    let operands = Operands::new(&mut netlist, shape, lanes);
-    let tables = vec![PAIR_TABLE; planes as usize];
-    let source = Source {
-        pins: &|m, p, i| operands.pins(m, p, i),
-        tables: &tables,
-    };
-    let counted = pair_rows::count(&mut netlist, &source, &shape, advance);
-    netlist.output("count", &counted.count);
-    assert_eq!(counted.count.len(), shape.count_width() as usize);
-    assert_eq!(counted.arrival.len(), shape.pairs as usize);
-    assert!(counted.arrival.iter().all(|a| *a < counted.latency));
+    let built = Built::new(heap(groups, planes, lanes), lanes, Finish::Count);
+    let operands = &built.operands;
+    let shape = operands.heap;
+    assert_eq!(built.result.len(), shape.count_width() as usize);
+    assert_eq!(built.arrival.len(), shape.pairs as usize);
+    assert!(built.arrival.iter().all(|a| *a < built.latency));
     let seed = u64::from(groups * 100_000 + planes * 10_000 + lanes);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let ports: Vec<Bit> = operands
-        .activation
-        .iter()
-        .chain(&operands.weight)
-        .flatten()
-        .copied()
-        .collect();
+    let ports = operands.bits();
     let all = beats(&mut rng, &ports, 8);
     let expected: Vec<[u64; 64]> = all
         .iter()
-        .map(|b| specification(&operands, &ports, b))
+        .map(|b| specification(operands, &ports, b))
         .collect();
-    let mut runner = Runner::new(&netlist, &operands, &counted.arrival, all);
-    while runner.cycle < 8 + counted.latency as usize {
+    let mut runner = Runner::new(&built, all);
+    while runner.cycle < 8 + built.latency as usize {
         let go = rng.random_bool(0.8);
         runner.present();
+        let advance = built.controls.advance;
         runner.simulation.set(advance, if go { !0 } else { 0 });
         runner.simulation.settle();
         if let Some(expected) = runner
             .cycle
-            .checked_sub(counted.latency as usize)
+            .checked_sub(built.latency as usize)
             .map(|b| expected[b])
         {
             for (t, expected) in (0..).zip(expected) {
-                let count = runner.simulation.number(&counted.count, t);
+                let count = runner.simulation.number(&built.result, t);
                 assert_eq!(
                     count, expected,
                     "({groups},{planes}) lanes {lanes} cycle {}, stimulus {t}",
@@ -203,52 +246,25 @@ fn check_count(groups: u32, planes: u32, lanes: u32) {
 /// The accumulator that follows a count, 64 stimuli.
 fn check_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
     let shape = heap(groups, planes, lanes);
-    let mut netlist = Netlist::new();
-    let [advance, accumulate, first, clear] =
-        ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
-    let operands = Operands::new(&mut netlist, shape, lanes);
-    let tables = vec![PAIR_TABLE; planes as usize];
-    let source = Source {
-        pins: &|m, p, i| operands.pins(m, p, i),
-        tables: &tables,
-    };
-    let controls = Controls {
-        advance,
-        accumulate,
-        first,
-        clear,
-        shift: Vec::new(),
-    };
     let width = shape.count_width() + more;
-    let accumulator = Accumulator {
-        high_width: width,
-        low_width: 0,
-        amounts: Vec::new(),
-    };
-    let counted = pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
-    netlist.output("sum", &counted.sum);
-    assert_eq!(counted.sum.len(), width as usize);
-    assert!(counted.arrival.iter().all(|a| *a <= counted.latency));
+    let built = Built::new(shape, lanes, Finish::Accumulate { width });
+    let (operands, controls) = (&built.operands, &built.controls);
+    assert_eq!(built.result.len(), width as usize);
+    assert!(built.arrival.iter().all(|a| *a <= built.latency));
     let seed = u64::from(groups * 100_000 + planes * 10_000 + lanes + 7 * more);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let ports: Vec<Bit> = operands
-        .activation
-        .iter()
-        .chain(&operands.weight)
-        .flatten()
-        .copied()
-        .collect();
+    let ports = operands.bits();
     let all = beats(&mut rng, &ports, 12);
     let expected: Vec<[u64; 64]> = all
         .iter()
-        .map(|b| specification(&operands, &ports, b))
+        .map(|b| specification(operands, &ports, b))
         .collect();
-    let mut runner = Runner::new(&netlist, &operands, &counted.arrival, all);
+    let mut runner = Runner::new(&built, all);
     let mask = (1u64 << width) - 1;
     let mut sum: Option<[u64; 64]> = None;
-    while runner.cycle < 12 + counted.latency as usize {
+    while runner.cycle < 12 + built.latency as usize {
         let go = rng.random_bool(0.8);
-        let beat = runner.cycle.checked_sub(counted.latency as usize);
+        let beat = runner.cycle.checked_sub(built.latency as usize);
         // A bubble counts nothing, but the first beat must start a tile.
         let valid = go && beat.is_some_and(|b| b == 0 || rng.random_bool(0.8));
         let starts = if beat == Some(0) {
@@ -258,15 +274,15 @@ fn check_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
         };
         runner.present();
         let word = |b: bool| if b { !0 } else { 0 };
-        runner.simulation.set(advance, word(go));
-        runner.simulation.set(accumulate, word(valid));
-        runner.simulation.set(first, starts);
-        runner.simulation.set(clear, starts & word(valid));
+        runner.simulation.set(controls.advance, word(go));
+        runner.simulation.set(controls.accumulate, word(valid));
+        runner.simulation.set(controls.first, starts);
+        runner.simulation.set(controls.clear, starts & word(valid));
         runner.simulation.settle();
         if let Some(sum) = sum {
             for (t, sum) in (0..).zip(sum) {
                 assert_eq!(
-                    runner.simulation.number(&counted.sum, t),
+                    runner.simulation.number(&built.result, t),
                     sum,
                     "({groups},{planes}) lanes {lanes}"
                 );
@@ -377,39 +393,13 @@ fn structures_fit_slices_and_take_the_sites_that_they_say() {
         let shape = heap(groups, planes, lanes);
         let width = shape.count_width() + 9;
         for finish in [Finish::Count, Finish::Accumulate { width }] {
-            let mut netlist = Netlist::new();
-            let controls = Controls {
-                advance: netlist.input("advance", 1)[0],
-                accumulate: netlist.input("accumulate", 1)[0],
-                first: netlist.input("first", 1)[0],
-                clear: netlist.input("clear", 1)[0],
-                shift: Vec::new(),
-            };
-            let operands = Operands::new(&mut netlist, shape, lanes);
-            let tables = vec![PAIR_TABLE; planes as usize];
-            let source = Source {
-                pins: &|m, p, i| operands.pins(m, p, i),
-                tables: &tables,
-            };
+            let built = Built::new(shape, lanes, finish);
+            let (netlist, controls) = (&built.netlist, &built.controls);
             let accumulated = match finish {
-                Finish::Count => {
-                    let counted = pair_rows::count(&mut netlist, &source, &shape, controls.advance);
-                    netlist.output("count", &counted.count);
-                    0
-                }
-                Finish::Accumulate { .. } => {
-                    let accumulator = Accumulator {
-                        high_width: width,
-                        low_width: 0,
-                        amounts: Vec::new(),
-                    };
-                    let unit =
-                        pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
-                    netlist.output("sum", &unit.sum);
-                    width as usize
-                }
+                Finish::Count => 0,
+                Finish::Accumulate { width } => width as usize,
             };
-            let cost = seven_series::place(&netlist).unwrap().cost();
+            let cost = seven_series::place(netlist).unwrap().cost();
             let choice = pair_rows::choice(&shape, finish);
             // A pair bit without a host may still share a site with another one: only with few pins.
             assert!(
@@ -437,18 +427,14 @@ fn structures_fit_slices_and_take_the_sites_that_they_say() {
 }
 
 /// The one-line specification in Verilog: every pair's weighted sum, late by what is left of the latency, added up.
-fn specification_verilog(
-    operands: &Operands,
-    netlist: &Netlist,
-    arrival: &[u32],
-    latency: u32,
-) -> String {
+fn specification_verilog(built: &Built) -> String {
+    let operands = &built.operands;
     let Heap {
         groups,
         planes,
         pairs,
     } = operands.heap;
-    let name = |bit: Bit| netlist.name(bit);
+    let name = |bit: Bit| built.netlist.name(bit);
     let mut text = String::new();
     let mut terms = Vec::new();
     for i in 0..pairs {
@@ -466,7 +452,7 @@ fn specification_verilog(
             ));
         }
         let _ = writeln!(text, "  wire [31:0] pair_{i}_0 = {};", sum.join(" + "));
-        let late = latency - arrival[i as usize];
+        let late = built.latency - built.arrival[i as usize];
         for t in 0..late {
             let next = t + 1;
             let _ = writeln!(
@@ -550,62 +536,26 @@ fn prove(netlist: &Netlist, check: &str, flags: &str) {
 
 /// From any state: after `latency` cycles the count is that of the specification.
 fn prove_count(groups: u32, planes: u32, lanes: u32) {
-    let shape = heap(groups, planes, lanes);
-    let mut netlist = Netlist::new();
-    let advance = netlist.input("advance", 1)[0];
-    let operands = Operands::new(&mut netlist, shape, lanes);
-    let tables = vec![PAIR_TABLE; planes as usize];
-    let source = Source {
-        pins: &|m, p, i| operands.pins(m, p, i),
-        tables: &tables,
-    };
-    let counted = pair_rows::count(&mut netlist, &source, &shape, advance);
-    netlist.output("count", &counted.count);
-    let mut check = specification_verilog(&operands, &netlist, &counted.arrival, counted.latency);
+    let built = Built::new(heap(groups, planes, lanes), lanes, Finish::Count);
+    let mut check = specification_verilog(&built);
     check.push_str("  assign good = count == expected;\n");
-    let flags = format!(
-        "-seq {} -prove-skip {}",
-        counted.latency + 1,
-        counted.latency
-    );
-    prove(&netlist, &check, &flags);
+    let flags = format!("-seq {} -prove-skip {}", built.latency + 1, built.latency);
+    prove(&built.netlist, &check, &flags);
 }
 
 /// By induction: sums that are equal stay equal.
 fn prove_accumulator(groups: u32, planes: u32, lanes: u32, more: u32) {
     let shape = heap(groups, planes, lanes);
-    let mut netlist = Netlist::new();
-    let [advance, accumulate, first, clear] =
-        ["advance", "accumulate", "first", "clear"].map(|name| netlist.input(name, 1)[0]);
-    let operands = Operands::new(&mut netlist, shape, lanes);
-    let tables = vec![PAIR_TABLE; planes as usize];
-    let source = Source {
-        pins: &|m, p, i| operands.pins(m, p, i),
-        tables: &tables,
-    };
-    let controls = Controls {
-        advance,
-        accumulate,
-        first,
-        clear,
-        shift: Vec::new(),
-    };
     let width = shape.count_width() + more;
-    let accumulator = Accumulator {
-        high_width: width,
-        low_width: 0,
-        amounts: Vec::new(),
-    };
-    let unit = pair_rows::unit(&mut netlist, &source, &shape, &controls, &accumulator);
-    netlist.output("sum", &unit.sum);
-    let mut check = specification_verilog(&operands, &netlist, &unit.arrival, unit.latency);
+    let built = Built::new(shape, lanes, Finish::Accumulate { width });
+    let mut check = specification_verilog(&built);
     let _ = write!(
         check,
         "  reg [{0}:0] model;\n  always @(posedge clock) if (accumulate) model <= (first ? {width}'d0 : model) + expected[{0}:0];\n  assign good = sum == model;\n",
         width - 1
     );
-    let flags = format!("-tempinduct -set-init-zero -maxsteps {}", unit.latency + 3);
-    prove(&netlist, &check, &flags);
+    let flags = format!("-tempinduct -set-init-zero -maxsteps {}", built.latency + 3);
+    prove(&built.netlist, &check, &flags);
 }
 
 #[test]

@@ -123,14 +123,7 @@ impl Operand {
         let Precision { encoding, bits } = precision;
         check_operand(name, precision, vectors as u64, elements as u64)?;
         let expected = vectors as u64 * elements as u64;
-        if values.len() as u64 != expected {
-            return Err(GemmError::Length {
-                field: name,
-                found: values.len() as u64,
-                expected,
-                why: "vectors x elements",
-            });
-        }
+        check_length(name, values.len() as u64, expected, "vectors x elements")?;
         let bad = values
             .iter()
             .position(|v| !encoding.contains(bits, i64::from(*v)));
@@ -243,6 +236,43 @@ fn check_count(field: &'static str, value: u64, max: u64) -> Result<(), GemmErro
     Err(GemmError::TooLarge { field, value, max })
 }
 
+/// Whether a list is as long as it must be; `why` says where that length comes from.
+pub(crate) fn check_length(
+    field: &'static str,
+    found: u64,
+    expected: u64,
+    why: &'static str,
+) -> Result<(), GemmError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(GemmError::Length {
+        field,
+        found,
+        expected,
+        why,
+    })
+}
+
+/// The number of results of a product of P x N activations and Q x N weights.
+///
+/// # Errors
+/// [`GemmError::Length`] for vectors of different lengths, [`GemmError::TooLarge`] for too many results.
+pub(crate) fn results_count(
+    [rows, elements]: [usize; 2],
+    [columns, weight_elements]: [usize; 2],
+) -> Result<usize, GemmError> {
+    check_length(
+        "a vector of weights",
+        weight_elements as u64,
+        elements as u64,
+        "the elements of a vector of activations",
+    )?;
+    let count = rows as u64 * columns as u64;
+    check_count("results (P x Q)", count, VALUES_MAX)?;
+    Ok(count as usize)
+}
+
 fn check_operand(
     name: &'static str,
     precision: Precision,
@@ -297,16 +327,10 @@ impl Gemm {
     /// # Errors
     /// [`GemmError::Length`] and [`GemmError::TooLarge`].
     pub fn new(activations: Operand, weights: Operand) -> Result<Self, GemmError> {
-        if activations.elements != weights.elements {
-            return Err(GemmError::Length {
-                field: "a vector of weights",
-                found: weights.elements as u64,
-                expected: activations.elements as u64,
-                why: "the elements of a vector of activations",
-            });
-        }
-        let results = activations.vectors as u64 * weights.vectors as u64;
-        check_count("results (P x Q)", results, VALUES_MAX)?;
+        results_count(
+            [activations.vectors, activations.elements],
+            [weights.vectors, weights.elements],
+        )?;
         Ok(Gemm {
             activations,
             weights,
@@ -320,14 +344,12 @@ impl Gemm {
     /// # Errors
     /// [`GemmError::Length`] unless there is one bias for each column.
     pub fn with_bias(mut self, bias: Vec<i64>) -> Result<Self, GemmError> {
-        if bias.len() != self.weights.vectors {
-            return Err(GemmError::Length {
-                field: "the bias",
-                found: bias.len() as u64,
-                expected: self.weights.vectors as u64,
-                why: "one for each column",
-            });
-        }
+        check_length(
+            "the bias",
+            bias.len() as u64,
+            self.weights.vectors as u64,
+            "one for each column",
+        )?;
         self.bias = Some(bias);
         Ok(self)
     }
@@ -341,23 +363,19 @@ impl Gemm {
         if x.encoding() != Encoding::Bipolar {
             return Err(GemmError::ClassesNeedBipolar(x.encoding()));
         }
-        if classes.of_row.len() != x.vectors {
-            return Err(GemmError::Length {
-                field: "the border classes of the rows",
-                found: classes.of_row.len() as u64,
-                expected: x.vectors as u64,
-                why: "one for each row",
-            });
-        }
+        check_length(
+            "the border classes of the rows",
+            classes.of_row.len() as u64,
+            x.vectors as u64,
+            "one for each row",
+        )?;
         for taps in &classes.valid {
-            if taps.len() != x.elements {
-                return Err(GemmError::Length {
-                    field: "the taps of a border class",
-                    found: taps.len() as u64,
-                    expected: x.elements as u64,
-                    why: "one for each element of the reduction",
-                });
-            }
+            check_length(
+                "the taps of a border class",
+                taps.len() as u64,
+                x.elements as u64,
+                "one for each element of the reduction",
+            )?;
         }
         let known = classes.valid.len();
         let unknown = classes.of_row.iter().position(|c| *c as usize >= known);

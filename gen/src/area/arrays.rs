@@ -3,6 +3,7 @@
 
 use super::report::ratio;
 use super::split::{self, Split};
+use super::units::configuration;
 use super::{Area, AreaError};
 use crate::tools::Found;
 use rayon::prelude::*;
@@ -108,15 +109,9 @@ pub fn standard_arrays() -> Result<Vec<Design>, ConfigError> {
     }
     let design = |(target, side, lanes, bits, branches)| {
         ArrayConfig {
-            target,
             rows: side,
             columns: side,
-            lanes,
-            activation_bits: bits,
-            weight_bits: bits,
-            activation_branches: branches,
-            weight_branches: branches,
-            ..ArrayConfig::preset("default")?
+            ..configuration(target, lanes, bits, branches)?
         }
         .validate()
     };

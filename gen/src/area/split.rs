@@ -2,6 +2,7 @@
 //! row.
 
 use super::{Area, AreaError, Cells, Verilog, synthesize, synthesize_with, work_folder};
+use crate::synth::Family;
 use crate::tools::Found;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -48,16 +49,13 @@ impl Split {
     }
 }
 
-/// Yosys commands that keep the hierarchy and may use multiplier blocks.
+/// Yosys commands that keep the hierarchy and may use multiplier blocks. For devices they are those of `xnorforge synth`;
+/// gates of no technology are left as Yosys makes them.
 pub(crate) fn synthesis(target: Target, top: &str) -> String {
     match target {
-        Target::Xilinx | Target::Ultrascale => format!(
-            "synth_xilinx -family {} -noiopad -noclkbuf -nowidelut -nosrl -top {top}",
-            super::xilinx_family(target)
-        ),
-        Target::Ecp5 => format!("synth_ecp5 -noflatten -nowidelut -top {top}"),
-        Target::Ice40 => format!("synth_ice40 -noflatten -top {top}"),
         Target::Generic | Target::Asic => format!("synth -top {top}"),
+        // No frequency: only standard cells heed it.
+        device => Family::from(device).synthesis(top, false, 0.0),
     }
 }
 

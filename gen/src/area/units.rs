@@ -131,6 +131,24 @@ fn generated_units(
 }
 
 /// The `default` preset for a target with other lanes, bits and branches, the same for both operands.
+pub(super) fn configuration(
+    target: Target,
+    lanes: u32,
+    bits: u32,
+    branches: u32,
+) -> Result<ArrayConfig, ConfigError> {
+    Ok(ArrayConfig {
+        target,
+        lanes,
+        activation_bits: bits,
+        weight_bits: bits,
+        activation_branches: branches,
+        weight_branches: branches,
+        ..ArrayConfig::preset("default")?
+    })
+}
+
+/// That configuration with a structure.
 fn design(
     target: Target,
     structure: Structure,
@@ -139,14 +157,8 @@ fn design(
     branches: u32,
 ) -> Result<Design, ConfigError> {
     ArrayConfig {
-        target,
         structure,
-        lanes,
-        activation_bits: bits,
-        weight_bits: bits,
-        activation_branches: branches,
-        weight_branches: branches,
-        ..ArrayConfig::preset("default")?
+        ..configuration(target, lanes, bits, branches)?
     }
     .validate()
 }

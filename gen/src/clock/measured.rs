@@ -1,59 +1,241 @@
-//! Arrays that were placed and routed.
+//! Arrays whose clock was measured: those that ship with the program, and those of a sample.
 
-use xnorforge_hdl::{Structure, Target};
+use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
+use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, BroadcastStages, Design, Structure, Target};
 
-/// Part and tools of all measurements.
+/// Part and tools of the arrays that ship.
 pub const SOURCE: &str =
     "LFE5U-85F, speed grade 6; Yosys 0.23, nextpnr-ecp5 0.11.1.0.post826, one run for 400 MHz";
 
-/// One array and its frequency: 4 x 4 bits, one branch pair at a time, or 1 x 1 bits where nothing shifts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Measured {
-    pub target: Target,
-    pub rows: u32,
-    pub columns: u32,
-    pub lanes: u32,
-    /// Whether its accumulators shift.
-    pub shifts: bool,
-    pub structure: Structure,
-    pub broadcast_stages: u32,
+/// An array whose clock was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredArray {
+    /// Its configuration.
+    pub configuration: ArrayConfig,
+    /// Highest frequency.
     pub mhz: f64,
 }
 
-impl Measured {
-    /// Structures in the order of their size.
-    pub fn structure_cost(&self) -> u32 {
-        (self.structure == Structure::AdderLuts).into()
+/// What a clock depends on beside sizes. Arrays that differ in it are other circuits, and say nothing about each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Circuit {
+    target: Target,
+    pub structure: Structure,
+    pub broadcast_stages: u32,
+    /// Whether accumulators shift.
+    shifts: bool,
+    /// Whether the popcount has the registers that its structure chooses.
+    own_stages: bool,
+}
+
+impl Circuit {
+    pub fn of(design: &Design) -> Self {
+        let config = design.config();
+        let own = ArrayConfig {
+            popcount_stages: 0,
+            ..config.clone()
+        };
+        Circuit {
+            target: config.target,
+            structure: design.structure(),
+            broadcast_stages: design.broadcast_stages(),
+            shifts: design.shifts,
+            own_stages: config.canonical().popcount_stages == own.canonical().popcount_stages,
+        }
     }
 }
 
-/// `xnorforge synth --rows R --columns C --lanes L --activation-bits M --weight-bits M --target ecp5 --structure S
-/// --broadcast-stages B`, with M = 4 where accumulators shift and 1 where they do not.
-pub(super) const MEASURED: &[Measured] = &[
-    ecp5(4, 16, true, Structure::AdderChains, 0, 107.0),
-    ecp5(4, 16, true, Structure::AdderChains, 2, 185.1),
-    ecp5(4, 16, true, Structure::AdderLuts, 3, 185.4),
-    ecp5(4, 16, false, Structure::AdderChains, 0, 102.6),
-    ecp5(4, 16, false, Structure::AdderChains, 2, 231.2),
+/// What a clock falls with: elements (the wires around them), lanes and branch pairs (the way through one). The configuration
+/// need not be a valid one.
+pub(super) fn size(config: &ArrayConfig) -> [u32; 3] {
+    let c = config;
+    [
+        c.rows.saturating_mul(c.columns),
+        c.lanes,
+        c.activation_branches.saturating_mul(c.weight_branches),
+    ]
+}
+
+/// A measured array, as others are compared with it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Point {
+    /// Nothing of it is left open ([`settled`]).
+    pub array: ArrayConfig,
+    pub circuit: Circuit,
+    pub mhz: f64,
+}
+
+/// The array of a design, with what its configuration left open and without what is around it.
+fn settled(design: &Design) -> ArrayConfig {
+    ArrayConfig {
+        structure: design.structure(),
+        broadcast_stages: BroadcastStages::Fixed(design.broadcast_stages()),
+        popcount_stages: design.latency(),
+        accelerator: AcceleratorConfig::default(),
+        ..design.config().clone()
+    }
+}
+
+/// Measured arrays of one target: the one place where frequencies come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clocks {
+    source: String,
+    pub(super) points: Vec<Point>,
+}
+
+impl Clocks {
+    /// Arrays and what measured them; none where an array is not valid or a frequency no positive number.
+    pub fn new(source: impl Into<String>, arrays: &[MeasuredArray]) -> Option<Self> {
+        let point = |measured: &MeasuredArray| {
+            let design = measured.configuration.validate().ok()?;
+            let is_frequency = measured.mhz.is_finite() && measured.mhz > 0.0;
+            is_frequency.then(|| Point {
+                array: settled(&design),
+                circuit: Circuit::of(&design),
+                mhz: measured.mhz,
+            })
+        };
+        Some(Clocks {
+            source: source.into(),
+            points: arrays.iter().map(point).collect::<Option<_>>()?,
+        })
+    }
+
+    /// Those of a target that ship with the program; none where nothing was measured.
+    pub fn shipped(target: Target) -> Option<&'static Clocks> {
+        static ECP5: LazyLock<Option<Clocks>> =
+            LazyLock::new(|| Clocks::new(SOURCE, &MEASURED.map(ecp5)));
+        match target {
+            Target::Ecp5 => ECP5.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Device and tools.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The frequency of an array in MHz, if it was measured itself.
+    pub(super) fn find(&self, design: &Design) -> Option<f64> {
+        let array = settled(design);
+        let found = self.points.iter().find(|point| point.array == array);
+        found.map(|point| point.mhz)
+    }
+}
+
+/// Square arrays of one branch pair at a time that ship, all on ECP5: side, lanes, bits of both operands (accumulators of one bit
+/// never shift), structure, broadcast stages, MHz. `xnorforge synth --rows SIDE --columns SIDE --lanes LANES
+/// --activation-bits BITS --weight-bits BITS --target ecp5 --structure STRUCTURE --broadcast-stages STAGES` measures one again.
+const MEASURED: [(u32, u32, u32, Structure, u32, f64); 5] = [
+    (4, 16, 4, Structure::AdderChains, 0, 107.0),
+    (4, 16, 4, Structure::AdderChains, 2, 185.1),
+    (4, 16, 4, Structure::AdderLuts, 3, 185.4),
+    (4, 16, 1, Structure::AdderChains, 0, 102.6),
+    (4, 16, 1, Structure::AdderChains, 2, 231.2),
 ];
 
-/// A square array on ECP5.
-const fn ecp5(
-    rows: u32,
-    lanes: u32,
-    shifts: bool,
-    structure: Structure,
-    broadcast_stages: u32,
-    mhz: f64,
-) -> Measured {
-    Measured {
-        target: Target::Ecp5,
-        rows,
-        columns: rows,
-        lanes,
-        shifts,
-        structure,
-        broadcast_stages,
+fn ecp5(
+    (side, lanes, bits, structure, stages, mhz): (u32, u32, u32, Structure, u32, f64),
+) -> MeasuredArray {
+    MeasuredArray {
+        configuration: ArrayConfig {
+            target: Target::Ecp5,
+            rows: side,
+            columns: side,
+            lanes,
+            activation_bits: bits,
+            weight_bits: bits,
+            structure,
+            broadcast_stages: BroadcastStages::Fixed(stages),
+            ..ArrayConfig::default()
+        },
         mhz,
+    }
+}
+
+/// Arrays of a target to measure: small enough to be placed, with everything that limits a clock.
+pub fn plan(target: Target) -> Vec<Design> {
+    let shapes = [
+        (2, 16, 1),
+        (2, 64, 1),
+        (2, 128, 1),
+        (4, 16, 1),
+        (4, 64, 1),
+        (2, 16, 2),
+        (2, 32, 2),
+        (4, 32, 1),
+    ];
+    let design = |(side, lanes, branches): (u32, u32, u32)| {
+        let config = ArrayConfig {
+            target,
+            rows: side,
+            columns: side,
+            lanes,
+            activation_branches: branches,
+            weight_branches: branches,
+            ..ArrayConfig::default()
+        };
+        config.validate().ok()
+    };
+    shapes.into_iter().filter_map(design).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_that_ships_is_sound() {
+        let clocks = Clocks::shipped(Target::Ecp5).unwrap();
+        assert_eq!(clocks.points.len(), MEASURED.len());
+        for (row, point) in MEASURED.iter().zip(&clocks.points) {
+            let (side, lanes, bits, structure, stages, mhz) = *row;
+            assert_eq!(size(&point.array), [side * side, lanes, 1]);
+            assert_eq!(point.circuit.structure, structure);
+            assert_eq!(point.circuit.broadcast_stages, stages);
+            assert_eq!(point.circuit.shifts, bits > 1);
+            assert!(point.circuit.own_stages);
+            assert_eq!(point.mhz, mhz);
+            assert!((10.0..1000.0).contains(&mhz));
+        }
+        assert!(Clocks::shipped(Target::Xilinx).is_none());
+    }
+
+    #[test]
+    fn an_array_is_the_measured_one_however_it_was_asked_for() {
+        let clocks = Clocks::shipped(Target::Ecp5).unwrap();
+        let asked = ArrayConfig {
+            target: Target::Ecp5,
+            rows: 4,
+            columns: 4,
+            lanes: 16,
+            broadcast_stages: BroadcastStages::Fixed(2),
+            ..ArrayConfig::default()
+        };
+        // The area decides for chains.
+        assert_eq!(clocks.find(&asked.validate().unwrap()), Some(185.1));
+        let other = ArrayConfig {
+            reduction_max: 64,
+            ..asked
+        };
+        assert_eq!(clocks.find(&other.validate().unwrap()), None);
+    }
+
+    #[test]
+    fn arrays_that_are_none_are_refused() {
+        let array = |lanes, mhz| MeasuredArray {
+            configuration: ArrayConfig {
+                lanes,
+                ..ArrayConfig::default()
+            },
+            mhz,
+        };
+        assert!(Clocks::new("tools", &[array(16, 100.0)]).is_some());
+        for bad in [array(0, 100.0), array(16, 0.0), array(16, f64::NAN)] {
+            assert!(Clocks::new("tools", &[bad]).is_none());
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! `xnorforge calibrate`: measures a sample of designs with the user's tools, for models of area.
 
 use crate::area::{AreaError, Cells, Verilog};
+use crate::clock::{self, MeasuredArray};
 use crate::config::read_text;
-use crate::estimate::clock::{self, Clock};
 use crate::estimate::measure::Measurer;
 use crate::estimate::sample::{self, BYTES_MAX, Planned, SCHEMA, SCHEMA_VERSION, Sample};
 use crate::failure::Failure;
@@ -193,7 +193,7 @@ fn measure_clocks(
                 let folder = tempfile::tempdir().map_err(Failure::input)?;
                 let synthesis = synth::run(&toolbox, &request, folder.path(), &|| ());
                 let mhz = synthesis.map_err(of_synthesis)?.timing.fmax_mhz();
-                mhz.map(|mhz| Clock { configuration, mhz })
+                mhz.map(|mhz| MeasuredArray { configuration, mhz })
             }
         };
         sample.clocks.extend(clock);

@@ -574,13 +574,7 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
         columns.push((">block RAM", |p| estimated(p, |e| Some(e.block_rams))));
         if has(|p| p.estimate.as_ref().is_some_and(|e| e.clock_mhz.is_some())) {
             columns.push((">MHz (estimate)", |p| {
-                let clock = p
-                    .estimate
-                    .as_ref()
-                    .and_then(|e| e.clock_mhz.zip(e.clock_error_percent));
-                clock.map_or("-".to_owned(), |(mhz, error)| {
-                    format!("{mhz:.0} +-{error:.0} %")
-                })
+                p.estimate.as_ref().map_or("-".to_owned(), clock_text)
             }));
         }
         if has(|p| p.estimate.as_ref().is_some_and(|e| e.cell_area.is_some())) {
@@ -588,6 +582,14 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
         }
     }
     columns
+}
+
+fn clock_text(estimate: &Estimate) -> String {
+    match (estimate.clock_mhz, estimate.clock_error_percent) {
+        (Some(mhz), Some(error)) => format!("{mhz:.0} +-{error:.0} %"),
+        (Some(mhz), None) => format!("{mhz:.0} measured"),
+        (None, _) => "-".to_owned(),
+    }
 }
 
 fn estimated(point: &Point, of: fn(&Estimate) -> Option<f64>) -> String {

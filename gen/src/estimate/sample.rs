@@ -2,8 +2,8 @@
 //!
 //! A sample is a file of the repository (`gen/data`), or one that `xnorforge calibrate` wrote on the user's machine.
 
-use super::clock::Clock;
 use crate::area::Area;
+use crate::clock::MeasuredArray;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,7 @@ pub struct Sample {
     pub held_out: Vec<Measured>,
     /// Arrays whose clock was measured.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub clocks: Vec<Clock>,
+    pub clocks: Vec<MeasuredArray>,
     /// What measured the clocks.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_tool: Option<String>,
@@ -205,7 +205,11 @@ impl Sample {
                 .any(|v| !v.is_finite() || v < 0.0)
                 || m.configuration.target != sample.target
         };
-        if sample.fitted.iter().chain(&sample.held_out).any(bad) {
+        let bad_clock = |clock: &MeasuredArray| {
+            !clock.mhz.is_finite() || clock.mhz < 0.0 || clock.configuration.target != sample.target
+        };
+        let mut designs = sample.fitted.iter().chain(&sample.held_out);
+        if designs.any(bad) || sample.clocks.iter().any(bad_clock) {
             let reason = "a number is negative, or a design is of another target".to_owned();
             return Err(SampleError::Format(reason));
         }

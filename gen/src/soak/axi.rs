@@ -1,8 +1,8 @@
 //! A host of the accelerator behind AXI: random waits on every channel, streams that flow beside accesses of registers,
 //! soft and hard resets in the middle of work.
 
-use super::case::{Before, NetworkWork};
-use super::run::{Fault, Verdict, require_equal};
+use super::case::{Before, NetworkRun, NetworkWork};
+use super::run::{Fault, Verdict, require_reference};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use xnorforge_hdl::regmap::register;
 use xnorforge_sim::accelerator::{
     AxiInputs, AxiOutputs, AxiTop, LoadTarget, RESPONSE_OKAY, StreamBeat, StreamStalls,
 };
-use xnorforge_sim::network::reference;
+use xnorforge_sim::network::Network;
 use xnorforge_sim::program::{Beats, Entry, LOAD_WEIGHTS};
 
 /// Cycles after which the end of a run will not come any more.
@@ -428,7 +428,7 @@ pub fn serve(host: &mut AxiHost<'_>, work: &NetworkWork) -> Verdict {
         host.start(entry, runs as u32)?;
         finish(host)?;
         let results = std::mem::take(&mut host.results);
-        compare(index, work, run, entry, &results)?;
+        compare(index, network, run, entry, &results)?;
     }
     Ok(host.cycles())
 }
@@ -450,12 +450,11 @@ fn finish(host: &mut AxiHost<'_>) -> Result<(), Fault> {
 
 fn compare(
     index: usize,
-    work: &NetworkWork,
-    run: &super::case::NetworkRun,
+    network: &Network,
+    run: &NetworkRun,
     entry: &Entry,
     results: &[i32],
 ) -> Result<(), Fault> {
-    let network = &work.networks[run.network];
     let per_run = entry.result_values() as usize;
     if results.len() != per_run * run.inputs.len() {
         return Err(Fault::new(format!(
@@ -464,17 +463,10 @@ fn compare(
             per_run * run.inputs.len()
         )));
     }
-    for (input, values) in run.inputs.iter().zip(results.chunks(per_run.max(1))) {
-        let tensors = entry.unpack(values).map_err(Fault::new)?;
-        let trace = reference::execute(network, input).map_err(Fault::new)?;
-        for (found, expected) in tensors.iter().zip(trace.of_network(network, input)) {
-            require_equal(
-                "the reference executor",
-                index,
-                &found.values,
-                &expected.values,
-            )?;
-        }
-    }
-    Ok(())
+    let tensors = results
+        .chunks(per_run.max(1))
+        .map(|values| entry.unpack(values))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Fault::new)?;
+    require_reference(index, network, run, &tensors)
 }

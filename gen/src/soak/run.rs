@@ -1,7 +1,7 @@
 //! One case: built, stepped beside the model, its results compared.
 
 use super::axi::{AxiHost, serve};
-use super::case::{Before, Case, NetworkWork, Product, Work};
+use super::case::{Before, Case, NetworkRun, NetworkWork, Product, Work};
 use super::stop::StopAfter;
 use crate::commands::generate::{Interface, emit};
 use crate::lockstep::verilog_files;
@@ -11,7 +11,7 @@ use xnorforge_sim::accelerator::{
     AcceleratorModel, AxiLockstep, AxiModel, AxiTop, Core, CoreDriver, CoreError, CoreLockstep,
     StreamStalls, reset,
 };
-use xnorforge_sim::network::reference;
+use xnorforge_sim::network::{Network, Tensor, reference};
 use xnorforge_sim::program::LOAD_WEIGHTS;
 use xnorforge_sim::verilator::{
     ArrayOptions, ModelSource, ToolError, TraceWindow, Tracing, VerilatedAccelerator, VerilatedAxi,
@@ -265,12 +265,7 @@ fn multiply(
     Ok(pair.steps())
 }
 
-pub(super) fn require_equal(
-    whose: &str,
-    index: usize,
-    found: &[i64],
-    expected: &[i64],
-) -> Result<(), Fault> {
+fn require_equal(whose: &str, index: usize, found: &[i64], expected: &[i64]) -> Result<(), Fault> {
     let pairs = found.iter().zip(expected);
     match pairs.enumerate().find(|(_, (a, b))| a != b) {
         None if found.len() == expected.len() => Ok(()),
@@ -283,6 +278,27 @@ pub(super) fn require_equal(
             "result {at} of job {index} is {a}, and {b} by {whose}"
         ))),
     }
+}
+
+/// The tensors that a network gave for each input of a run, beside those of the reference executor.
+pub(super) fn require_reference(
+    index: usize,
+    network: &Network,
+    run: &NetworkRun,
+    given: &[Vec<Tensor>],
+) -> Result<(), Fault> {
+    for (input, tensors) in run.inputs.iter().zip(given) {
+        let trace = reference::execute(network, input).map_err(Fault::new)?;
+        for (found, expected) in tensors.iter().zip(trace.of_network(network, input)) {
+            require_equal(
+                "the reference executor",
+                index,
+                &found.values,
+                &expected.values,
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// The networks of a case, one after the other on the same core.
@@ -311,17 +327,7 @@ fn infer(mut core: StopAfter<impl Core>, work: &NetworkWork) -> Verdict {
         }
         let ran = driver.run(entry, &run.inputs)?;
         busy += ran.cycles;
-        for (input, tensors) in run.inputs.iter().zip(&ran.tensors) {
-            let trace = reference::execute(network, input).map_err(Fault::new)?;
-            for (found, expected) in tensors.iter().zip(trace.of_network(network, input)) {
-                require_equal(
-                    "the reference executor",
-                    index,
-                    &found.values,
-                    &expected.values,
-                )?;
-            }
-        }
+        require_reference(index, network, run, &ran.tensors)?;
     }
     let counters = driver.counters(&work.design)?;
     let counted: u64 = counters.iter().flatten().map(|n| u64::from(*n)).sum();

@@ -45,8 +45,8 @@ pub enum Method {
     AbcStretches,
 }
 
-/// The commands that map to the cells; the design may instantiate some. [`prepare`] writes the files that they read. With constraints ABC inserts
-/// buffers, sizes gates for the frequency, and prints the delay.
+/// The commands that map to the cells; the design may instantiate some. [`prepare`] writes the files that they read. With
+/// constraints ABC inserts buffers, sizes gates for the frequency, and prints the delay.
 pub(super) fn synthesis(top: &str, flat: bool, clock_mhz: f64) -> String {
     let picoseconds = 1e6 / clock_mhz;
     let flatten = if flat { " -flatten" } else { "" };
@@ -76,16 +76,11 @@ pub(super) fn prepare(
     };
     let copy = folder.join(LIBERTY);
     fs::copy(path, &copy).map_err(|e| file_error(path, e))?;
-    let write = |name: &str, text: String| {
-        let path = folder.join(name);
-        fs::write(&path, text).map_err(|e| file_error(&path, e))
-    };
     // `check` has seen that there is an inverter.
     let driver = library.inverter().unwrap_or_default();
-    write(
-        "abc.constr",
-        format!("set_driving_cell {driver}\nset_load {LOAD}\n"),
-    )?;
+    let constraints = folder.join("abc.constr");
+    let text = format!("set_driving_cell {driver}\nset_load {LOAD}\n");
+    fs::write(&constraints, text).map_err(|e| file_error(&constraints, e))?;
     Ok(())
 }
 

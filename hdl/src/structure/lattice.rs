@@ -1,31 +1,27 @@
 //! Units for ECP5, iCE40 and standard cells.
 
-use super::StructureError;
-use super::units::{UnitNetlist, UnitShape, element_unit, row_unit};
-use crate::fabric::lattice::{self, Family, Objective, Options};
+use super::units::{Built, UnitNetlist, UnitShape, element_unit, row_unit};
+use crate::fabric::lattice::{self, Family, Objective, Options, Registers};
 use crate::fabric::{Cell, Item, Netlist};
 use std::collections::HashSet;
 
 fn options(objective: Objective, shape: &UnitShape) -> Options {
+    let own = Options::new(objective);
     Options {
-        stages: (shape.stages > 0).then_some(shape.stages),
-        ..Options::new(objective)
+        registers: match shape.stages {
+            0 => own.registers,
+            stages => Registers::Stages(stages),
+        },
+        ..own
     }
 }
 
 /// The processing element.
-///
-/// # Errors
-/// None.
-pub(super) fn element(
-    family: Family,
-    objective: Objective,
-    shape: &UnitShape,
-) -> Result<UnitNetlist, StructureError> {
+pub(super) fn element(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
     let (options, heap) = (options(objective, shape), shape.element_heap());
-    element_unit(
-        shape,
-        |netlist, source, controls, accumulator| {
+    counted(
+        family,
+        element_unit(shape, |netlist, source, controls, accumulator| {
             lattice::unit(
                 netlist,
                 family,
@@ -35,28 +31,24 @@ pub(super) fn element(
                 accumulator,
                 &options,
             )
-        },
-        |netlist| Ok(sites(family, netlist)),
+        }),
     )
 }
 
 /// The row unit's popcount.
-///
-/// # Errors
-/// None.
-pub(super) fn row(
-    family: Family,
-    objective: Objective,
-    shape: &UnitShape,
-) -> Result<UnitNetlist, StructureError> {
+pub(super) fn row(family: Family, objective: Objective, shape: &UnitShape) -> UnitNetlist {
     let (options, heap) = (options(objective, shape), shape.row_heap());
-    row_unit(
-        shape,
-        |netlist, source, advance| {
+    counted(
+        family,
+        row_unit(shape, |netlist, source, advance| {
             lattice::count(netlist, family, &heap, source, advance, &options)
-        },
-        |netlist| Ok(sites(family, netlist)),
+        }),
     )
+}
+
+fn counted(family: Family, built: Built) -> UnitNetlist {
+    let sites = sites(family, &built.netlist);
+    built.with_sites(sites)
 }
 
 /// What a netlist takes. Of standard cells, how many adders and other functions; else LUT sites: ECP5's LUTs and half

@@ -249,11 +249,10 @@ fn build(
                 Structure::AdderLuts => Objective::Clock,
                 _ => Objective::Area,
             };
-            let element = lattice::element(family, objective, shape)?;
             (
                 dialect,
-                (element, Vec::new()),
-                lattice::row(family, objective, shape)?,
+                (lattice::element(family, objective, shape), Vec::new()),
+                lattice::row(family, objective, shape),
             )
         }
         Structure::Auto | Structure::Tree => {
@@ -286,15 +285,30 @@ fn named(output: &str) -> Netlist {
     netlist
 }
 
-/// Builds a processing element: `build` adds popcount and accumulator; `sites` counts what the netlist takes.
-///
-/// # Errors
-/// Those of `sites`.
+/// A unit's netlist with its ports, and when its operands arrive; what it takes is not counted yet.
+pub(super) struct Built {
+    pub netlist: Netlist,
+    arrival: Vec<u32>,
+    latency: u32,
+}
+
+impl Built {
+    /// The finished unit.
+    pub fn with_sites(self, sites: u64) -> UnitNetlist {
+        UnitNetlist {
+            netlist: self.netlist,
+            arrival: self.arrival,
+            latency: self.latency,
+            sites,
+        }
+    }
+}
+
+/// Builds a processing element; `build` adds popcount and accumulator.
 pub(super) fn element_unit(
     shape: &UnitShape,
     build: impl FnOnce(&mut Netlist, &Source<'_>, &Controls, &Accumulator) -> Unit,
-    sites: impl FnOnce(&Netlist) -> Result<u64, StructureError>,
-) -> Result<UnitNetlist, StructureError> {
+) -> Built {
     let mut netlist = named("sum");
     let ports = ElementPorts::new(&mut netlist, shape);
     let source = Source {
@@ -318,25 +332,19 @@ pub(super) fn element_unit(
         amounts,
     };
     let unit = build(&mut netlist, &source, &controls, &accumulator);
-    let sites = sites(&netlist)?;
     netlist.output("sum", &unit.sum);
-    Ok(UnitNetlist {
+    Built {
         netlist,
         arrival: unit.arrival,
         latency: unit.latency,
-        sites,
-    })
+    }
 }
 
-/// Builds a row unit's popcount: `build` adds it behind the given enable; `sites` counts what the netlist takes.
-///
-/// # Errors
-/// Those of `sites`.
+/// Builds a row unit's popcount; `build` adds it behind the given enable.
 pub(super) fn row_unit(
     shape: &UnitShape,
     build: impl FnOnce(&mut Netlist, &Source<'_>, Bit) -> Counted,
-    sites: impl FnOnce(&Netlist) -> Result<u64, StructureError>,
-) -> Result<UnitNetlist, StructureError> {
+) -> Built {
     let mut netlist = named("count");
     let ports = RowPorts::new(&mut netlist, shape);
     let source = Source {
@@ -344,12 +352,10 @@ pub(super) fn row_unit(
         tables: &row_tables(shape),
     };
     let counted = build(&mut netlist, &source, ports.advance);
-    let sites = sites(&netlist)?;
     netlist.output("count", &counted.count);
-    Ok(UnitNetlist {
+    Built {
         netlist,
         arrival: counted.arrival,
         latency: counted.latency,
-        sites,
-    })
+    }
 }

@@ -1,15 +1,14 @@
 //! Units for Xilinx 7 series and UltraScale+.
 
 use super::StructureError;
-use super::units::{Alternative, UnitNetlist, UnitShape, element_unit, row_unit};
-use crate::fabric::Netlist;
+use super::units::{Alternative, Built, UnitNetlist, UnitShape, element_unit, row_unit};
 use crate::fabric::pair_rows::{self, Finish};
 use crate::fabric::seven_series;
 
 /// The processing element as chains of single pair bits.
 ///
 /// # Errors
-/// Branches in parallel; and as [`sites`].
+/// Branches in parallel; and as [`placed`].
 pub(super) fn pair_chain_element(shape: &UnitShape) -> Result<UnitNetlist, StructureError> {
     let heap = shape.element_heap();
     if heap.groups * heap.planes > 1 {
@@ -17,43 +16,39 @@ pub(super) fn pair_chain_element(shape: &UnitShape) -> Result<UnitNetlist, Struc
             "it counts one branch pair, and `activation_branches` x `weight_branches` is more than one".into(),
         ));
     }
-    element_unit(
+    placed(element_unit(
         shape,
         |netlist, source, controls, accumulator| {
             seven_series::unit(netlist, source, &heap, controls, accumulator)
         },
-        sites,
-    )
+    ))
 }
 
 /// The row unit's popcount as chains of single pair bits; its shape is that of an element of this structure.
 ///
 /// # Errors
-/// As [`sites`].
+/// As [`placed`].
 pub(super) fn pair_chain_row(shape: &UnitShape) -> Result<UnitNetlist, StructureError> {
     let heap = shape.row_heap();
-    row_unit(
-        shape,
-        |netlist, source, advance| seven_series::count(netlist, source, &heap, advance),
-        sites,
-    )
+    placed(row_unit(shape, |netlist, source, advance| {
+        seven_series::count(netlist, source, &heap, advance)
+    }))
 }
 
 /// The processing element as pair rows, and what the best of every kind of them would take.
 ///
 /// # Errors
-/// As [`sites`].
+/// As [`placed`].
 pub(super) fn pair_rows_element(
     shape: &UnitShape,
 ) -> Result<(UnitNetlist, Vec<Alternative>), StructureError> {
     let heap = shape.element_heap();
-    let unit = element_unit(
+    let unit = placed(element_unit(
         shape,
         |netlist, source, controls, accumulator| {
             pair_rows::unit(netlist, source, &heap, controls, accumulator)
         },
-        sites,
-    )?;
+    ))?;
     let finish = match shape.shifts {
         true => Finish::Count,
         false => Finish::Accumulate {
@@ -73,23 +68,21 @@ pub(super) fn pair_rows_element(
 /// The row unit's popcount as pair rows.
 ///
 /// # Errors
-/// As [`sites`].
+/// As [`placed`].
 pub(super) fn pair_rows_row(shape: &UnitShape) -> Result<UnitNetlist, StructureError> {
     let heap = shape.row_heap();
-    row_unit(
-        shape,
-        |netlist, source, advance| pair_rows::count(netlist, source, &heap, advance),
-        sites,
-    )
+    placed(row_unit(shape, |netlist, source, advance| {
+        pair_rows::count(netlist, source, &heap, advance)
+    }))
 }
 
-/// LUT6_2 sites of a netlist, placed into slices.
+/// A unit with the LUT6_2 sites that it takes, placed into slices.
 ///
 /// # Errors
 /// A netlist that slices cannot hold; a bug of the structure.
-fn sites(netlist: &Netlist) -> Result<u64, StructureError> {
-    match seven_series::place(netlist) {
-        Ok(placement) => Ok(placement.cost().sites.into()),
+fn placed(built: Built) -> Result<UnitNetlist, StructureError> {
+    match seven_series::place(&built.netlist) {
+        Ok(placement) => Ok(built.with_sites(placement.cost().sites.into())),
         Err(error) => Err(StructureError(format!("slices cannot hold it: {error}"))),
     }
 }

@@ -1,11 +1,11 @@
 //! The whole accelerator behind AXI4-Lite and AXI4-Stream, cycle by cycle: the trait, the model, and two in lockstep.
 
-use super::core::difference;
+use super::lockstep::{Signals, agreed};
 use super::{
     AcceleratorModel, AxiLiteInputs, AxiLiteModel, Core, CoreInputs, ResultHoldModel,
     ResultTransfer, Start, StreamBeat,
 };
-use crate::simulator::{Divergence, SimulatorError};
+use crate::simulator::SimulatorError;
 use std::fmt::Debug;
 use xnorforge_hdl::AcceleratorDesign;
 
@@ -167,16 +167,16 @@ impl AxiTop for AxiModel {
 pub struct AxiLockstep<A, B> {
     left: A,
     right: B,
-    outputs: AxiOutputs,
+    names: [String; 2],
 }
 
 impl<A: AxiTop, B: AxiTop> AxiLockstep<A, B> {
     /// Two top modules that stand at the same cycle.
     pub fn new(left: A, right: B) -> Self {
         AxiLockstep {
+            names: [left.name().to_owned(), right.name().to_owned()],
             left,
             right,
-            outputs: AxiOutputs::default(),
         }
     }
 }
@@ -189,16 +189,7 @@ impl<A: AxiTop, B: AxiTop> AxiTop for AxiLockstep<A, B> {
     fn step(&mut self, inputs: &AxiInputs<'_>) -> Result<&AxiOutputs, SimulatorError> {
         let cycle = self.left.cycle();
         let left = self.left.step(inputs)?;
-        let right = self.right.step(inputs)?;
-        if left != right {
-            let (left, right) = (left.clone(), right.clone());
-            let names = (self.left.name(), self.right.name());
-            return Err(SimulatorError::Divergence(Box::new(divergence(
-                cycle, names, &left, &right,
-            ))));
-        }
-        self.outputs.clone_from(left);
-        Ok(&self.outputs)
+        agreed(cycle, &self.names, left, self.right.step(inputs)?)
     }
 
     fn cycle(&self) -> u64 {
@@ -206,32 +197,19 @@ impl<A: AxiTop, B: AxiTop> AxiTop for AxiLockstep<A, B> {
     }
 }
 
-/// The first output that differs.
-fn divergence(
-    cycle: u64,
-    names: (&str, &str),
-    left: &AxiOutputs,
-    right: &AxiOutputs,
-) -> Divergence {
-    let pairs: [(&str, &dyn Debug, &dyn Debug); 10] = [
-        ("s_axil_awready", &left.awready, &right.awready),
-        ("s_axil_wready", &left.wready, &right.wready),
-        ("s_axil_b", &left.write_response, &right.write_response),
-        ("s_axil_arready", &left.arready, &right.arready),
-        ("s_axil_r", &left.read_response, &right.read_response),
-        ("irq", &left.irq, &right.irq),
-        (
-            "s_axis_program_tready",
-            &left.program_ready,
-            &right.program_ready,
-        ),
-        (
-            "s_axis_weight_tready",
-            &left.weight_ready,
-            &right.weight_ready,
-        ),
-        ("s_axis_input_tready", &left.input_ready, &right.input_ready),
-        ("m_axis_result", &left.result, &right.result),
-    ];
-    difference(cycle, names, &pairs)
+impl Signals for AxiOutputs {
+    fn signals(&self) -> Vec<(&'static str, &dyn Debug)> {
+        vec![
+            ("s_axil_awready", &self.awready),
+            ("s_axil_wready", &self.wready),
+            ("s_axil_b", &self.write_response),
+            ("s_axil_arready", &self.arready),
+            ("s_axil_r", &self.read_response),
+            ("irq", &self.irq),
+            ("s_axis_program_tready", &self.program_ready),
+            ("s_axis_weight_tready", &self.weight_ready),
+            ("s_axis_input_tready", &self.input_ready),
+            ("m_axis_result", &self.result),
+        ]
+    }
 }

@@ -1,7 +1,8 @@
 //! One trait for everything that behaves like the accelerator's core, and two of them side by side.
 
 use super::StreamBeat;
-use crate::simulator::{Divergence, SimulatorError};
+use super::lockstep::{Signals, agreed};
+use crate::simulator::SimulatorError;
 use std::fmt::Debug;
 
 /// A start of a program.
@@ -86,16 +87,16 @@ pub trait Core {
 pub struct CoreLockstep<A, B> {
     left: A,
     right: B,
-    outputs: CoreOutputs,
+    names: [String; 2],
 }
 
 impl<A: Core, B: Core> CoreLockstep<A, B> {
     /// Two cores that stand at the same cycle.
     pub fn new(left: A, right: B) -> Self {
         CoreLockstep {
+            names: [left.name().to_owned(), right.name().to_owned()],
             left,
             right,
-            outputs: CoreOutputs::default(),
         }
     }
 }
@@ -108,16 +109,7 @@ impl<A: Core, B: Core> Core for CoreLockstep<A, B> {
     fn step(&mut self, inputs: &CoreInputs<'_>) -> Result<&CoreOutputs, SimulatorError> {
         let cycle = self.left.cycle();
         let left = self.left.step(inputs)?;
-        let right = self.right.step(inputs)?;
-        if left != right {
-            let (left, right) = (left.clone(), right.clone());
-            let names = (self.left.name(), self.right.name());
-            return Err(SimulatorError::Divergence(Box::new(divergence(
-                cycle, names, &left, &right,
-            ))));
-        }
-        self.outputs.clone_from(left);
-        Ok(&self.outputs)
+        agreed(cycle, &self.names, left, self.right.step(inputs)?)
     }
 
     fn cycle(&self) -> u64 {
@@ -125,46 +117,18 @@ impl<A: Core, B: Core> Core for CoreLockstep<A, B> {
     }
 }
 
-/// The first output that differs.
-fn divergence(
-    cycle: u64,
-    names: (&str, &str),
-    left: &CoreOutputs,
-    right: &CoreOutputs,
-) -> Divergence {
-    let pairs: [(&str, &dyn Debug, &dyn Debug); 9] = [
-        ("busy", &left.busy, &right.busy),
-        ("done", &left.done, &right.done),
-        ("error", &left.error, &right.error),
-        ("program_ready", &left.program_ready, &right.program_ready),
-        ("weight_ready", &left.weight_ready, &right.weight_ready),
-        ("input_ready", &left.input_ready, &right.input_ready),
-        ("result", &left.result, &right.result),
-        (
-            "counter_clearing",
-            &left.counter_clearing,
-            &right.counter_clearing,
-        ),
-        ("counter_value", &left.counter_value, &right.counter_value),
-    ];
-    difference(cycle, names, &pairs)
-}
-
-/// The first of the outputs whose values differ.
-pub(super) fn difference(
-    cycle: u64,
-    names: (&str, &str),
-    outputs: &[(&str, &dyn Debug, &dyn Debug)],
-) -> Divergence {
-    let (signal, left, right) = outputs
-        .iter()
-        .map(|(signal, left, right)| (*signal, format!("{left:?}"), format!("{right:?}")))
-        .find(|(_, left, right)| left != right)
-        .unwrap_or(("outputs", String::new(), String::new()));
-    Divergence {
-        cycle,
-        signal: signal.to_owned(),
-        left: (names.0.to_owned(), left),
-        right: (names.1.to_owned(), right),
+impl Signals for CoreOutputs {
+    fn signals(&self) -> Vec<(&'static str, &dyn Debug)> {
+        vec![
+            ("busy", &self.busy),
+            ("done", &self.done),
+            ("error", &self.error),
+            ("program_ready", &self.program_ready),
+            ("weight_ready", &self.weight_ready),
+            ("input_ready", &self.input_ready),
+            ("result", &self.result),
+            ("counter_clearing", &self.counter_clearing),
+            ("counter_value", &self.counter_value),
+        ]
     }
 }

@@ -12,6 +12,7 @@ mod counters;
 mod driver;
 mod host;
 pub mod load_timing;
+mod lockstep;
 mod model;
 pub mod patches;
 mod ports;

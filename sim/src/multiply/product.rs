@@ -15,7 +15,7 @@ use super::operands::{PAIRED, PackedActivations, PackedWeights};
 use super::panel::{PANEL_ROWS, Panel};
 use super::tile::{ROWS, steps};
 use super::{Level, MultiplyError, level::Checked};
-use crate::gemm::{BorderClasses, GemmError, Operand, Precision, VALUES_MAX};
+use crate::gemm::{self, BorderClasses, GemmError, Operand, Precision};
 use crate::packed::{BitPlanes, StoredForm, TapMask};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -84,14 +84,12 @@ pub fn multiply_into<T: Integer>(
 ) -> Result<(), MultiplyError> {
     let level = level.check()?;
     let count = results_count(x, w)?;
-    if results.len() != count {
-        return Err(MultiplyError::Gemm(GemmError::Length {
-            field: "the memory for the results",
-            found: results.len() as u64,
-            expected: count as u64,
-            why: "rows x columns",
-        }));
-    }
+    gemm::check_length(
+        "the memory for the results",
+        results.len() as u64,
+        count as u64,
+        "rows x columns",
+    )?;
     let bound = largest(x.precision) * largest(w.precision) * x.elements as i64;
     if bound > T::MAX {
         return Err(MultiplyError::Narrow {
@@ -120,23 +118,7 @@ fn largest(precision: Precision) -> i64 {
 }
 
 fn results_count(x: &PackedActivations, w: &PackedWeights) -> Result<usize, GemmError> {
-    if x.elements != w.elements {
-        return Err(GemmError::Length {
-            field: "a vector of weights",
-            found: w.elements as u64,
-            expected: x.elements as u64,
-            why: "the elements of a vector of activations",
-        });
-    }
-    let count = x.rows as u64 * w.columns as u64;
-    if count > VALUES_MAX {
-        return Err(GemmError::TooLarge {
-            field: "results (P x Q)",
-            value: count,
-            max: VALUES_MAX,
-        });
-    }
-    Ok(count as usize)
+    gemm::results_count([x.rows, x.elements], [w.columns, w.elements])
 }
 
 /// Rows of a panel: many, so that weights are read seldom, but some for each thread.

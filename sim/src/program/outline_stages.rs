@@ -69,9 +69,9 @@ impl StageWork {
     }
 }
 
-/// A step of a network.
+/// A step of a network that does `W`.
 #[derive(Clone, Debug)]
-pub(crate) struct OutlineStage {
+pub(crate) struct Step<W> {
     /// The layer that it belongs to; none for a copy of the input.
     pub layer: Option<usize>,
     /// Its name, for messages.
@@ -84,11 +84,31 @@ pub(crate) struct OutlineStage {
     pub shape: Shape,
     /// Shape of what it gives.
     pub output_shape: Shape,
-    pub work: StageWork,
+    pub work: W,
     /// Buffer that it writes.
     pub output: Option<usize>,
     /// Which of the network's outputs it streams.
     pub stream: Option<usize>,
+}
+
+/// A step without numbers.
+pub(crate) type OutlineStage = Step<StageWork>;
+
+impl<W> Step<W> {
+    /// The same step with other work.
+    pub fn with_work<V>(self, work: V) -> Step<V> {
+        Step {
+            layer: self.layer,
+            name: self.name,
+            input: self.input,
+            precision: self.precision,
+            shape: self.shape,
+            output_shape: self.output_shape,
+            work,
+            output: self.output,
+            stream: self.stream,
+        }
+    }
 }
 
 /// A feature map that has to stand in memory.

@@ -1,7 +1,9 @@
 //! A network as the accelerator runs it: the stages of its outline ([`super::outline_stages`]) with their numbers.
 
 use super::layout::TensorLayout;
-use super::outline_stages::{ONES, OutlineStage, OutlineStages, Product, ProductFinish, StageWork};
+use super::outline_stages::{
+    ONES, OutlineStage, OutlineStages, Product, ProductFinish, StageWork, Step,
+};
 use super::placement::Buffer;
 use super::{OutputTensor, ProgramError};
 use crate::gemm::{Operand, Precision};
@@ -51,27 +53,8 @@ impl Work<'_> {
     }
 }
 
-/// A step of a network.
-#[derive(Clone, Debug)]
-pub(crate) struct Stage<'n> {
-    /// The layer that it belongs to; none for a copy of the input.
-    pub layer: Option<usize>,
-    /// Its name, for messages.
-    pub name: String,
-    /// Buffer that it reads.
-    pub input: usize,
-    /// Encoding of what it reads, and the bits that it reads of it.
-    pub precision: Precision,
-    /// Shape of what it reads.
-    pub shape: Shape,
-    /// Shape of what it gives.
-    pub output_shape: Shape,
-    pub work: Work<'n>,
-    /// Buffer that it writes.
-    pub output: Option<usize>,
-    /// Which of the network's outputs it streams.
-    pub stream: Option<usize>,
-}
+/// A step with its numbers.
+pub(crate) type Stage<'n> = Step<Work<'n>>;
 
 /// A network as stages.
 #[derive(Debug)]
@@ -126,17 +109,7 @@ fn with_numbers(network: &Network, stage: OutlineStage) -> Result<Stage<'_>, Pro
         (StageWork::Pool(_), Some(layer)) => Work::Pool(layer.operation.window()),
         (StageWork::Pool(_), None) => unreachable!("only layers are pools"),
     };
-    Ok(Stage {
-        layer: stage.layer,
-        name: stage.name,
-        input: stage.input,
-        precision: stage.precision,
-        shape: stage.shape,
-        output_shape: stage.output_shape,
-        work,
-        output: stage.output,
-        stream: stage.stream,
-    })
+    Ok(stage.with_work(work))
 }
 
 /// A product with the numbers of `layer`; a copy without one.

@@ -2,10 +2,11 @@
 
 use super::array::{ArrayOptions, VerilatedArrayError};
 use super::build::Verilator;
+use super::clocked::{Clocked, Stream};
 use super::model::{Library, VerilatedModel};
 use super::source::{ModelSource, words};
 use super::trace::Trace;
-use crate::accelerator::{Core, CoreInputs, CoreOutputs, StreamBeat, Transfer};
+use crate::accelerator::{Core, CoreInputs, CoreOutputs, Transfer};
 use crate::simulator::SimulatorError;
 use xnorforge_hdl::Package;
 
@@ -31,27 +32,12 @@ struct Ports {
     counter_value: usize,
 }
 
-/// The ports of a stream.
-#[derive(Debug)]
-struct Stream {
-    valid: usize,
-    ready: usize,
-    data: usize,
-    last: usize,
-}
-
 impl Ports {
     fn new(model: &VerilatedModel) -> Self {
         let port = |name: &str| {
             model
                 .port(name)
                 .expect("a package of `generate_accelerator` has every port that is used here")
-        };
-        let stream = |name: &str| Stream {
-            valid: port(&format!("{name}_valid")),
-            ready: port(&format!("{name}_ready")),
-            data: port(&format!("{name}_data")),
-            last: port(&format!("{name}_last")),
         };
         Ports {
             clock: port("clock"),
@@ -62,10 +48,10 @@ impl Ports {
             busy: port("busy"),
             done: port("done"),
             error: port("error"),
-            program: stream("program"),
-            weight: stream("weight"),
-            input: stream("input"),
-            result: stream("result"),
+            program: Stream::new(port, "program_"),
+            weight: Stream::new(port, "weight_"),
+            input: Stream::new(port, "input_"),
+            result: Stream::new(port, "result_"),
             result_keep: port("result_keep"),
             counter_clear: port("counter_clear"),
             counter_clearing: port("counter_clearing"),
@@ -78,10 +64,8 @@ impl Ports {
 /// The Verilated RTL of an accelerator's core.
 #[derive(Debug)]
 pub struct VerilatedAccelerator {
-    model: VerilatedModel,
+    rtl: Clocked,
     ports: Ports,
-    trace: Trace,
-    cycle: u64,
     outputs: CoreOutputs,
     data: Vec<u64>,
     keep: Vec<u64>,
@@ -114,90 +98,62 @@ impl VerilatedAccelerator {
     /// # Panics
     /// If the library is one of something else.
     pub fn of_library(library: &Library, options: &ArrayOptions) -> Result<Self, SimulatorError> {
-        let window = options.trace.as_ref();
         let model = library.start(options.seed)?;
         let ports = Ports::new(&model);
         let buffer = |port: usize| vec![0; words(&model.ports()[port])];
         Ok(VerilatedAccelerator {
-            trace: Trace::new(window),
-            cycle: 0,
             outputs: CoreOutputs::default(),
             data: buffer(ports.result.data),
             keep: buffer(ports.result_keep),
+            rtl: Clocked::new(model, ports.clock, options.trace.as_ref()),
             ports,
-            model,
         })
     }
 
-    fn set(&mut self, port: usize, value: impl Into<u64>) {
-        self.model.set(port, &[value.into()]);
-    }
-
-    fn get(&self, port: usize) -> u64 {
-        let mut word = [0];
-        self.model.get(port, &mut word);
-        word[0]
-    }
-
     fn drive(&mut self, inputs: &CoreInputs<'_>) {
-        let p = &self.ports;
-        let (model, bit) = (&mut self.model, |value: bool| [u64::from(value)]);
+        let (p, model) = (&self.ports, &mut self.rtl.model);
+        let bit = |value: bool| [u64::from(value)];
         model.set(p.reset, &bit(inputs.reset));
         model.set(p.start, &bit(inputs.start.is_some()));
         if let Some(start) = inputs.start {
             model.set(p.start_address, &[start.address.into()]);
             model.set(p.runs, &[start.runs.into()]);
         }
-        // Without a beat, data keep the last one: what is not valid must not matter.
-        model.set(p.program.valid, &bit(inputs.program.is_some()));
-        if let Some((word, last)) = inputs.program {
-            model.set(p.program.data, &[word.into()]);
-            model.set(p.program.last, &bit(last));
-        }
-        offer(model, &p.weight, inputs.weight);
-        offer(model, &p.input, inputs.input);
+        p.program.offer_word(model, inputs.program);
+        p.weight.offer(model, inputs.weight);
+        p.input.offer(model, inputs.input);
         model.set(p.result.ready, &bit(inputs.result_ready));
         model.set(p.counter_clear, &bit(inputs.counter_clear));
         model.set(p.counter_address, &[inputs.counter_address.into()]);
     }
 
     fn read(&mut self) {
-        let p = &self.ports;
-        let bit = |port| self.get(port) != 0;
-        let outputs = CoreOutputs {
+        let (p, model) = (&self.ports, &self.rtl.model);
+        let bit = |port| model.word(port) != 0;
+        self.outputs = CoreOutputs {
             busy: bit(p.busy),
             done: bit(p.done),
-            error: self.get(p.error) as u8,
+            error: model.word(p.error) as u8,
             program_ready: bit(p.program.ready),
             weight_ready: bit(p.weight.ready),
             input_ready: bit(p.input.ready),
             result: None,
             counter_clearing: bit(p.counter_clearing),
-            counter_value: self.get(p.counter_value) as u32,
+            counter_value: model.word(p.counter_value) as u32,
         };
-        let (valid, last) = (bit(p.result.valid), bit(p.result.last));
-        self.outputs = outputs;
-        if valid {
-            self.model.get(p.result.data, &mut self.data);
-            self.model.get(p.result_keep, &mut self.keep);
-            let lanes = self.model.ports()[p.result_keep].width as usize;
+        if bit(p.result.valid) {
+            model.get(p.result.data, &mut self.data);
+            model.get(p.result_keep, &mut self.keep);
+            let lanes = model.ports()[p.result_keep].width as usize;
             let value = |lane: usize| {
                 let kept = self.keep[lane / 64] >> (lane % 64) & 1 == 1;
                 kept.then_some((self.data[lane / 2] >> (32 * (lane % 2))) as u32 as i32)
             };
             self.outputs.result = Some(Transfer {
                 values: (0..lanes).map(value).collect(),
-                last,
+                last: bit(p.result.last),
             });
         }
-    }
-}
-
-fn offer(model: &mut VerilatedModel, stream: &Stream, beat: Option<StreamBeat<'_>>) {
-    model.set(stream.valid, &[beat.is_some().into()]);
-    if let Some(beat) = beat {
-        model.set(stream.data, beat.data);
-        model.set(stream.last, &[beat.last.into()]);
     }
 }
 
@@ -207,21 +163,14 @@ impl Core for VerilatedAccelerator {
     }
 
     fn step(&mut self, inputs: &CoreInputs<'_>) -> Result<&CoreOutputs, SimulatorError> {
-        self.trace.begin(&mut self.model, self.cycle)?;
         self.drive(inputs);
-        self.set(self.ports.clock, false);
-        self.model.eval()?;
+        self.rtl.settle()?;
         self.read();
-        self.trace.dump(&mut self.model, self.cycle, 0)?;
-        self.set(self.ports.clock, true);
-        self.model.eval()?;
-        self.trace.dump(&mut self.model, self.cycle, 1)?;
-        self.trace.end(&mut self.model, self.cycle)?;
-        self.cycle += 1;
+        self.rtl.edge()?;
         Ok(&self.outputs)
     }
 
     fn cycle(&self) -> u64 {
-        self.cycle
+        self.rtl.cycle()
     }
 }

@@ -1,6 +1,7 @@
 //! The Verilated RTL of an array as a [`Simulator`]: beats packed into the ports of `docs/microarchitecture.md`.
 
 use super::build::Verilator;
+use super::clocked::Clocked;
 use super::model::{Library, VerilatedModel};
 use super::source::{ModelSource, input, output, words};
 use super::tools::ToolError;
@@ -117,13 +118,11 @@ impl Ports {
 /// The Verilated RTL of an array.
 #[derive(Debug)]
 pub struct VerilatedArray {
-    model: VerilatedModel,
+    rtl: Clocked,
     ports: Ports,
     lanes: u32,
     result_width: u32,
     entry_width: u32,
-    trace: Trace,
-    cycle: u64,
     outputs: Outputs,
     // Packed values on their way to the ports, so that no cycle allocates.
     activation: Vec<u64>,
@@ -165,7 +164,6 @@ impl VerilatedArray {
         design: &Design,
         options: &ArrayOptions,
     ) -> Result<Self, SimulatorError> {
-        let window = options.trace.as_ref();
         let model = library.start(options.seed)?;
         let ports = Ports::new(&model);
         let buffer = |port: usize| vec![0; words(&model.ports()[port])];
@@ -173,16 +171,14 @@ impl VerilatedArray {
             lanes: design.config().lanes,
             result_width: design.result_width,
             entry_width: design.entry_width,
-            trace: Trace::new(window),
-            cycle: 0,
             outputs: Outputs::default(),
             activation: buffer(ports.operand_activation),
             weight: buffer(ports.operand_weight),
             entry: buffer(ports.operand_entry),
             constant: buffer(ports.constant_value),
             result: buffer(ports.result_value),
+            rtl: Clocked::new(model, ports.clock, options.trace.as_ref()),
             ports,
-            model,
         };
         array.reset()?;
         Ok(array)
@@ -194,24 +190,15 @@ impl VerilatedArray {
             reset: true,
             ..Inputs::default()
         });
-        self.clock(false)?;
-        self.clock(true)
-    }
-
-    fn clock(&mut self, level: bool) -> Result<(), SimulatorError> {
-        self.model.set(self.ports.clock, &[level.into()]);
-        self.model.eval()
+        self.rtl.uncounted_edge()
     }
 
     fn drive(&mut self, inputs: &Inputs<'_>) {
-        let ports = &self.ports;
-        self.model.set(ports.reset, &[inputs.reset.into()]);
-        self.model
-            .set(ports.result_ready, &[inputs.result_ready.into()]);
-        self.model
-            .set(ports.operand_valid, &[inputs.operand.is_some().into()]);
-        self.model
-            .set(ports.constant_write, &[inputs.constant.is_some().into()]);
+        let (model, ports) = (&mut self.rtl.model, &self.ports);
+        model.set(ports.reset, &[inputs.reset.into()]);
+        model.set(ports.result_ready, &[inputs.result_ready.into()]);
+        model.set(ports.operand_valid, &[inputs.operand.is_some().into()]);
+        model.set(ports.constant_write, &[inputs.constant.is_some().into()]);
         // Without a beat or a write, its ports keep the last one: what is not valid must not matter.
         if let Some(beat) = inputs.operand {
             self.drive_beat(beat);
@@ -222,7 +209,7 @@ impl VerilatedArray {
     }
 
     fn drive_beat(&mut self, beat: &Beat) {
-        let (model, ports) = (&mut self.model, &self.ports);
+        let (model, ports) = (&mut self.rtl.model, &self.ports);
         let shifts = model.ports()[ports.operand_shift].width;
         let shift = beat.shift.map_or(0, |index| {
             assert!(index < shifts, "a beat shifts by a known amount");
@@ -253,18 +240,14 @@ impl VerilatedArray {
     fn drive_constant(&mut self, write: &ConstantWrite) {
         let values = write.value.iter().map(|value| *value as u64);
         pack(&mut self.constant, self.result_width, values);
-        self.model
-            .set(self.ports.constant_entry, &[write.entry.into()]);
-        self.model.set(self.ports.constant_value, &self.constant);
+        let (model, ports) = (&mut self.rtl.model, &self.ports);
+        model.set(ports.constant_entry, &[write.entry.into()]);
+        model.set(ports.constant_value, &self.constant);
     }
 
     fn read(&mut self) {
-        let (model, ports) = (&self.model, &self.ports);
-        let bit = |port| {
-            let mut word = [0];
-            model.get(port, &mut word);
-            word[0] != 0
-        };
+        let (model, ports) = (&self.rtl.model, &self.ports);
+        let bit = |port| model.word(port) != 0;
         self.outputs.operand_ready = bit(ports.operand_ready);
         self.outputs.result_valid = bit(ports.result_valid);
         self.outputs.result_last = false;
@@ -286,20 +269,15 @@ impl Simulator for VerilatedArray {
     }
 
     fn step(&mut self, inputs: &Inputs<'_>) -> Result<&Outputs, SimulatorError> {
-        self.trace.begin(&mut self.model, self.cycle)?;
         self.drive(inputs);
-        self.clock(false)?;
+        self.rtl.settle()?;
         self.read();
-        self.trace.dump(&mut self.model, self.cycle, 0)?;
-        self.clock(true)?;
-        self.trace.dump(&mut self.model, self.cycle, 1)?;
-        self.trace.end(&mut self.model, self.cycle)?;
-        self.cycle += 1;
+        self.rtl.edge()?;
         Ok(&self.outputs)
     }
 
     fn cycle(&self) -> u64 {
-        self.cycle
+        self.rtl.cycle()
     }
 }
 

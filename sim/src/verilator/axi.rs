@@ -1,10 +1,10 @@
 //! The Verilated RTL of an accelerator with AMBA ports as an [`AxiTop`].
 
 use super::array::ArrayOptions;
+use super::clocked::{Clocked, Stream};
 use super::model::{Library, VerilatedModel};
 use super::source::words;
-use super::trace::Trace;
-use crate::accelerator::{AxiInputs, AxiOutputs, AxiTop, ResultTransfer, StreamBeat};
+use crate::accelerator::{AxiInputs, AxiOutputs, AxiTop, ResultTransfer};
 use crate::simulator::SimulatorError;
 
 /// Numbers of the top module's ports.
@@ -37,15 +37,6 @@ struct Ports {
     irq: usize,
 }
 
-/// The ports of a stream.
-#[derive(Debug)]
-struct Stream {
-    valid: usize,
-    ready: usize,
-    data: usize,
-    last: usize,
-}
-
 impl Ports {
     fn new(model: &VerilatedModel) -> Self {
         let port = |name: &str| {
@@ -54,12 +45,6 @@ impl Ports {
                 .expect("a package of `generate_axi` has every port that is used here")
         };
         let lite = |name: &str| port(&format!("s_axil_{name}"));
-        let stream = |name: &str| Stream {
-            valid: port(&format!("{name}_tvalid")),
-            ready: port(&format!("{name}_tready")),
-            data: port(&format!("{name}_tdata")),
-            last: port(&format!("{name}_tlast")),
-        };
         Ports {
             aclk: port("aclk"),
             aresetn: port("aresetn"),
@@ -80,10 +65,10 @@ impl Ports {
             rready: lite("rready"),
             rdata: lite("rdata"),
             rresp: lite("rresp"),
-            program: stream("s_axis_program"),
-            weight: stream("s_axis_weight"),
-            input: stream("s_axis_input"),
-            result: stream("m_axis_result"),
+            program: Stream::new(port, "s_axis_program_t"),
+            weight: Stream::new(port, "s_axis_weight_t"),
+            input: Stream::new(port, "s_axis_input_t"),
+            result: Stream::new(port, "m_axis_result_t"),
             result_keep: port("m_axis_result_tkeep"),
             irq: port("irq"),
         }
@@ -93,10 +78,8 @@ impl Ports {
 /// The Verilated RTL of an accelerator with AMBA ports.
 #[derive(Debug)]
 pub struct VerilatedAxi {
-    model: VerilatedModel,
+    rtl: Clocked,
     ports: Ports,
-    trace: Trace,
-    cycle: u64,
     outputs: AxiOutputs,
     data: Vec<u64>,
     keep: Vec<u64>,
@@ -115,18 +98,16 @@ impl VerilatedAxi {
         let ports = Ports::new(&model);
         let buffer = |port: usize| vec![0; words(&model.ports()[port])];
         Ok(VerilatedAxi {
-            trace: Trace::new(options.trace.as_ref()),
-            cycle: 0,
             outputs: AxiOutputs::default(),
             data: buffer(ports.result.data),
             keep: buffer(ports.result_keep),
+            rtl: Clocked::new(model, ports.aclk, options.trace.as_ref()),
             ports,
-            model,
         })
     }
 
     fn drive(&mut self, inputs: &AxiInputs<'_>) {
-        let (p, model) = (&self.ports, &mut self.model);
+        let (p, model) = (&self.ports, &mut self.rtl.model);
         let bit = |value: bool| [u64::from(value)];
         model.set(p.aresetn, &bit(!inputs.reset));
         // Without an offer, payloads keep their last values: what is not valid must not matter.
@@ -145,24 +126,15 @@ impl VerilatedAxi {
             model.set(p.araddr, &[address.into()]);
         }
         model.set(p.rready, &bit(inputs.rready));
-        let program = inputs.program.map(|(word, last)| ([u64::from(word)], last));
-        let program = program
-            .as_ref()
-            .map(|(data, last)| StreamBeat { data, last: *last });
-        offer(model, &p.program, program);
-        offer(model, &p.weight, inputs.weight);
-        offer(model, &p.input, inputs.input);
+        p.program.offer_word(model, inputs.program);
+        p.weight.offer(model, inputs.weight);
+        p.input.offer(model, inputs.input);
         model.set(p.result.ready, &bit(inputs.result_ready));
     }
 
     fn read(&mut self) {
-        let (p, model) = (&self.ports, &self.model);
-        let get = |port| {
-            let mut word = [0];
-            model.get(port, &mut word);
-            word[0]
-        };
-        let bit = |port| get(port) != 0;
+        let (p, model) = (&self.ports, &self.rtl.model);
+        let bit = |port| model.word(port) != 0;
         let result = bit(p.result.valid).then(|| {
             model.get(p.result.data, &mut self.data);
             model.get(p.result_keep, &mut self.keep);
@@ -182,9 +154,10 @@ impl VerilatedAxi {
         self.outputs = AxiOutputs {
             awready: bit(p.awready),
             wready: bit(p.wready),
-            write_response: bit(p.bvalid).then(|| get(p.bresp) as u8),
+            write_response: bit(p.bvalid).then(|| model.word(p.bresp) as u8),
             arready: bit(p.arready),
-            read_response: bit(p.rvalid).then(|| (get(p.rdata) as u32, get(p.rresp) as u8)),
+            read_response: bit(p.rvalid)
+                .then(|| (model.word(p.rdata) as u32, model.word(p.rresp) as u8)),
             irq: bit(p.irq),
             program_ready: bit(p.program.ready),
             weight_ready: bit(p.weight.ready),
@@ -194,35 +167,20 @@ impl VerilatedAxi {
     }
 }
 
-fn offer(model: &mut VerilatedModel, stream: &Stream, beat: Option<StreamBeat<'_>>) {
-    model.set(stream.valid, &[beat.is_some().into()]);
-    if let Some(beat) = beat {
-        model.set(stream.data, beat.data);
-        model.set(stream.last, &[beat.last.into()]);
-    }
-}
-
 impl AxiTop for VerilatedAxi {
     fn name(&self) -> &str {
         "RTL"
     }
 
     fn step(&mut self, inputs: &AxiInputs<'_>) -> Result<&AxiOutputs, SimulatorError> {
-        self.trace.begin(&mut self.model, self.cycle)?;
         self.drive(inputs);
-        self.model.set(self.ports.aclk, &[0]);
-        self.model.eval()?;
+        self.rtl.settle()?;
         self.read();
-        self.trace.dump(&mut self.model, self.cycle, 0)?;
-        self.model.set(self.ports.aclk, &[1]);
-        self.model.eval()?;
-        self.trace.dump(&mut self.model, self.cycle, 1)?;
-        self.trace.end(&mut self.model, self.cycle)?;
-        self.cycle += 1;
+        self.rtl.edge()?;
         Ok(&self.outputs)
     }
 
     fn cycle(&self) -> u64 {
-        self.cycle
+        self.rtl.cycle()
     }
 }

@@ -17,6 +17,7 @@
 //! | `model` | loads it and calls it; all `unsafe` code is there |
 //! | `accelerator` | the accelerator's ports |
 //! | `axi` | the ports of the accelerator with AMBA ports |
+//! | `clocked` | the halves of a cycle and the ports of streams, for all of them |
 //! | `trace` | waveforms of some cycles |
 //! | `array` | the array's ports and the packing of beats |
 
@@ -25,6 +26,7 @@ mod array;
 mod axi;
 mod build;
 mod cache;
+mod clocked;
 mod model;
 mod shim;
 mod source;

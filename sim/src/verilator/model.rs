@@ -185,6 +185,14 @@ impl VerilatedModel {
         }
     }
 
+    /// The value of a port of at most 64 bits.
+    #[inline]
+    pub(super) fn word(&self, port: usize) -> u64 {
+        let mut word = [0];
+        self.get(port, &mut word);
+        word[0]
+    }
+
     /// Lets the values at the inputs take effect, clock edges included.
     ///
     /// # Errors

@@ -47,15 +47,22 @@ pub enum Objective {
     Clock,
 }
 
+/// Where registers stand. A level of logic is a pair bit or an adder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Registers {
+    /// After every so many levels; at least 1.
+    EveryLevels(u32),
+    /// After so many stages of as equal a number of levels as can be; at least 1, and no more than there are levels.
+    Stages(u32),
+}
+
 /// How a structure is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// What to save.
     pub objective: Objective,
-    /// Registers stand after every so many levels of logic (a pair bit, an adder); at least 1.
-    pub levels: u32,
-    /// So many stages instead, of as equal a number of levels as can be; as many as there are levels where it is more.
-    pub stages: Option<u32>,
+    /// Where registers stand.
+    pub registers: Registers,
     /// Largest `arrival`: for how many cycles the array's edge may have to delay an operand.
     pub skew: u32,
     /// Positions of chains that stand back to back at most; timing analysis sees a path through all of them. None: 10 on
@@ -71,8 +78,7 @@ impl Options {
     pub fn new(objective: Objective) -> Self {
         Options {
             objective,
-            levels: 1,
-            stages: None,
+            registers: Registers::EveryLevels(1),
             skew: 8,
             chain_positions: None,
             delay_cost: 50,
@@ -149,9 +155,9 @@ fn cheapest(family: Family, heap: &Heap, spare: bool, options: &Options) -> Sche
     rates.sort_unstable();
     rates.dedup();
     // A stage has at least so many levels.
-    let levels = match options.stages {
-        Some(_) => 1,
-        None => options.levels.max(1),
+    let levels = match options.registers {
+        Registers::Stages(_) => 1,
+        Registers::EveryLevels(levels) => levels.max(1),
     };
     let within = |rate: u32| (all.div_ceil(rate) - 1) / levels <= options.skew;
     let chains = options.objective == Objective::Area && family != Family::Cells;
@@ -238,10 +244,10 @@ struct Timing {
 impl Timing {
     fn new(schedule: &Schedule, options: &Options) -> Self {
         let all = schedule.last_level() + 1;
-        let (levels, stages) = match options.stages {
-            Some(stages) => (all, stages.clamp(1, all)),
-            None => {
-                let each = options.levels.max(1);
+        let (levels, stages) = match options.registers {
+            Registers::Stages(stages) => (all, stages.clamp(1, all)),
+            Registers::EveryLevels(each) => {
+                let each = each.max(1);
                 (all.next_multiple_of(each), all.div_ceil(each))
             }
         };
