@@ -125,7 +125,8 @@ fn rtl_equals_the_model_on_random_configurations() {
 fn telling_products(design: &Design, seed: u64) -> Vec<Gemm> {
     use Encoding::{Bipolar, Signed, Unsigned};
     let c = design.config();
-    let (rows, columns) = (c.rows as usize + 1, c.columns as usize + 1);
+    // More tiles than the popcount has stages, so that every stage holds a beat while the array stands.
+    let (rows, columns) = (3 * c.rows as usize + 1, 3 * c.columns as usize);
     let chunk = c.lanes.min(c.reduction_max);
     let shapes = [
         (Unsigned, Signed, chunk),
