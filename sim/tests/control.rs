@@ -794,6 +794,18 @@ struct SequencerBench {
 }
 
 impl SequencerBench {
+    /// Behind a reset.
+    fn new(design: &Arc<AcceleratorDesign>) -> Self {
+        let mut bench = SequencerBench {
+            rtl: Rtl::new(&Sequencer::new(design), 1),
+            registers: Rtl::new(&DescriptorRegisters::new(design), 2),
+            model: SequencerModel::new(design),
+            design: design.clone(),
+        };
+        bench.rtl.reset();
+        bench
+    }
+
     fn step(
         &mut self,
         inputs: &SequencerInputs,
@@ -929,13 +941,7 @@ fn spoil(design: &AcceleratorDesign, descriptor: &Descriptor, rng: &mut ChaCha8R
 #[test]
 fn sequencer() {
     each(|design, rng, mut at| {
-        let mut bench = SequencerBench {
-            rtl: Rtl::new(&Sequencer::new(design), 1),
-            registers: Rtl::new(&DescriptorRegisters::new(design), 2),
-            model: SequencerModel::new(design),
-            design: design.clone(),
-        };
-        bench.rtl.reset();
+        let mut bench = SequencerBench::new(design);
         for address in 0..design.config().program_words {
             let inputs = SequencerInputs {
                 program: Some((address, rng.random())),
@@ -1139,13 +1145,7 @@ fn bits_of_no_field(design: &AcceleratorDesign, words: &[u32]) -> Vec<(u32, u32)
 #[test]
 fn every_edge_of_a_descriptor() {
     each(|design, rng, mut at| {
-        let mut bench = SequencerBench {
-            rtl: Rtl::new(&Sequencer::new(design), 1),
-            registers: Rtl::new(&DescriptorRegisters::new(design), 2),
-            model: SequencerModel::new(design),
-            design: design.clone(),
-        };
-        bench.rtl.reset();
+        let mut bench = SequencerBench::new(design);
         let end = descriptor(design, rng, Opcode::End);
         let mut all = descriptor(design, rng, Opcode::Compute);
         for field in [Field::Mode, Field::ToActivation, Field::ResidualBefore] {

@@ -174,6 +174,21 @@ fn structures(target: Target) -> &'static [Structure] {
     }
 }
 
+/// An array of 3 x 2 elements, the same for both operands.
+fn three_by_two(bits: u32, branches: u32, lanes: u32) -> ArrayConfig {
+    ArrayConfig {
+        rows: 3,
+        columns: 2,
+        lanes,
+        activation_bits: bits,
+        weight_bits: bits,
+        activation_branches: branches,
+        weight_branches: branches,
+        reduction_max: 100,
+        ..ArrayConfig::default()
+    }
+}
+
 /// Each structure of each target, bit-serial and with branches in parallel.
 #[test]
 fn rtl_equals_the_model_on_every_structure() {
@@ -184,14 +199,6 @@ fn rtl_equals_the_model_on_every_structure() {
                 (500..).zip([(1, 1, 40), (3, 1, 33), (2, 2, 12), (4, 2, 9)])
             {
                 let config = ArrayConfig {
-                    rows: 3,
-                    columns: 2,
-                    lanes,
-                    activation_bits: bits,
-                    weight_bits: bits,
-                    activation_branches: branches,
-                    weight_branches: branches,
-                    reduction_max: 100,
                     target,
                     structure: *structure,
                     // Of its own where the structure has no choice.
@@ -199,7 +206,7 @@ fn rtl_equals_the_model_on_every_structure() {
                         Target::Xilinx | Target::Ultrascale => 0,
                         _ => bits % 3,
                     },
-                    ..ArrayConfig::default()
+                    ..three_by_two(bits, branches, lanes)
                 };
                 // A structure may be for one branch pair only.
                 let Ok(design) = config.validate() else {
@@ -222,16 +229,8 @@ fn rtl_equals_the_model_behind_broadcast_registers() {
     let shapes = [(1, 1, 1, 40), (2, 2, 2, 12), (4, 3, 1, 33)];
     for (seed, (stages, bits, branches, lanes)) in (600..).zip(shapes) {
         let config = ArrayConfig {
-            rows: 3,
-            columns: 2,
-            lanes,
-            activation_bits: bits,
-            weight_bits: bits,
-            activation_branches: branches,
-            weight_branches: branches,
-            reduction_max: 100,
             broadcast_stages: BroadcastStages::Fixed(stages),
-            ..ArrayConfig::default()
+            ..three_by_two(bits, branches, lanes)
         };
         println!("seed {seed}: {stages} stages");
         check_all(&verilator, &config.validate().unwrap(), seed);
