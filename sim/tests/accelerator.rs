@@ -12,14 +12,10 @@ use xnorforge_sim::accelerator::{
 };
 use xnorforge_sim::network::reference;
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program};
-use xnorforge_sim::verilator::{ArrayOptions, Assertions, VerilatedAccelerator, Verilator};
+use xnorforge_sim::verilator::{ArrayOptions, VerilatedAccelerator};
 
 /// Cycles without a handshake after which a core hangs.
 const HANG_LIMIT: u64 = 300_000;
-
-fn verilator() -> Verilator {
-    common::verilator().with_assertions(Assertions::On)
-}
 
 /// What the core is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +34,7 @@ fn core(kind: Kind, design: &AcceleratorDesign, seed: u64) -> Box<dyn Core> {
         seed: seed as u32,
         trace: None,
     };
-    let mut rtl = VerilatedAccelerator::new(&verilator(), &package, &options).unwrap();
+    let mut rtl = VerilatedAccelerator::new(&common::verilator(), &package, &options).unwrap();
     let mut model = model;
     reset(&mut model).unwrap();
     reset(&mut rtl).unwrap();

@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Case, plain_product, random_case};
+use common::{Case, plain_product, random_case, verilator};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
@@ -20,10 +20,6 @@ use xnorforge_sim::{
 };
 
 type Files = Vec<(String, String)>;
-
-fn verilator() -> Verilator {
-    common::verilator().with_assertions(Assertions::On)
-}
 
 fn emit(design: &Design) -> Files {
     let package = xnorforge_hdl::generate(design).expect("every valid design can be emitted");

@@ -14,7 +14,7 @@ use xnorforge_sim::program::Program;
 use xnorforge_sim::random::networks::{
     NetworkLimits, random_input, random_network_within, reduced,
 };
-use xnorforge_sim::random::{Data, is_of_random_size, random_gemm_of};
+use xnorforge_sim::random::{Data, is_of_random_size, pick, random_broadcast, random_gemm_of};
 use xnorforge_sim::{Gemm, Lowered, StallPlan};
 
 /// Draws before a case is given up. Half of the configurations and networks that are drawn are legal.
@@ -263,10 +263,6 @@ fn channels(network: &Network) -> u32 {
     outputs.fold(network.input.channels, u32::max)
 }
 
-fn pick<T: Copy>(rng: &mut ChaCha8Rng, list: &[T]) -> T {
-    *list.choose(rng).expect("a list to pick from is not empty")
-}
-
 /// The largest divisor of a number that is at most so large.
 fn divisor(of: u32, at_most: u32) -> u32 {
     let fits = |d: &u32| of.is_multiple_of(*d);
@@ -331,7 +327,7 @@ fn draw_config(rng: &mut ChaCha8Rng, limits: &Limits) -> ArrayConfig {
                 .bound(Knob::ConstantEntries, 1 << rng.random_range(1..=5))
                 .ilog2(),
         broadcast_stages: BroadcastStages::Fixed(
-            limits.bound(Knob::BroadcastStages, pick(rng, &[0, 0, 0, 0, 1, 2, 3, 4])),
+            limits.bound(Knob::BroadcastStages, random_broadcast(rng).count()),
         ),
         ..ArrayConfig::default()
     }

@@ -10,8 +10,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure, Target};
 
-/// One of a list that is not empty.
-pub(crate) fn pick<T: Copy>(rng: &mut ChaCha8Rng, list: &[T]) -> T {
+/// One of a list.
+///
+/// # Panics
+/// If the list is empty.
+pub fn pick<T: Copy>(rng: &mut ChaCha8Rng, list: &[T]) -> T {
     *list.choose(rng).expect("a list to pick from is not empty")
 }
 

@@ -13,19 +13,20 @@ use xnorforge_sim::verilator::{
     Assertions, ModelSource, Runs, Toolchain, Tracing, VerilatedModel, Verilator,
 };
 
-/// Verilator with the tests' cache in the build folder. Tests run for some thousands of cycles, so that compiling
+/// Verilator with the tests' cache in the build folder, the RTL's assertions on. Tests run for some thousands of cycles, so that compiling
 /// decides how long they take.
 pub fn verilator() -> Verilator {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
     let tools = Toolchain::find().expect("Verilator and g++ are installed");
-    Verilator::new(tools, cache).with_runs(Runs::Short)
+    Verilator::new(tools, cache)
+        .with_runs(Runs::Short)
+        .with_assertions(Assertions::On)
 }
 
 /// The Verilated text of a package with its assertions, whose registers start at random.
 pub fn verilated(package: &Package, seed: u32) -> VerilatedModel {
     let source = ModelSource::of_package(package);
-    let verilator = verilator().with_assertions(Assertions::On);
-    let library = verilator.model(&source, Tracing::Off).unwrap();
+    let library = verilator().model(&source, Tracing::Off).unwrap();
     library.start(seed).unwrap()
 }
 
