@@ -7,6 +7,7 @@
 //! | [`config`] | [`ArrayConfig`], its limits, and [`Design`]: every derived width |
 //! | [`schedule`] | the order of branch pairs and the bounds that widths follow from |
 //! | [`popcount`] | the plan of a popcount |
+//! | [`references`] | small designs that between them have every block |
 //! | [`regmap`] | the registers of the accelerator's AXI4-Lite port, and their texts in every language |
 //! | [`rtl`] | RustHDL signals, constants and registers of run-time widths |
 //! | [`hardware`] | the blocks of the array |
@@ -21,6 +22,7 @@ pub mod emit;
 pub mod fabric;
 pub mod hardware;
 pub mod popcount;
+pub mod references;
 pub mod regmap;
 pub mod rtl;
 pub mod schedule;

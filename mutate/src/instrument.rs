@@ -11,7 +11,7 @@ use std::ops::Range;
 /// The environment variable that chooses a fault by its number; 0 or none for none.
 pub const MUTANT: &str = "XNORFORGE_MUTANT";
 
-/// The environment variable that names a file to which every instance of a unit with faults writes the unit's name.
+/// The environment variable that names a file to which every instance of a module with faults writes their numbers.
 pub const SEEN: &str = "XNORFORGE_MUTANTS_SEEN";
 
 /// Faults with their numbers, from 1 on.
@@ -32,11 +32,11 @@ pub fn instrument(text: &str, ports: &Ports, plan: &Plan) -> Result<Option<Strin
         .into_iter()
         .filter_map(|site| Some((*plan.get(&site.key)?, site)))
         .collect();
-    let Some((_, first)) = chosen.first() else {
+    if chosen.is_empty() {
         return Ok(None);
-    };
+    }
     let mut edits = Edits {
-        head: header(&first.key.unit),
+        head: header(&chosen),
         ..Edits::default()
     };
     let mut by_slot: BTreeMap<usize, Vec<&(u16, Site)>> = BTreeMap::new();
@@ -63,13 +63,15 @@ pub fn mutated(text: &str, ports: &Ports, key: &Key) -> Result<String, String> {
     Ok(edits.apply(&module).replace("xnf_mutant == 16'd1", "1'b1"))
 }
 
-/// Declares the register that chooses, and sets it.
-fn header(unit: &str) -> String {
+/// Declares the register that chooses, and sets it; notes which faults there are.
+fn header(chosen: &[(u16, Site)]) -> String {
+    let numbers: Vec<String> = chosen.iter().map(|(n, _)| n.to_string()).collect();
+    let numbers = numbers.join(" ");
     let choose = format!(
         "([]() -> int {{ const char* t = getenv(\\\"{MUTANT}\\\"); return t ? atoi(t) : 0; }}())"
     );
     let note = format!(
-        "if (const char* p = getenv(\\\"{SEEN}\\\")) {{ if (FILE* f = fopen(p, \\\"a\\\")) {{ fprintf(f, \\\"%s \\\", \\\"{unit}\\\"); fclose(f); }} }}"
+        "if (const char* p = getenv(\\\"{SEEN}\\\")) {{ if (FILE* f = fopen(p, \\\"a\\\")) {{ fprintf(f, \\\"%s \\\", \\\"{numbers}\\\"); fclose(f); }} }}"
     );
     format!(
         "\n    reg [15:0] xnf_mutant;\n    initial begin\n        xnf_mutant = $c16(\"{choose}\");\n        $c(\"{note}\");\n    end"

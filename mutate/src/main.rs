@@ -150,8 +150,8 @@ fn main() -> Result<ExitCode> {
     explain(&packages, &mut findings, &known)?;
     std::fs::write(&results, serde_json::to_vec_pretty(&findings)?)?;
     let [found, equivalent, survived] = report::totals(&findings);
-    for finding in findings.iter().filter(|f| f.outcome == Outcome::Survived) {
-        println!("survived: {}", report::describe(&finding.key));
+    for Finding { key, outcome } in findings.iter().filter(|f| f.outcome.is_open()) {
+        println!("{outcome}: {}", report::describe(key));
     }
     println!("{found} found, {equivalent} equivalent, {survived} survived");
     if let Some(page) = &options.page {
@@ -177,7 +177,7 @@ fn merged(folders: &[PathBuf]) -> Result<Vec<Finding>> {
     for folder in folders {
         for Finding { key, outcome } in stored(&folder.join(FINDINGS))? {
             match outcomes.get(&key) {
-                Some(known) if *known != Outcome::Survived => {}
+                Some(known) if !known.is_open() => {}
                 _ => drop(outcomes.insert(key, outcome)),
             }
         }
@@ -208,8 +208,8 @@ fn measure(options: &Options, work: &Path, root: &Path, keys: &[Key]) -> Result<
     };
     let mut findings = run_all(&setting, &rigs, keys, &before, options.jobs)?;
     if !options.tests.is_empty() {
-        // Of units that these tests do not have, nothing is said.
-        findings.retain(|f| rigs.iter().any(|rig| rig.units.contains(&f.key.unit)));
+        // Of faults that these tests do not have, nothing is said.
+        findings.retain(|f| f.outcome != Outcome::Absent);
     }
     Ok(findings)
 }
@@ -223,7 +223,7 @@ fn prepare_all(setting: &Setting, rigs: &mut [Rig], jobs: usize) -> Result<()> {
             let Some(rig) = rig else { return Ok(()) };
             rig.prepare(setting)?;
             let seconds = rig.time.as_secs_f64();
-            println!("{}: {} units, {seconds:.1} s", rig.name, rig.units.len());
+            println!("{}: {} faults, {seconds:.1} s", rig.name, rig.faults.len());
         }
     };
     on_threads(jobs, work)
@@ -258,12 +258,12 @@ fn run_all(
                 return Ok(());
             };
             let outcome = match before.get(key) {
-                Some(known) if **known != Outcome::Survived => (*known).clone(),
+                Some(known) if !known.is_open() => (*known).clone(),
                 _ => run_one(setting, rigs, key, at as u16 + 1, &luck)?,
             };
             let mut done = done.lock().unwrap_or_else(|e| e.into_inner());
             println!(
-                "{} of {}: {}: {outcome:?}",
+                "{} of {}: {}: {outcome}",
                 done.len() + 1,
                 keys.len(),
                 report::describe(key)
@@ -288,8 +288,11 @@ fn run_one(
     luck: &Mutex<HashMap<(String, usize), u32>>,
 ) -> Result<Outcome> {
     let mut order: Vec<usize> = (0..rigs.len())
-        .filter(|rig| rigs[*rig].units.contains(&key.unit))
+        .filter(|rig| rigs[*rig].faults.contains(&number))
         .collect();
+    if order.is_empty() {
+        return Ok(Outcome::Absent);
+    }
     {
         let luck = luck.lock().unwrap_or_else(|e| e.into_inner());
         let found = |rig: usize| luck.get(&(key.unit.clone(), rig)).copied().unwrap_or(0);
@@ -312,20 +315,22 @@ fn run_one(
 /// Faults that survived are proved equivalent or have a known reason.
 fn explain(packages: &[Package], findings: &mut [Finding], known: &Known) -> Result<()> {
     for finding in findings {
-        if finding.outcome == Outcome::Survived {
-            finding.outcome = explanation(packages, &finding.key, known)?;
+        if finding.outcome.is_open()
+            && let Some(outcome) = explanation(packages, &finding.key, known)?
+        {
+            finding.outcome = outcome;
         }
     }
     Ok(())
 }
 
-/// Why a fault that no test finds changes nothing; [`Outcome::Survived`] if nobody knows.
-fn explanation(packages: &[Package], key: &Key, known: &Known) -> Result<Outcome> {
+/// Why a fault that no test finds changes nothing, if anybody knows.
+fn explanation(packages: &[Package], key: &Key, known: &Known) -> Result<Option<Outcome>> {
     if prove::is_equivalent(packages, key, None)? {
-        return Ok(Outcome::Proved);
+        return Ok(Some(Outcome::Proved));
     }
     if let Some(reason) = known.reason(key) {
-        return Ok(Outcome::Explained(reason.to_owned()));
+        return Ok(Some(Outcome::Explained(reason.to_owned())));
     }
     let unit = sites::family(&key.unit);
     for given in known.given.iter().filter(|given| given.unit == unit) {
@@ -333,12 +338,11 @@ fn explanation(packages: &[Package], key: &Key, known: &Known) -> Result<Outcome
             let Given {
                 condition, reason, ..
             } = given;
-            return Ok(Outcome::Explained(format!(
-                "Yosys proves it where `{condition}`: {reason}"
-            )));
+            let why = format!("Yosys proves it where `{condition}`: {reason}");
+            return Ok(Some(Outcome::Explained(why)));
         }
     }
-    Ok(Outcome::Survived)
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -4,104 +4,36 @@ use crate::instrument::{Plan, all_ports};
 use crate::report::describe;
 use crate::sites::{Key, Operator, family, sites};
 use crate::statements::read;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
-use xnorforge_hdl::{
-    AcceleratorConfig, AcceleratorDesign, ArrayConfig, BroadcastStages, Package, Structure, Target,
-    generate, generate_axi,
-};
+use xnorforge_hdl::{AcceleratorDesign, Package, Target, generate, generate_axi, references};
 
-/// The designs whose modules are mutated: every structure of every target as `sim/tests/cosim.rs` has them, and
-/// accelerators that between them have every block.
+/// The designs whose modules are mutated: the [`references`](xnorforge_hdl::references), which the tests run.
 ///
 /// # Errors
 /// A design that is refused or cannot be emitted.
 pub fn references() -> Result<Vec<Package>> {
     let mut packages = Vec::new();
     for target in Target::ALL {
-        let own = Structure::of_target(target);
-        let structures = if own.is_empty() {
-            &[Structure::Tree]
-        } else {
-            own
-        };
-        for structure in structures {
-            for (bits, branches, lanes) in [(1, 1, 40), (3, 1, 33), (2, 2, 12), (4, 2, 9)] {
-                let config = ArrayConfig {
-                    rows: 3,
-                    columns: 2,
-                    lanes,
-                    activation_bits: bits,
-                    weight_bits: bits,
-                    activation_branches: branches,
-                    weight_branches: branches,
-                    reduction_max: 100,
-                    target,
-                    structure: *structure,
-                    ..ArrayConfig::default()
-                };
-                // A structure may be for one branch pair only.
-                if let Ok(design) = config.validate() {
-                    packages.push(generate(&design)?);
-                }
+        for structure in references::structures(target) {
+            let configs = references::arrays(target, *structure);
+            // A structure may be for one branch pair only.
+            for design in configs.iter().filter_map(|config| config.validate().ok()) {
+                packages.push(generate(&design)?);
             }
         }
     }
-    for stages in [1, 3] {
-        let config = ArrayConfig {
-            rows: 3,
-            columns: 2,
-            lanes: 12,
-            broadcast_stages: BroadcastStages::Fixed(stages),
-            ..ArrayConfig::default()
-        };
+    for config in references::broadcast_arrays() {
         packages.push(generate(&config.validate()?)?);
     }
-    for config in accelerators()? {
+    for config in references::accelerators() {
         let design = AcceleratorDesign::new(&config.validate()?)?;
         packages.push(generate_axi(&design)?);
     }
     Ok(packages)
-}
-
-fn accelerators() -> Result<Vec<ArrayConfig>> {
-    let preset = |name: &str| ArrayConfig::preset(name).with_context(|| format!("preset {name}"));
-    // As `sim/tests/control.rs` has it.
-    let several = ArrayConfig {
-        rows: 4,
-        columns: 6,
-        lanes: 20,
-        activation_bits: 8,
-        weight_bits: 8,
-        activation_branches: 2,
-        weight_branches: 2,
-        popcount_stages: 1,
-        reduction_max: 100,
-        accelerator: AcceleratorConfig {
-            activation_words: 64,
-            residual_words: 16,
-            stream_bits: 16,
-            threshold_bits: 8,
-            layers: 4,
-            drain_columns: 2,
-            load_ports: 2,
-            ..AcceleratorConfig::default()
-        },
-        ..ArrayConfig::default()
-    };
-    // Behind broadcast registers; a row in one step, so that rows keep a distance.
-    let distant = ArrayConfig {
-        broadcast_stages: BroadcastStages::Fixed(2),
-        accelerator: AcceleratorConfig {
-            drain_columns: several.columns,
-            ..several.accelerator.clone()
-        },
-        ..several.clone()
-    };
-    Ok(vec![preset("tiny")?, preset("default")?, several, distant])
 }
 
 /// All faults of the designs, by module without its sizes and by kind.

@@ -19,6 +19,21 @@ pub enum Outcome {
     Explained(String),
     /// No test found it.
     Survived,
+    /// No test has a design with it.
+    Absent,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outcome::Killed(test) => write!(f, "found by {test}"),
+            Outcome::Endless(test) => write!(f, "{test} does not end"),
+            Outcome::Proved => f.write_str("equivalent by proof"),
+            Outcome::Explained(reason) => write!(f, "equivalent: {reason}"),
+            Outcome::Survived => f.write_str("survived"),
+            Outcome::Absent => f.write_str("in no test"),
+        }
+    }
 }
 
 impl Outcome {
@@ -27,8 +42,13 @@ impl Outcome {
         match self {
             Outcome::Killed(_) | Outcome::Endless(_) => 0,
             Outcome::Proved | Outcome::Explained(_) => 1,
-            Outcome::Survived => 2,
+            Outcome::Survived | Outcome::Absent => 2,
         }
+    }
+
+    /// Whether nothing speaks for the tests: neither has one found the fault, nor is it known to change nothing.
+    pub fn is_open(&self) -> bool {
+        self.column() == 2
     }
 }
 
@@ -140,14 +160,15 @@ pub fn page(findings: &[Finding], seed: u64, population: (usize, usize)) -> Stri
             let _ = writeln!(text, "- {}: {reason}", describe(&finding.key));
         }
     }
-    let survivors: Vec<&Finding> = findings
-        .iter()
-        .filter(|f| f.outcome == Outcome::Survived)
-        .collect();
-    if !survivors.is_empty() {
-        text.push_str("\n## Survivors\n\n");
-        for finding in survivors {
-            let _ = writeln!(text, "- {}", describe(&finding.key));
+    let open = [
+        (Outcome::Survived, "Survivors"),
+        (Outcome::Absent, "In no test's design"),
+    ];
+    for (outcome, title) in open {
+        let these = findings.iter().filter(|f| f.outcome == outcome);
+        let lines: Vec<String> = these.map(|f| format!("- {}\n", describe(&f.key))).collect();
+        if !lines.is_empty() {
+            let _ = write!(text, "\n## {title}\n\n{}", lines.concat());
         }
     }
     text

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Test files, their tests, and what bounds them.
-const TESTS: [(&str, &[&str]); 6] = [
+const TESTS: [(&str, &[&str]); 7] = [
     (
         "cosim",
         &[
@@ -17,6 +17,10 @@ const TESTS: [(&str, &[&str]); 6] = [
             "rtl_equals_the_model_on_every_structure",
             "rtl_equals_the_model_behind_broadcast_registers",
         ],
+    ),
+    (
+        "memories",
+        &["words", "slices", "rows", "levels"],
     ),
     (
         "control",
@@ -49,10 +53,14 @@ const TESTS: [(&str, &[&str]); 6] = [
             "eight_levels",
             "planes_in_parallel",
             "behind_broadcast_registers",
+            "references",
         ],
     ),
     ("axi", &["lite::", "hold::", "top::"]),
-    ("accelerator", &["random_networks_in_lockstep"]),
+    (
+        "accelerator",
+        &["random_networks_in_lockstep", "references_in_lockstep"],
+    ),
 ];
 
 /// Random configurations of `cosim`.
@@ -65,8 +73,8 @@ pub struct Rig {
     pub name: String,
     program: PathBuf,
     filter: String,
-    /// Units with faults that its designs have.
-    pub units: BTreeSet<String>,
+    /// Numbers of the faults that its designs have.
+    pub faults: BTreeSet<u16>,
     /// How long it takes without a fault.
     pub time: Duration,
 }
@@ -136,7 +144,7 @@ pub fn build(root: &Path, filters: &[String]) -> Result<Vec<Rig>> {
             name: format!("{file} {test}"),
             program: program.clone(),
             filter: (*test).to_owned(),
-            units: BTreeSet::new(),
+            faults: BTreeSet::new(),
             time: Duration::ZERO,
         }));
     }
@@ -189,13 +197,13 @@ impl Rig {
         }
     }
 
-    /// Builds the models, and runs the test without a fault: it must pass, and shows which units it has.
+    /// Builds the models, and runs the test without a fault: it must pass, and shows which faults it has.
     ///
     /// # Errors
     /// It fails.
     pub fn prepare(&mut self, setting: &Setting) -> Result<()> {
         let name = self.name.replace([' ', ':'], "_");
-        let seen = setting.folder.join(format!("{name}.units"));
+        let seen = setting.folder.join(format!("{name}.faults"));
         let _ = std::fs::remove_file(&seen);
         if self.run(setting, 0, Some(&seen))? != Verdict::Passed {
             bail!(
@@ -205,7 +213,10 @@ impl Rig {
             );
         }
         let text = std::fs::read_to_string(&seen).unwrap_or_default();
-        self.units = text.split_whitespace().map(str::to_owned).collect();
+        let numbers = text.split_whitespace().map(str::parse);
+        self.faults = numbers
+            .collect::<Result<_, _>>()
+            .context("the numbers of faults in a simulation")?;
         let start = Instant::now();
         if self.run(setting, 0, None)? != Verdict::Passed {
             bail!("{} fails without a fault", self.name);

@@ -6,7 +6,7 @@ mod common;
 use common::networks::{random_accelerator, random_accelerator_of, random_network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::{AcceleratorDesign, Structure, Target, generate_accelerator};
+use xnorforge_hdl::{AcceleratorDesign, Structure, Target, generate_accelerator, references};
 use xnorforge_sim::accelerator::{
     AcceleratorModel, Core, CoreDriver, CoreLockstep, StreamStalls, reset,
 };
@@ -16,6 +16,9 @@ use xnorforge_sim::verilator::{ArrayOptions, VerilatedAccelerator};
 
 /// Cycles without a handshake after which a core hangs.
 const HANG_LIMIT: u64 = 300_000;
+
+/// Random networks that run on each reference accelerator.
+const NETWORKS: usize = 4;
 
 /// What the core is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,20 @@ fn random_networks_on_the_model() {
 #[test]
 fn random_networks_in_lockstep() {
     seeds(Kind::Both, 6);
+}
+
+/// The reference accelerators: random networks on each, until so many fit its memories.
+#[test]
+fn references_in_lockstep() {
+    for (number, config) in references::accelerators().iter().enumerate() {
+        let design = config.validate().unwrap();
+        let design = AcceleratorDesign::new(&design).unwrap();
+        let first = 800;
+        println!("reference {number}, from seed {first}");
+        let ran = (first..first + 60)
+            .filter(|seed| run_on(Kind::Both, *seed, &design, &mut ChaCha8Rng::seed_from_u64(*seed)));
+        assert_eq!(ran.take(NETWORKS).count(), NETWORKS, "{config:?}");
+    }
 }
 
 /// Each structure of each target inside an accelerator: one random accelerator with random networks until one fits.

@@ -9,7 +9,8 @@ use xnorforge_hdl::accelerator::{Descriptor, Field, Mode, Opcode};
 use xnorforge_hdl::emit::emit;
 use xnorforge_hdl::hardware::accelerator::BackEnd;
 use xnorforge_hdl::{
-    AcceleratorConfig, AcceleratorDesign, ArrayConfig, BroadcastStages, Target, schedule,
+    AcceleratorConfig, AcceleratorDesign, ArrayConfig, BroadcastStages, Target, references,
+    schedule,
 };
 use xnorforge_sim::accelerator::{
     BackBeat, BackDescriptor, BackEndInputs, BackEndModel, BackEndOutputs, BackLoad, BackMemory,
@@ -710,6 +711,25 @@ fn behind_broadcast_registers() {
         (8, shape(2, 4, 2, 5)),
         (9, shape(4, 1, 1, 2)),
     ] {
+        soak(seed, &config, 100);
+    }
+}
+
+/// The reference accelerators with branches in parallel: more columns to a step than elsewhere, and rows of one step that
+/// keep a distance.
+#[test]
+fn references() {
+    for (seed, config) in (11..).zip(&references::accelerators()[2..]) {
+        let config = ArrayConfig {
+            accelerator: AcceleratorConfig {
+                channel_words: 16,
+                table_words: 256,
+                residual_words: 64,
+                constant_words: 256,
+                ..config.accelerator.clone()
+            },
+            ..config.clone()
+        };
         soak(seed, &config, 100);
     }
 }

@@ -12,7 +12,7 @@ use xnorforge_hdl::accelerator::{AcceleratorConfig, AcceleratorDesign, Descripto
 use xnorforge_hdl::hardware::accelerator::{
     ComputeEngine, Counters, DescriptorRegisters, InputPort, ProgramPort, Sequencer, WeightPort,
 };
-use xnorforge_hdl::{ArrayConfig, emit};
+use xnorforge_hdl::{ArrayConfig, emit, references};
 use xnorforge_sim::accelerator::{
     ComputeEngineModel, ComputeInputs, CountersInputs, CountersModel, EngineErrors, Go,
     InputPortInputs, InputPortModel, LoadTarget, OperandControl, ProgramPortInputs,
@@ -55,22 +55,12 @@ fn designs() -> Vec<Arc<AcceleratorDesign>> {
         stream_bits: 8,
         ..AcceleratorConfig::default()
     };
-    let wide = AcceleratorConfig {
-        activation_words: 64,
-        residual_words: 16,
-        stream_bits: 16,
-        threshold_bits: 8,
-        layers: 4,
-        drain_columns: 2,
-        load_ports: 2,
-        ..AcceleratorConfig::default()
-    };
     [
         ArrayConfig::preset("tiny").unwrap(),
         ArrayConfig::preset("default").unwrap(),
         array(3, 5, 7, 3, 2, small.clone()),
         array(1, 1, 1, 1, 1, small),
-        array(4, 6, 20, 8, 2, wide),
+        references::wide_accelerator(),
     ]
     .into_iter()
     .map(design)

@@ -10,7 +10,7 @@ use common::{Case, plain_product, random_case, verilator};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
-use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure, Target};
+use xnorforge_hdl::{ArrayConfig, Design, Target, references};
 use xnorforge_sim::verilator::{
     ArrayOptions, Assertions, TraceWindow, VerilatedArray, Verilator, Warnings,
 };
@@ -162,48 +162,13 @@ fn telling_products(design: &Design, seed: u64) -> Vec<Gemm> {
     products
 }
 
-/// The netlists of a target, or the tree where it has none.
-fn structures(target: Target) -> &'static [Structure] {
-    match Structure::of_target(target) {
-        [] => &[Structure::Tree],
-        own => own,
-    }
-}
-
-/// An array of 3 x 2 elements, the same for both operands.
-fn three_by_two(bits: u32, branches: u32, lanes: u32) -> ArrayConfig {
-    ArrayConfig {
-        rows: 3,
-        columns: 2,
-        lanes,
-        activation_bits: bits,
-        weight_bits: bits,
-        activation_branches: branches,
-        weight_branches: branches,
-        reduction_max: 100,
-        ..ArrayConfig::default()
-    }
-}
-
 /// Each structure of each target, bit-serial and with branches in parallel.
 #[test]
 fn rtl_equals_the_model_on_every_structure() {
     let verilator = verilator();
     for target in Target::ALL {
-        for structure in structures(target) {
-            for (seed, (bits, branches, lanes)) in
-                (500..).zip([(1, 1, 40), (3, 1, 33), (2, 2, 12), (4, 2, 9)])
-            {
-                let config = ArrayConfig {
-                    target,
-                    structure: *structure,
-                    // Of its own where the structure has no choice.
-                    popcount_stages: match target {
-                        Target::Xilinx | Target::Ultrascale => 0,
-                        _ => bits % 3,
-                    },
-                    ..three_by_two(bits, branches, lanes)
-                };
+        for structure in references::structures(target) {
+            for (seed, config) in (500..).zip(references::arrays(target, *structure)) {
                 // A structure may be for one branch pair only.
                 let Ok(design) = config.validate() else {
                     continue;
@@ -222,13 +187,8 @@ fn rtl_equals_the_model_on_every_structure() {
 #[test]
 fn rtl_equals_the_model_behind_broadcast_registers() {
     let verilator = verilator();
-    let shapes = [(1, 1, 1, 40), (2, 2, 2, 12), (4, 3, 1, 33)];
-    for (seed, (stages, bits, branches, lanes)) in (600..).zip(shapes) {
-        let config = ArrayConfig {
-            broadcast_stages: BroadcastStages::Fixed(stages),
-            ..three_by_two(bits, branches, lanes)
-        };
-        println!("seed {seed}: {stages} stages");
+    for (seed, config) in (600..).zip(references::broadcast_arrays()) {
+        println!("seed {seed}: {} stages", config.broadcast_stages);
         check_all(&verilator, &config.validate().unwrap(), seed);
     }
 }
