@@ -18,10 +18,7 @@ const TESTS: [(&str, &[&str]); 7] = [
             "rtl_equals_the_model_behind_broadcast_registers",
         ],
     ),
-    (
-        "memories",
-        &["words", "slices", "rows", "levels"],
-    ),
+    ("memories", &["words", "slices", "rows", "levels"]),
     (
         "control",
         &[

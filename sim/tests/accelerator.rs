@@ -126,8 +126,14 @@ fn references_in_lockstep() {
         let design = AcceleratorDesign::new(&design).unwrap();
         let first = 800;
         println!("reference {number}, from seed {first}");
-        let ran = (first..first + 60)
-            .filter(|seed| run_on(Kind::Both, *seed, &design, &mut ChaCha8Rng::seed_from_u64(*seed)));
+        let ran = (first..first + 60).filter(|seed| {
+            run_on(
+                Kind::Both,
+                *seed,
+                &design,
+                &mut ChaCha8Rng::seed_from_u64(*seed),
+            )
+        });
         assert_eq!(ran.take(NETWORKS).count(), NETWORKS, "{config:?}");
     }
 }

@@ -278,7 +278,6 @@ impl Pair {
                 width,
             )
         }));
-        let descriptor = Descriptor::new(Opcode::Compute);
         for (memory, level, words, width) in all {
             for address in 0..words {
                 for lane in 0..c.drain_columns {
@@ -289,17 +288,22 @@ impl Pair {
                         address,
                         value: self.number(width),
                     };
-                    self.step(&BackEndInputs {
-                        reset: false,
-                        go_compute: false,
-                        descriptor: &descriptor,
-                        load: Some(&load),
-                        operand: None,
-                        result_ready: false,
-                    });
+                    self.load(&load);
                 }
             }
         }
+    }
+
+    /// Writes a word of a memory.
+    fn load(&mut self, load: &BackLoad) {
+        self.step(&BackEndInputs {
+            reset: false,
+            go_compute: false,
+            descriptor: &Descriptor::new(Opcode::Compute),
+            load: Some(load),
+            operand: None,
+            result_ready: false,
+        });
     }
 
     /// The beats of a tile of a random schedule.
@@ -549,6 +553,53 @@ impl Pair {
         }
     }
 
+    /// Values near every power of two, shifted by all but its last bits and moved into the range of the codes: each bit of a
+    /// value counts somewhere.
+    fn near_powers_of_two(&mut self) {
+        let d = self.design.clone();
+        let array = d.design().config().clone();
+        let most: i64 = (1 << d.code_planes.min(8)) - 1;
+        for power in 0..d.product_width - 1 {
+            let shift = self.rng.random_range(power.saturating_sub(15)..=power);
+            let sign = if self.rng.random() { 1 } else { -1 };
+            let reach = (most << shift).min((1 << power) - 1);
+            for address in 0..array.columns.min(d.config().channel_words) {
+                for lane in 0..d.config().drain_columns {
+                    let addend = sign * ((1 << power) + self.rng.random_range(-reach..=reach));
+                    // Nothing is multiplied.
+                    let value = (addend as u64) << (d.affine_width - d.product_width);
+                    self.load(&BackLoad {
+                        memory: BackMemory::Affine,
+                        level: 0,
+                        lane,
+                        address,
+                        value: value & (u64::MAX >> (64 - d.affine_width)),
+                    });
+                }
+            }
+            let offset = most / 2 - sign * (1 << (power - shift));
+            let mut descriptor = Descriptor::new(Opcode::Compute);
+            for (field, value) in [
+                (Field::ToStream, 1),
+                (Field::Mode, Mode::Affine as i64),
+                (Field::RoundEven, self.rng.random_range(0..=1)),
+                (Field::Shift, shift.into()),
+                (Field::Offset, offset.clamp(-32768, 32767)),
+                (Field::CodeMax, most),
+                (Field::OutWidth, array.rows.into()),
+                (Field::OutHeight, 1),
+                (Field::OutGroups, 1),
+                (Field::XTrail, 65535),
+                (Field::YTrail, 65535),
+                (Field::LastColumns, array.columns.into()),
+                (Field::LastRows, array.rows.into()),
+            ] {
+                assert!(descriptor.set(&d, field, value), "{}", field.name());
+            }
+            assert!(self.run(&descriptor, 1, 1));
+        }
+    }
+
     fn soak(&mut self, descriptors: u32) {
         let none = Descriptor::new(Opcode::Compute);
         self.idle(&none, true);
@@ -561,6 +612,7 @@ impl Pair {
             let tiles = [0, 1].map(|_| self.rng.random_range(1..=4));
             errors += u32::from(!self.run(&descriptor, tiles[0], tiles[1]));
         }
+        self.near_powers_of_two();
         let [writes, results, drain, output, finished, _] = self.counts;
         println!(
             "{} cycles, {writes} writes, {results} results, {drain} drain stalls, {output} output stalls, {finished} finished, {errors} errors",

@@ -165,9 +165,9 @@ fn check(block: &dyn Block, kind: impl FnOnce(usize) -> Kind, seed: u64) {
     assert!(held > CYCLES / 8 && (met > CYCLES / 20) == kind.keeps);
 }
 
-fn accelerator(lanes: u32, branches: u32) -> AcceleratorDesign {
+fn accelerator(columns: u32, lanes: u32, branches: u32) -> AcceleratorDesign {
     let config = ArrayConfig {
-        columns: 4,
+        columns,
         lanes,
         activation_bits: 3,
         activation_branches: branches,
@@ -197,8 +197,8 @@ fn words() {
 /// One memory that is written in parts, one memory for each slice, and one slice.
 #[test]
 fn slices() {
-    for (seed, lanes, branches) in [(5, 32, 2), (6, 16, 2), (7, 5, 3)] {
-        let design = accelerator(lanes, branches);
+    for (seed, columns, lanes, branches) in [(5, 8, 32, 2), (6, 4, 16, 2), (7, 4, 5, 3)] {
+        let design = accelerator(columns, lanes, branches);
         println!("{} slices of {}", design.slices, design.granule_lanes);
         let kind = |width| Kind {
             granule: design.granule_lanes as usize,
@@ -215,7 +215,8 @@ fn words_with_a_clear() {
         ..Kind::plain(width)
     };
     for (seed, lanes, branches) in [(8, 16, 2), (9, 5, 1)] {
-        check(&PlaneStore::new(&accelerator(lanes, branches), 4), kind, seed);
+        let design = accelerator(4, lanes, branches);
+        check(&PlaneStore::new(&design, 4), kind, seed);
     }
 }
 
