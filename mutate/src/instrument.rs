@@ -5,7 +5,7 @@
 
 use crate::sites::{Change, Key, Site, sites};
 use crate::statements::{Module, Ports, Role, ports, read};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 /// The environment variable that chooses a fault by its number; 0 or none for none.
@@ -83,6 +83,8 @@ struct Edits {
     head: String,
     tail: String,
     replacements: Vec<(Range<usize>, String)>,
+    /// Nets whose bits Verilator is to keep apart.
+    split: BTreeSet<String>,
 }
 
 impl Edits {
@@ -100,6 +102,10 @@ impl Edits {
                 flips.join(" | ")
             ));
             self.replacements.push((bytes, name));
+            // Bits of the net that the table depends on would else make it depend on itself, and Verilator (5.006) does not
+            // always find where such a net comes to rest.
+            let net = module.word(place.tokens.start);
+            self.split.insert(net.to_owned());
             return;
         }
         let mut text = format!("({own})");
@@ -113,6 +119,14 @@ impl Edits {
 
     fn apply(mut self, module: &Module<'_>) -> String {
         let mut text = module.text.to_owned();
+        for net in &self.split {
+            let declared = format!("] {net};");
+            if let Some(at) = text.find(&declared) {
+                let end = at + declared.len() - 1;
+                let note = " /*verilator split_var*/".to_owned();
+                self.replacements.push((end..end, note));
+            }
+        }
         let end = text.rfind("endmodule").unwrap_or(text.len());
         self.replacements
             .push((module.body..module.body, self.head));
