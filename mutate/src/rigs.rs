@@ -16,6 +16,7 @@ const TESTS: [(&str, &[&str]); 7] = [
             "rtl_equals_the_model_on_random_configurations",
             "rtl_equals_the_model_on_every_structure",
             "rtl_equals_the_model_behind_broadcast_registers",
+            "rtl_equals_the_model_with_one_finished_bit",
         ],
     ),
     ("memories", &["words", "slices", "rows", "levels"]),

@@ -313,16 +313,29 @@ impl Pair {
         let groups = |most: u32, rng: &mut ChaCha8Rng| rng.random_range(1..=most);
         let activation = groups(design.activation_groups, &mut self.rng);
         let weight = groups(design.weight_groups, &mut self.rng);
-        let pairs = schedule::group_pairs(
-            &schedule::binary_significances(activation, c.activation_branches),
-            &schedule::binary_significances(weight, c.weight_branches),
-        );
         let chunks = self
             .rng
             .random_range(1..=c.reduction_max.div_ceil(c.lanes).min(3));
-        let beats = pairs.len() * chunks as usize;
         let row_mode =
             [RowMode::Odd, RowMode::OddAndSum, RowMode::NotBoth][self.rng.random_range(0..3)];
+        let mut tile = self.tile_of([activation, weight], chunks, row_mode);
+        for beat in &mut tile {
+            beat.beat.activation = self.words(c.rows * c.activation_branches, c.lanes);
+            beat.beat.weight = self.words(c.columns * c.weight_branches, c.lanes);
+            (beat.last_column, beat.last_row) = (last_column, last_row);
+        }
+        tile
+    }
+
+    /// The beats of the last tile of so many groups of activation and weight branches, without operands.
+    fn tile_of(&self, groups: [u32; 2], chunks: u32, row_mode: RowMode) -> Vec<BackBeat> {
+        let design = self.design.design();
+        let c = design.config();
+        let pairs = schedule::group_pairs(
+            &schedule::binary_significances(groups[0], c.activation_branches),
+            &schedule::binary_significances(groups[1], c.weight_branches),
+        );
+        let beats = pairs.len() * chunks as usize;
         (0..beats)
             .map(|beat| {
                 let pair = &pairs[beat / chunks as usize];
@@ -334,16 +347,62 @@ impl Pair {
                         last: beat + 1 == beats,
                         shift: shift.filter(|_| begins).map(|i| i as u32),
                         row_mode,
-                        activation: self.words(c.rows * c.activation_branches, c.lanes),
-                        weight: self.words(c.columns * c.weight_branches, c.lanes),
                         entry: vec![0; c.rows as usize],
                         ..Beat::default()
                     },
-                    last_column,
-                    last_row,
+                    last_column: true,
+                    last_row: true,
                 }
             })
             .collect()
+    }
+
+    /// The largest sums of elements under row sums of 0, and the largest row sums under sums of 0.
+    fn largest_sums(&mut self) {
+        let d = self.design.clone();
+        let (design, c) = (d.design(), d.design().config());
+        let words = c.lanes.div_ceil(64);
+        let plane = |word: u32, bit: bool| match bit {
+            true => u64::MAX >> (64 - (c.lanes - word * 64).min(64)),
+            false => 0,
+        };
+        let filled = |planes: u32, bit: bool| -> Vec<u64> {
+            (0..planes * words).map(|i| plane(i % words, bit)).collect()
+        };
+        let groups = [design.activation_groups, design.weight_groups];
+        let chunks = (c.reduction_max / c.lanes).max(1);
+        for (bit, row_mode) in [(true, RowMode::Odd), (false, RowMode::NotBoth)] {
+            let mut tile = self.tile_of(groups, chunks, row_mode);
+            for beat in &mut tile {
+                beat.beat.activation = filled(c.rows * c.activation_branches, bit);
+                beat.beat.weight = filled(c.columns * c.weight_branches, true);
+            }
+            let mut descriptor = Descriptor::new(Opcode::Compute);
+            let shifts = c.activation_bits * c.weight_bits > 1;
+            for (field, value) in [
+                (Field::ToStream, 1),
+                (Field::Mode, Mode::Raw as i64),
+                (
+                    Field::Align,
+                    if shifts {
+                        0
+                    } else {
+                        design.accumulator_low_width.into()
+                    },
+                ),
+                (Field::OutWidth, c.rows.into()),
+                (Field::OutHeight, 1),
+                (Field::OutGroups, 1),
+                (Field::XTrail, 65535),
+                (Field::YTrail, 65535),
+                (Field::LastColumns, c.columns.into()),
+                (Field::LastRows, c.rows.into()),
+            ] {
+                assert!(descriptor.set(&d, field, value), "{}", field.name());
+            }
+            let rates = self.rates();
+            assert!(self.run_beats(&descriptor, tile, rates));
+        }
     }
 
     fn words(&mut self, count: u32, lanes: u32) -> Vec<u64> {
@@ -358,13 +417,28 @@ impl Pair {
 
     /// Runs a descriptor to its end or to an error; gives whether it came to its end.
     fn run(&mut self, descriptor: &Descriptor, row_tiles: u32, column_tiles: u32) -> bool {
-        let [valid, ready] = [0, 1].map(|_| [0.2, 0.7, 1.0, 1.0][self.rng.random_range(0..4)]);
+        let rates = self.rates();
         let mut beats = Vec::new();
         for row in 1..=row_tiles {
             for column in 1..=column_tiles {
                 beats.extend(self.tile(column == column_tiles, row == row_tiles));
             }
         }
+        self.run_beats(descriptor, beats, rates)
+    }
+
+    /// How often a beat comes, and how often results are taken.
+    fn rates(&mut self) -> [f64; 2] {
+        [0, 1].map(|_| [0.2, 0.7, 1.0, 1.0][self.rng.random_range(0..4)])
+    }
+
+    /// [`Pair::run`] with these beats and [`Pair::rates`].
+    fn run_beats(
+        &mut self,
+        descriptor: &Descriptor,
+        beats: Vec<BackBeat>,
+        [valid, ready]: [f64; 2],
+    ) -> bool {
         let mut beats = beats.into_iter().peekable();
         let mut offered = false;
         for cycle in 0..200_000 {
@@ -613,6 +687,7 @@ impl Pair {
             errors += u32::from(!self.run(&descriptor, tiles[0], tiles[1]));
         }
         self.near_powers_of_two();
+        self.largest_sums();
         let [writes, results, drain, output, finished, _] = self.counts;
         println!(
             "{} cycles, {writes} writes, {results} results, {drain} drain stalls, {output} output stalls, {finished} finished, {errors} errors",
@@ -777,7 +852,8 @@ fn references() {
                 channel_words: 16,
                 table_words: 256,
                 residual_words: 64,
-                constant_words: 256,
+                // So few that addresses reach into the upper half, and past the end.
+                constant_words: 64,
                 ..config.accelerator.clone()
             },
             ..config.clone()

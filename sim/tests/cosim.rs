@@ -15,8 +15,9 @@ use xnorforge_sim::verilator::{
     ArrayOptions, Assertions, TraceWindow, VerilatedArray, Verilator, Warnings,
 };
 use xnorforge_sim::{
-    Divergence, DriveError, Encoding, Gemm, GemmShape, Lockstep, Lowered, Model, Operand,
-    Precision, SimulatorError, StallPlan, drive, encoder, run, wave,
+    Beat, ConstantWrite, Divergence, DriveError, Encoding, Gemm, GemmShape, Inputs, Lockstep,
+    Lowered, Model, Operand, Precision, Simulator, SimulatorError, StallPlan, drive, encoder, run,
+    wave,
 };
 
 type Files = Vec<(String, String)>;
@@ -143,22 +144,19 @@ fn telling_products(design: &Design, seed: u64) -> Vec<Gemm> {
             Gemm::random(&shape, seed).unwrap()
         })
         .collect();
-    // All bits 0: every bit of the activations equals that of the weights, and no pair of lanes is not counted.
-    let zeros = |name, bits, vectors| {
-        let elements = c.reduction_max as usize;
-        let zeros = vec![0; vectors * elements];
-        Operand::new(
-            name,
-            Precision::new(Unsigned, bits),
-            vectors,
-            elements,
-            zeros,
-        )
-        .unwrap()
-    };
-    let activations = zeros("activations", c.activation_bits, rows);
-    let weights = zeros("weights", c.weight_bits, columns);
-    products.push(Gemm::new(activations, weights).unwrap());
+    // Every bit of the activations equals that of the weights, and no pair of lanes is not counted: all bits 0, and all
+    // bits 1, which also counts the last one of lanes that are no pairs.
+    for bit in [0, 1] {
+        let filled = |name, bits, vectors| {
+            let precision = Precision::new(Unsigned, bits);
+            let elements = c.reduction_max as usize;
+            let values = vec![bit * ((1 << bits) - 1); vectors * elements];
+            Operand::new(name, precision, vectors, elements, values).unwrap()
+        };
+        let activations = filled("activations", c.activation_bits, rows);
+        let weights = filled("weights", c.weight_bits, columns);
+        products.push(Gemm::new(activations, weights).unwrap());
+    }
     products
 }
 
@@ -193,7 +191,94 @@ fn rtl_equals_the_model_behind_broadcast_registers() {
     }
 }
 
-/// A random product, and the [`telling_products`] while rows of results wait so long that the array stands.
+/// An accumulator with a single finished bit that is ever written: two bits by one, one after the other.
+#[test]
+fn rtl_equals_the_model_with_one_finished_bit() {
+    let config = ArrayConfig {
+        rows: 2,
+        columns: 2,
+        lanes: 5,
+        activation_bits: 2,
+        weight_bits: 1,
+        reduction_max: 64,
+        ..ArrayConfig::default()
+    };
+    let design = config.validate().unwrap();
+    assert_eq!(design.accumulator_low_width, 1);
+    assert_eq!(design.shift_amounts.len(), 1);
+    check_all(&verilator(), &design, 700);
+}
+
+/// What no product asks for: a reset while a tile's last beat stands at the port, and the least and the greatest constants
+/// behind sums of 0.
+fn check_beats(verilator: &Verilator, design: &Design, seed: u64) {
+    let c = design.config();
+    let options = ArrayOptions {
+        seed: seed as u32,
+        trace: None,
+    };
+    let rtl = VerilatedArray::new(verilator, design, &emit(design), &options).unwrap();
+    let mut pair = Lockstep::new(Model::new(design), rtl);
+    let words = c.lanes.div_ceil(64);
+    let ones = |word: u32| u64::MAX >> (64 - (c.lanes - word * 64).min(64));
+    let planes = c.columns * c.weight_branches;
+    let beat = Beat {
+        first: true,
+        last: true,
+        activation: vec![0; (c.rows * c.activation_branches * words) as usize],
+        weight: (0..planes * words).map(|i| ones(i % words)).collect(),
+        align: design.accumulator_low_width,
+        result_shift: 1,
+        entry: vec![0; c.rows as usize],
+        ..Beat::default()
+    };
+    let reset = Inputs {
+        reset: true,
+        operand: Some(&beat),
+        ..Inputs::default()
+    };
+    let mut step = |inputs: &Inputs<'_>| {
+        let outputs = pair.step(inputs);
+        let outputs = outputs.unwrap_or_else(|e| panic!("{e}; seed {seed}, {c:?}"));
+        outputs.result_valid
+    };
+    let top = 1i64 << (design.result_width - 1);
+    let cycles = 4 * (design.latency() + c.rows + 10);
+    step(&reset);
+    let mut results = 0;
+    for constants in [[-top, top - 1], [top - 1, -top]] {
+        let write = ConstantWrite {
+            entry: 0,
+            value: constants
+                .into_iter()
+                .cycle()
+                .take(c.columns as usize)
+                .collect(),
+        };
+        step(&Inputs {
+            constant: Some(&write),
+            ..Inputs::default()
+        });
+        for cycle in 0..cycles {
+            results += u32::from(step(&Inputs {
+                operand: Some(&beat),
+                result_ready: cycle % 3 > 0,
+                ..Inputs::default()
+            }));
+        }
+        step(&reset);
+        for _ in 0..cycles {
+            let ready = Inputs {
+                result_ready: true,
+                ..Inputs::default()
+            };
+            assert!(!step(&ready), "a result behind a reset; seed {seed}, {c:?}");
+        }
+    }
+    assert!(results > 2 * c.rows, "{results} results; {c:?}");
+}
+
+/// A random product, and the [`telling_products`] while rows of results wait so long that the array stands; single beats.
 fn check_all(verilator: &Verilator, design: &Design, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let gemm = common::random_gemm(design, &mut rng);
@@ -202,6 +287,7 @@ fn check_all(verilator: &Verilator, design: &Design, seed: u64) {
         gemm,
     };
     check(verilator, &case(gemm), seed);
+    check_beats(verilator, design, seed);
     let stalls = StallPlan {
         operand: 0.1,
         constant: 0.1,

@@ -253,11 +253,14 @@ fn program(descriptors: &[Descriptor]) -> Vec<u8> {
     words.flat_map(u32::to_le_bytes).collect()
 }
 
-/// INPUT of `words` words in layer 3, then END.
+/// A layer whose number has a 1 in its highest and in its lowest bit.
+const LAYER: u8 = 5;
+
+/// INPUT of `words` words in [`LAYER`], then END.
 fn input_program(design: &AcceleratorDesign, words: u32) -> Vec<u8> {
     let mut input = Descriptor::new(Opcode::Input);
     assert!(input.set(design, Field::OutLast, i64::from(words) - 1));
-    assert!(input.set(design, Field::Layer, 3));
+    assert!(input.set(design, Field::Layer, LAYER.into()));
     program(&[input, Descriptor::new(Opcode::End)])
 }
 
@@ -285,7 +288,7 @@ fn a_program_runs_and_its_cycles_are_counted() {
     let input = words(&design, 4);
     let beats = input.len() as u64 * 8 / u64::from(design.config().stream_bits);
     let commands = "clear_counters 100000 load 0 0 0 0 enable_interrupts 1 push 2 1 push 2 1 start 0 2 wait 1000 \
-                    status interrupts bus_errors counter 3 4 counter 3 5 counter 3 0 counter 0 4";
+                    status interrupts bus_errors counter 5 4 counter 5 5 counter 5 0 counter 0 4";
     let report = run(
         &mut top,
         commands,
@@ -314,17 +317,18 @@ fn errors_end_a_run_and_the_next_one_is_well() {
     );
     assert_eq!(load.all("load"), [OK; 2]);
     let name = |code: u64| format!("error_name {code}");
-    for (commands, sent, code) in [
+    for (commands, sent, code, layer) in [
         // TLAST with the last of three words, and of five.
-        ("push 2 1 start 0 1", Some(3), 10),
-        ("push 2 1 start 0 1", Some(5), 11),
-        ("start 96 1", None, 1),
+        ("push 2 1 start 0 1", Some(3), 10, LAYER),
+        ("push 2 1 start 0 1", Some(5), 11, LAYER),
+        ("start 96 1", None, 1, 0),
     ] {
         let sent: Vec<Vec<u8>> = sent.iter().map(|count| words(&design, *count)).collect();
         let commands = format!("{commands} wait 1000 status interrupts {}", name(code));
         let report = run(&mut top, &commands, &sent);
         assert_eq!(report.one("wait"), ACCELERATOR);
         assert_eq!((report.one("error"), report.one("done")), (code, 0));
+        assert_eq!(report.one("layer"), u64::from(layer));
         assert_eq!(report.one("interrupts"), 2);
         top.drop_streams();
         let good = "push 2 1 start 0 1 wait 1000 status bus_errors interrupts";
