@@ -50,6 +50,7 @@ const TESTS: [(&str, &[&str]); 7] = [
             "without_multipliers",
             "eight_levels",
             "planes_in_parallel",
+            "one_element",
             "behind_broadcast_registers",
             "references",
         ],

@@ -318,7 +318,9 @@ impl Pair {
             .random_range(1..=c.reduction_max.div_ceil(c.lanes).min(3));
         let row_mode =
             [RowMode::Odd, RowMode::OddAndSum, RowMode::NotBoth][self.rng.random_range(0..3)];
-        let mut tile = self.tile_of([activation, weight], chunks, row_mode);
+        let activation = schedule::binary_significances(activation, c.activation_branches);
+        let weight = schedule::binary_significances(weight, c.weight_branches);
+        let mut tile = self.tile_of(&activation, &weight, chunks, row_mode);
         for beat in &mut tile {
             beat.beat.activation = self.words(c.rows * c.activation_branches, c.lanes);
             beat.beat.weight = self.words(c.columns * c.weight_branches, c.lanes);
@@ -327,14 +329,17 @@ impl Pair {
         tile
     }
 
-    /// The beats of the last tile of so many groups of activation and weight branches, without operands.
-    fn tile_of(&self, groups: [u32; 2], chunks: u32, row_mode: RowMode) -> Vec<BackBeat> {
+    /// The beats of the last tile, of groups of branches of these significances, without operands.
+    fn tile_of(
+        &self,
+        activation: &[u32],
+        weight: &[u32],
+        chunks: u32,
+        row_mode: RowMode,
+    ) -> Vec<BackBeat> {
         let design = self.design.design();
         let c = design.config();
-        let pairs = schedule::group_pairs(
-            &schedule::binary_significances(groups[0], c.activation_branches),
-            &schedule::binary_significances(groups[1], c.weight_branches),
-        );
+        let pairs = schedule::group_pairs(activation, weight);
         let beats = pairs.len() * chunks as usize;
         (0..beats)
             .map(|beat| {
@@ -369,27 +374,40 @@ impl Pair {
         let filled = |planes: u32, bit: bool| -> Vec<u64> {
             (0..planes * words).map(|i| plane(i % words, bit)).collect()
         };
-        let groups = [design.activation_groups, design.weight_groups];
+        let binary = [
+            schedule::binary_significances(design.activation_groups, c.activation_branches),
+            schedule::binary_significances(design.weight_groups, c.weight_branches),
+        ];
+        // Both digits of a ternary number have the same significance, so nothing shifts.
+        let ternary = |operand: usize, bits: u32, branches: u32| match (bits, branches) {
+            (2.., 1) => vec![0, 0],
+            _ => binary[operand].clone(),
+        };
+        let ternary = [
+            ternary(0, c.activation_bits, c.activation_branches),
+            ternary(1, c.weight_bits, c.weight_branches),
+        ];
         let chunks = (c.reduction_max / c.lanes).max(1);
-        for (bit, row_mode) in [(true, RowMode::Odd), (false, RowMode::NotBoth)] {
-            let mut tile = self.tile_of(groups, chunks, row_mode);
+        let cases = [
+            (&binary, true, RowMode::Odd),
+            (&binary, false, RowMode::NotBoth),
+            (&ternary, true, RowMode::Odd),
+            (&ternary, false, RowMode::NotBoth),
+        ];
+        for ([activation, weight], bit, row_mode) in cases {
+            let mut tile = self.tile_of(activation, weight, chunks, row_mode);
             for beat in &mut tile {
                 beat.beat.activation = filled(c.rows * c.activation_branches, bit);
                 beat.beat.weight = filled(c.columns * c.weight_branches, true);
             }
+            let pairs = schedule::group_pairs(activation, weight);
+            let shifted: u32 = pairs.iter().map(|pair| pair.shift).sum();
+            let align = design.accumulator_low_width - shifted;
             let mut descriptor = Descriptor::new(Opcode::Compute);
-            let shifts = c.activation_bits * c.weight_bits > 1;
             for (field, value) in [
                 (Field::ToStream, 1),
                 (Field::Mode, Mode::Raw as i64),
-                (
-                    Field::Align,
-                    if shifts {
-                        0
-                    } else {
-                        design.accumulator_low_width.into()
-                    },
-                ),
+                (Field::Align, align.into()),
                 (Field::OutWidth, c.rows.into()),
                 (Field::OutHeight, 1),
                 (Field::OutGroups, 1),

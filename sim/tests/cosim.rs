@@ -222,20 +222,14 @@ fn check_beats(verilator: &Verilator, design: &Design, seed: u64) {
     let words = c.lanes.div_ceil(64);
     let ones = |word: u32| u64::MAX >> (64 - (c.lanes - word * 64).min(64));
     let planes = c.columns * c.weight_branches;
-    let beat = Beat {
+    let mut beat = Beat {
         first: true,
         last: true,
         activation: vec![0; (c.rows * c.activation_branches * words) as usize],
         weight: (0..planes * words).map(|i| ones(i % words)).collect(),
         align: design.accumulator_low_width,
-        result_shift: 1,
         entry: vec![0; c.rows as usize],
         ..Beat::default()
-    };
-    let reset = Inputs {
-        reset: true,
-        operand: Some(&beat),
-        ..Inputs::default()
     };
     let mut step = |inputs: &Inputs<'_>| {
         let outputs = pair.step(inputs);
@@ -244,9 +238,13 @@ fn check_beats(verilator: &Verilator, design: &Design, seed: u64) {
     };
     let top = 1i64 << (design.result_width - 1);
     let cycles = 4 * (design.latency() + c.rows + 10);
-    step(&reset);
+    step(&Inputs {
+        reset: true,
+        ..Inputs::default()
+    });
     let mut results = 0;
-    for constants in [[-top, top - 1], [top - 1, -top]] {
+    for (result_shift, constants) in [(1, [-top, top - 1]), (2, [top - 1, -top]), (2, [-top, 0])] {
+        beat.result_shift = result_shift;
         let write = ConstantWrite {
             entry: 0,
             value: constants
@@ -266,7 +264,11 @@ fn check_beats(verilator: &Verilator, design: &Design, seed: u64) {
                 ..Inputs::default()
             }));
         }
-        step(&reset);
+        step(&Inputs {
+            reset: true,
+            operand: Some(&beat),
+            ..Inputs::default()
+        });
         for _ in 0..cycles {
             let ready = Inputs {
                 result_ready: true,
