@@ -81,7 +81,7 @@ pub(super) struct Checked(Level);
 impl Checked {
     /// Multiplies a panel by all columns.
     #[cfg_attr(target_arch = "x86_64", allow(unsafe_code))] // calls of functions compiled for what was checked
-    pub fn multiply<T: Integer>(self, panel: &Panel<'_>, results: &mut [T]) {
+    pub fn multiply<T: Integer>(self, panel: &Panel<'_, T>, results: &mut [T]) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Level::check` found every feature that this function is compiled for.

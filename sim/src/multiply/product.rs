@@ -20,14 +20,19 @@ use crate::packed::{BitPlanes, StoredForm, TapMask};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Integers that results are written as: `i32` and `i64`.
-pub trait Integer: Copy + Default + Send + sealed::Sealed {
+/// Integers that results are written as: `i32` and `i64`. Results are known to fit; what they are added up from may not, so
+/// sums go past the ends, as the hardware's do.
+pub trait Integer: Copy + Default + Send + Sync + sealed::Sealed {
     /// Its name.
     const NAME: &'static str;
     /// The largest one.
     const MAX: i64;
-    /// A number that is known to fit.
+    /// The lowest bits of a number.
     fn of(value: i64) -> Self;
+    /// The lowest bits of a sum.
+    fn plus(self, other: Self) -> Self;
+    /// The lowest bits of a number times 2^shift.
+    fn times_power_of_two(self, shift: u32) -> Self;
 }
 
 mod sealed {
@@ -43,6 +48,14 @@ impl Integer for i32 {
     fn of(value: i64) -> Self {
         value as i32
     }
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+    #[inline(always)]
+    fn times_power_of_two(self, shift: u32) -> Self {
+        self.wrapping_shl(shift)
+    }
 }
 
 impl Integer for i64 {
@@ -51,6 +64,14 @@ impl Integer for i64 {
     #[inline(always)]
     fn of(value: i64) -> Self {
         value
+    }
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+    #[inline(always)]
+    fn times_power_of_two(self, shift: u32) -> Self {
+        self.wrapping_shl(shift)
     }
 }
 
@@ -177,7 +198,7 @@ pub(crate) fn multiply_rows(
 }
 
 /// The columns' terms with bias and border.
-fn product_terms(product: &Product<'_>, form: &StoredForm, w: &PackedWeights) -> ColumnTerms {
+fn product_terms(product: &Product<'_>, form: &StoredForm, w: &PackedWeights) -> ColumnTerms<i64> {
     let bias = |q: usize| product.bias.map_or(0, |bias| bias[q]);
     match product.classes {
         None => ColumnTerms::new(form, w, |_, q| bias(q), 1),
@@ -194,14 +215,14 @@ fn product_terms(product: &Product<'_>, form: &StoredForm, w: &PackedWeights) ->
 }
 
 /// What is added to the results of each column, class by class.
-pub(super) struct ColumnTerms {
+pub(super) struct ColumnTerms<T> {
     columns: usize,
     /// What a row's bracket leaves when it is divided.
     remainder: i64,
-    terms: Vec<i64>,
+    terms: Vec<T>,
 }
 
-impl ColumnTerms {
+impl<T: Integer> ColumnTerms<T> {
     /// `added(class, column)` is added to the results.
     fn new(
         activation: &StoredForm,
@@ -223,7 +244,9 @@ impl ColumnTerms {
         for class in 0..classes {
             let columns = brackets.iter().enumerate();
             terms.extend(
-                columns.map(|(q, bracket)| ((bracket + remainder) >> divisor) + added(class, q)),
+                columns.map(|(q, bracket)| {
+                    T::of(((bracket + remainder) >> divisor) + added(class, q))
+                }),
             );
         }
         ColumnTerms {
@@ -235,26 +258,26 @@ impl ColumnTerms {
 
     /// The terms of all columns for the rows of one class.
     #[inline(always)]
-    pub fn of_class(&self, class: u32) -> &[i64] {
+    pub fn of_class(&self, class: u32) -> &[T] {
         &self.terms[class as usize * self.columns..][..self.columns]
     }
 }
 
 /// All that the panels of a product share.
-struct Multiplier<'a> {
+struct Multiplier<'a, T> {
     weights: &'a PackedWeights,
-    terms: &'a ColumnTerms,
+    terms: &'a ColumnTerms<T>,
     level: Checked,
     steps: Vec<super::tile::Step>,
     divisor: u32,
     shift: u32,
 }
 
-impl<'a> Multiplier<'a> {
+impl<'a, T: Integer> Multiplier<'a, T> {
     fn new(
         activation: &StoredForm,
         weights: &'a PackedWeights,
-        terms: &'a ColumnTerms,
+        terms: &'a ColumnTerms<T>,
         level: Checked,
     ) -> Self {
         let significances = |form: &StoredForm| -> Vec<u32> {
@@ -273,7 +296,7 @@ impl<'a> Multiplier<'a> {
     }
 
     /// Multiplies some rows.
-    fn panel<T: Integer>(
+    fn panel(
         &self,
         x: &PackedActivations,
         rows: Range<usize>,
@@ -281,10 +304,10 @@ impl<'a> Multiplier<'a> {
         results: &mut [T],
     ) {
         let form = &self.weights.form;
-        let mut row_terms = [0; PANEL_ROWS];
+        let mut row_terms = [T::default(); PANEL_ROWS];
         for (term, sums) in row_terms.iter_mut().zip(&x.sums[rows.clone()]) {
             let bracket = form.offset() * sums.stored - 2 * form.total() * sums.odd;
-            *term = (bracket - self.terms.remainder) >> self.divisor;
+            *term = T::of((bracket - self.terms.remainder) >> self.divisor);
         }
         let panel = Panel {
             x,

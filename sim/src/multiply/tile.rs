@@ -13,6 +13,9 @@ pub(super) const LANES: usize = 8;
 /// Columns of a tile: two times eight.
 pub(super) const COLUMNS: usize = 2 * LANES;
 
+/// Most tiles that a kernel counts in one call: their sums fill half of the 32 registers of AVX-512.
+pub(super) const TOGETHER: usize = 2;
+
 /// One word of sixteen weights: w1 of eight columns and their w1 ^ w2, then of the other eight.
 pub(super) type ColumnGroup = [[[u64; LANES]; 2]; 2];
 
@@ -51,11 +54,11 @@ pub(super) fn steps(activation: &[u32], weight: &[u32]) -> (Vec<Step>, u32) {
     (steps, above)
 }
 
-/// What one call of a kernel counts: some words of every plane of four rows and sixteen columns.
+/// What one call of a kernel counts: some words of every plane of one or two tiles, one below the other.
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a> {
-    /// Four rows, plane after plane.
-    pub rows: &'a [ActivationGroup],
+    /// Four rows each, plane after plane; with one tile the first counts alone.
+    pub rows: [&'a [ActivationGroup]; TOGETHER],
     /// Sixteen columns, plane after plane.
     pub columns: &'a [ColumnGroup],
     /// Words of one plane.
@@ -69,37 +72,50 @@ pub(super) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// The words of the two planes of a step, equally many.
+    /// The words of a step's plane of the rows of a tile.
     #[inline(always)]
-    pub fn of(&self, step: Step) -> (&'a [ActivationGroup], &'a [ColumnGroup]) {
-        let rows = &self.rows[step.activation * self.plane..][self.from..self.to];
-        let columns = &self.columns[step.weight * self.plane..][self.from..self.to];
-        (rows, columns)
+    pub fn rows_of(&self, step: Step, tile: usize) -> &'a [ActivationGroup] {
+        &self.rows[tile][step.activation * self.plane..][self.from..self.to]
+    }
+
+    /// The words of a step's plane of the columns, as many.
+    #[inline(always)]
+    pub fn columns_of(&self, step: Step) -> &'a [ColumnGroup] {
+        &self.columns[step.weight * self.plane..][self.from..self.to]
     }
 }
 
-/// Adds weighted counts to a tile; of its `HALVES` times eight columns only.
-pub(super) fn count<const HALVES: usize>(words: Words<'_>, tile: &mut Tile) {
-    let mut sums = [[[0; LANES]; HALVES]; ROWS];
-    for step in words.steps {
-        for sum in sums.as_flattened_mut().as_flattened_mut() {
-            *sum <<= step.shift;
+/// Adds weighted counts to one or two tiles, or writes the first ones; of their `HALVES` times eight columns only.
+pub(super) fn count<const HALVES: usize>(words: Words<'_>, tiles: &mut [Tile]) {
+    for (place, tile) in tiles.iter_mut().enumerate() {
+        let mut sums = [[[0; LANES]; HALVES]; ROWS];
+        for step in words.steps {
+            for sum in sums.as_flattened_mut().as_flattened_mut() {
+                *sum <<= step.shift;
+            }
+            let (rows, columns) = (words.rows_of(*step, place), words.columns_of(*step));
+            for (rows, columns) in rows.iter().zip(columns) {
+                count_word(rows, columns, &mut sums);
+            }
         }
-        let (rows, columns) = words.of(*step);
-        for (rows, columns) in rows.iter().zip(columns) {
-            for (row, sums) in rows.iter().zip(&mut sums) {
-                for ([w1, ow], sums) in columns.iter().zip(sums) {
-                    for c in 0..LANES {
-                        sums[c] += u64::from(pair_bits(*row, w1[c], ow[c]).count_ones());
-                    }
-                }
+        for (tile, sums) in tile.iter_mut().zip(&sums) {
+            for (tile, sum) in tile.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+                *tile = if words.from == 0 { *sum } else { *tile + sum };
             }
         }
     }
-    for (tile, sums) in tile.iter_mut().zip(&sums) {
-        for (tile, sums) in tile.iter_mut().zip(sums) {
-            for (tile, sum) in tile.iter_mut().zip(sums) {
-                *tile += sum;
+}
+
+#[inline(always)]
+fn count_word<const HALVES: usize>(
+    rows: &ActivationGroup,
+    columns: &ColumnGroup,
+    sums: &mut [[[u64; LANES]; HALVES]; ROWS],
+) {
+    for (row, sums) in rows.iter().zip(sums) {
+        for ([w1, ow], sums) in columns.iter().zip(sums) {
+            for c in 0..LANES {
+                sums[c] += u64::from(pair_bits(*row, w1[c], ow[c]).count_ones());
             }
         }
     }

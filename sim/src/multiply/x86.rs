@@ -7,7 +7,7 @@
 
 use super::panel::Panel;
 use super::product::Integer;
-use super::tile::{COLUMNS, ColumnGroup, LANES, ROWS, Tile, Words};
+use super::tile::{COLUMNS, ColumnGroup, LANES, ROWS, TOGETHER, Tile, Words};
 use crate::kernel::ActivationGroup;
 use std::arch::x86_64::*;
 
@@ -26,21 +26,21 @@ pub(super) fn has_avx2() -> bool {
 
 /// A panel by all columns.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
-pub(super) fn multiply_avx512<T: Integer>(panel: &Panel<'_>, results: &mut [T]) {
+pub(super) fn multiply_avx512<T: Integer>(panel: &Panel<'_, T>, results: &mut [T]) {
     panel.multiply(
         results,
-        |words, tile| count_avx512::<1>(words, tile),
-        |words, tile| count_avx512::<2>(words, tile),
+        |words, tiles| count_avx512::<1>(words, tiles),
+        |words, tiles| count_avx512::<2>(words, tiles),
     );
 }
 
 /// A panel by all columns.
 #[target_feature(enable = "avx2")]
-pub(super) fn multiply_avx2<T: Integer>(panel: &Panel<'_>, results: &mut [T]) {
+pub(super) fn multiply_avx2<T: Integer>(panel: &Panel<'_, T>, results: &mut [T]) {
     panel.multiply(
         results,
-        |words, tile| count_avx2::<1>(words, tile),
-        |words, tile| count_avx2::<2>(words, tile),
+        |words, tiles| count_avx2::<1>(words, tiles),
+        |words, tiles| count_avx2::<2>(words, tiles),
     );
 }
 
@@ -62,37 +62,111 @@ fn store(words: &mut [u64; LANES], value: __m512i) {
 }
 
 /// As [`super::tile::count`]: four instructions count 1,024 operation pairs, one of them on the popcount's port.
+///
+/// The sums of two tiles stay in registers together: weights are loaded once for both, and what stands between the
+/// loops is paid once.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-pub(super) fn count_avx512<const HALVES: usize>(words: Words<'_>, tile: &mut Tile) {
+pub(super) fn count_avx512<const HALVES: usize>(words: Words<'_>, tiles: &mut [Tile]) {
+    match tiles {
+        [upper, lower] => count_pair::<HALVES>(words, upper, lower),
+        tiles => count_one::<HALVES>(words, &mut tiles[0]),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+fn count_one<const HALVES: usize>(words: Words<'_>, tile: &mut Tile) {
     let mut sums = [[_mm512_setzero_si512(); HALVES]; ROWS];
+    for step in words.steps {
+        shift(&mut sums, step.shift);
+        let (rows, columns) = (words.rows_of(*step, 0), words.columns_of(*step));
+        for (rows, columns) in rows.iter().zip(columns) {
+            count_group(rows, &load_weights(columns), &mut sums);
+        }
+    }
+    put(&sums, words.from == 0, tile);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+fn count_pair<const HALVES: usize>(words: Words<'_>, upper: &mut Tile, lower: &mut Tile) {
+    let mut sums = [[[_mm512_setzero_si512(); HALVES]; ROWS]; TOGETHER];
     for step in words.steps {
         if step.shift > 0 {
             let shift = _mm_cvtsi32_si128(step.shift as i32);
-            for sum in sums.as_flattened_mut() {
+            for sum in sums.as_flattened_mut().as_flattened_mut() {
                 *sum = _mm512_sll_epi64(*sum, shift);
             }
         }
-        let (rows, columns) = words.of(*step);
-        for (rows, columns) in rows.iter().zip(columns) {
+        let (upper, lower) = (words.rows_of(*step, 0), words.rows_of(*step, 1));
+        let columns = words.columns_of(*step);
+        for ((upper, lower), columns) in upper.iter().zip(lower).zip(columns) {
             let mut weights = [[_mm512_setzero_si512(); 2]; HALVES];
             for (weights, words) in weights.iter_mut().zip(columns) {
                 *weights = [load(&words[0]), load(&words[1])];
             }
-            for (row, sums) in rows.iter().zip(&mut sums) {
-                let a1 = _mm512_set1_epi64(row[0] as i64);
-                let oa = _mm512_set1_epi64(row[1] as i64);
-                for ([w1, ow], sum) in weights.iter().zip(sums) {
-                    let differs = _mm512_xor_si512(a1, *w1);
-                    let bits = _mm512_ternarylogic_epi64::<PAIR_BIT>(differs, oa, *ow);
-                    *sum = _mm512_add_epi64(*sum, _mm512_popcnt_epi64(bits));
-                }
+            // An array by value: over a slice the loop is not unrolled, and the sums leave the registers.
+            for (rows, sums) in [upper, lower].into_iter().zip(&mut sums) {
+                count_group(rows, &weights, sums);
             }
         }
     }
-    for (tile, sums) in tile.iter_mut().zip(&sums) {
+    for (tile, sums) in [upper, lower].into_iter().zip(&sums) {
+        put(sums, words.from == 0, tile);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn shift<const HALVES: usize>(sums: &mut [[__m512i; HALVES]; ROWS], by: u32) {
+    if by > 0 {
+        let by = _mm_cvtsi32_si128(by as i32);
+        for sum in sums.as_flattened_mut() {
+            *sum = _mm512_sll_epi64(*sum, by);
+        }
+    }
+}
+
+/// Adds sums to a tile, or writes the first ones.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn put<const HALVES: usize>(sums: &[[__m512i; HALVES]; ROWS], is_first: bool, tile: &mut Tile) {
+    for (tile, sums) in tile.iter_mut().zip(sums) {
         for (tile, sum) in tile.iter_mut().zip(sums) {
-            store(tile, _mm512_add_epi64(load(tile), *sum));
+            let sum = match is_first {
+                true => *sum,
+                false => _mm512_add_epi64(load(tile), *sum),
+            };
+            store(tile, sum);
+        }
+    }
+}
+
+/// Weights of eight columns: w1 and w1 ^ w2.
+type Weights<const HALVES: usize> = [[__m512i; 2]; HALVES];
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_weights<const HALVES: usize>(columns: &ColumnGroup) -> Weights<HALVES> {
+    std::array::from_fn(|half| [load(&columns[half][0]), load(&columns[half][1])])
+}
+
+/// Counts one word of four rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+fn count_group<const HALVES: usize>(
+    rows: &ActivationGroup,
+    weights: &Weights<HALVES>,
+    sums: &mut [[__m512i; HALVES]; ROWS],
+) {
+    for (row, sums) in rows.iter().zip(sums) {
+        let a1 = _mm512_set1_epi64(row[0] as i64);
+        let oa = _mm512_set1_epi64(row[1] as i64);
+        for ([w1, ow], sum) in weights.iter().zip(sums) {
+            let differs = _mm512_xor_si512(a1, *w1);
+            let bits = _mm512_ternarylogic_epi64::<PAIR_BIT>(differs, oa, *ow);
+            *sum = _mm512_add_epi64(*sum, _mm512_popcnt_epi64(bits));
         }
     }
 }
@@ -117,12 +191,20 @@ fn store_quad(words: &mut [u64; QUAD], value: __m256i) {
 /// As [`super::tile::count`], four columns at a time.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn count_avx2<const HALVES: usize>(words: Words<'_>, tile: &mut Tile) {
+pub(super) fn count_avx2<const HALVES: usize>(words: Words<'_>, tiles: &mut [Tile]) {
+    for (place, tile) in tiles.iter_mut().enumerate() {
+        count_tile_avx2::<HALVES>(words, place, tile);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn count_tile_avx2<const HALVES: usize>(words: Words<'_>, place: usize, tile: &mut Tile) {
     for quad in 0..HALVES * LANES / QUAD {
         let mut sums = [_mm256_setzero_si256(); ROWS];
         for step in words.steps {
             let shift = _mm_cvtsi32_si128(step.shift as i32);
-            let (rows, columns) = words.of(*step);
+            let (rows, columns) = (words.rows_of(*step, place), words.columns_of(*step));
             for sum in &mut sums {
                 *sum = _mm256_sll_epi64(*sum, shift);
             }
@@ -137,7 +219,11 @@ pub(super) fn count_avx2<const HALVES: usize>(words: Words<'_>, tile: &mut Tile)
         }
         for (tile, sum) in tile.iter_mut().zip(&sums) {
             let tile = &mut quads_mut(tile)[quad];
-            store_quad(tile, _mm256_add_epi64(load_quad(tile), *sum));
+            let sum = match words.from {
+                0 => *sum,
+                _ => _mm256_add_epi64(load_quad(tile), *sum),
+            };
+            store_quad(tile, sum);
         }
     }
 }
