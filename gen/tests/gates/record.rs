@@ -81,6 +81,7 @@ fn output(port: &Port, outputs: &CoreOutputs, counters_known: bool) -> (Vec<bool
         "busy" => all(outputs.busy.into()),
         "done" => all(outputs.done.into()),
         "error" => all(outputs.error.into()),
+        "layer" => all(outputs.layer.into()),
         "program_ready" => all(outputs.program_ready.into()),
         "weight_ready" => all(outputs.weight_ready.into()),
         "input_ready" => all(outputs.input_ready.into()),
@@ -101,8 +102,7 @@ fn output(port: &Port, outputs: &CoreOutputs, counters_known: bool) -> (Vec<bool
             let counts = values.flat_map(|v| [v.is_some(); 32]);
             (value.collect(), counts.collect())
         }),
-        // The layer is for whoever reads it in a waveform; the model does not have it.
-        "counter_value" | "layer" => none(),
+        "counter_value" => none(),
         name => panic!("output {name}"),
     }
 }

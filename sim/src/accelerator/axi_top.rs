@@ -103,7 +103,6 @@ impl AxiTop for AxiModel {
     /// One cycle; never fails.
     fn step(&mut self, inputs: &AxiInputs<'_>) -> Result<&AxiOutputs, SimulatorError> {
         let registers = self.registers.outputs();
-        let layer = self.core.layer();
         let core = self.core.step(&CoreInputs {
             reset: inputs.reset || registers.soft_reset,
             start: registers.start.then_some(Start {
@@ -139,7 +138,7 @@ impl AxiTop for AxiModel {
             busy: core.busy,
             done: core.done,
             error: core.error,
-            layer,
+            layer: core.layer,
             counter_clearing: core.counter_clearing,
             counter_value: core.counter_value,
         });

@@ -53,6 +53,8 @@ pub struct CoreOutputs {
     pub done: bool,
     /// `error`.
     pub error: u8,
+    /// `layer`.
+    pub layer: u8,
     /// `program_ready`.
     pub program_ready: bool,
     /// `weight_ready`.
@@ -123,6 +125,7 @@ impl Signals for CoreOutputs {
             ("busy", &self.busy),
             ("done", &self.done),
             ("error", &self.error),
+            ("layer", &self.layer),
             ("program_ready", &self.program_ready),
             ("weight_ready", &self.weight_ready),
             ("input_ready", &self.input_ready),

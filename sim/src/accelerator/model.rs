@@ -122,11 +122,6 @@ impl AcceleratorModel {
         ]
     }
 
-    /// The output `layer`: the number of the layer at hand.
-    pub fn layer(&self) -> u8 {
-        self.sequencer.field(Field::Layer) as u8
-    }
-
     fn weight_planes(&self) -> Planes {
         let array = self.design.design().config();
         Planes {
@@ -158,6 +153,7 @@ impl AcceleratorModel {
             busy: sequencer.busy,
             done: sequencer.done,
             error: sequencer.error,
+            layer: self.sequencer.field(Field::Layer) as u8,
             program_ready: !sequencer.busy,
             weight_ready: self.weight_port.outputs().ready,
             input_ready: self.input_ready(),
