@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use xnorforge_hdl::{AcceleratorDesign, Package, Target, generate, generate_axi, references};
 
-/// The designs whose modules are mutated: the [`references`](xnorforge_hdl::references), which the tests run.
+/// The designs whose modules are mutated: the [`mod@references`], which the tests run.
 ///
 /// # Errors
 /// A design that is refused or cannot be emitted.

@@ -41,39 +41,28 @@ mod sealed {
     impl Sealed for i64 {}
 }
 
-impl Integer for i32 {
-    const NAME: &'static str = "i32";
-    const MAX: i64 = i32::MAX as i64;
-    #[inline(always)]
-    fn of(value: i64) -> Self {
-        value as i32
-    }
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-    #[inline(always)]
-    fn times_power_of_two(self, shift: u32) -> Self {
-        self.wrapping_shl(shift)
-    }
+macro_rules! integers {
+    ($($integer:ident)*) => {$(
+        impl Integer for $integer {
+            const NAME: &'static str = stringify!($integer);
+            const MAX: i64 = $integer::MAX as i64;
+            #[inline(always)]
+            fn of(value: i64) -> Self {
+                value as $integer
+            }
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+            #[inline(always)]
+            fn times_power_of_two(self, shift: u32) -> Self {
+                self.wrapping_shl(shift)
+            }
+        }
+    )*};
 }
 
-impl Integer for i64 {
-    const NAME: &'static str = "i64";
-    const MAX: i64 = i64::MAX;
-    #[inline(always)]
-    fn of(value: i64) -> Self {
-        value
-    }
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-    #[inline(always)]
-    fn times_power_of_two(self, shift: u32) -> Self {
-        self.wrapping_shl(shift)
-    }
-}
+integers!(i32 i64);
 
 /// The product of packed operands: `result[p][q] = sum_n x[p][n] * w[q][n]`, P x Q numbers, row by row, by the widest
 /// instructions that this machine has.
