@@ -362,6 +362,30 @@ impl Pair {
             .collect()
     }
 
+    /// A descriptor that sends the results of one full tile to the stream, with these fields beside.
+    fn one_tile(&self, fields: &[(Field, i64)]) -> Descriptor {
+        let c = self.design.design().config();
+        let tile = [
+            (Field::ToStream, 1),
+            (Field::OutWidth, c.rows.into()),
+            (Field::OutHeight, 1),
+            (Field::OutGroups, 1),
+            (Field::XTrail, 65535),
+            (Field::YTrail, 65535),
+            (Field::LastColumns, c.columns.into()),
+            (Field::LastRows, c.rows.into()),
+        ];
+        let mut descriptor = Descriptor::new(Opcode::Compute);
+        for (field, value) in tile.iter().chain(fields) {
+            assert!(
+                descriptor.set(&self.design, *field, *value),
+                "{}",
+                field.name()
+            );
+        }
+        descriptor
+    }
+
     /// The largest sums of elements under row sums of 0, and the largest row sums under sums of 0.
     fn largest_sums(&mut self) {
         let d = self.design.clone();
@@ -403,21 +427,10 @@ impl Pair {
             let pairs = schedule::group_pairs(activation, weight);
             let shifted: u32 = pairs.iter().map(|pair| pair.shift).sum();
             let align = design.accumulator_low_width - shifted;
-            let mut descriptor = Descriptor::new(Opcode::Compute);
-            for (field, value) in [
-                (Field::ToStream, 1),
+            let descriptor = self.one_tile(&[
                 (Field::Mode, Mode::Raw as i64),
                 (Field::Align, align.into()),
-                (Field::OutWidth, c.rows.into()),
-                (Field::OutHeight, 1),
-                (Field::OutGroups, 1),
-                (Field::XTrail, 65535),
-                (Field::YTrail, 65535),
-                (Field::LastColumns, c.columns.into()),
-                (Field::LastRows, c.rows.into()),
-            ] {
-                assert!(descriptor.set(&d, field, value), "{}", field.name());
-            }
+            ]);
             let rates = self.rates();
             assert!(self.run_beats(&descriptor, tile, rates));
         }
@@ -670,24 +683,14 @@ impl Pair {
                 }
             }
             let offset = most / 2 - sign * (1 << (power - shift));
-            let mut descriptor = Descriptor::new(Opcode::Compute);
-            for (field, value) in [
-                (Field::ToStream, 1),
+            let round_even = self.rng.random_range(0..=1);
+            let descriptor = self.one_tile(&[
                 (Field::Mode, Mode::Affine as i64),
-                (Field::RoundEven, self.rng.random_range(0..=1)),
+                (Field::RoundEven, round_even),
                 (Field::Shift, shift.into()),
                 (Field::Offset, offset.clamp(-32768, 32767)),
                 (Field::CodeMax, most),
-                (Field::OutWidth, array.rows.into()),
-                (Field::OutHeight, 1),
-                (Field::OutGroups, 1),
-                (Field::XTrail, 65535),
-                (Field::YTrail, 65535),
-                (Field::LastColumns, array.columns.into()),
-                (Field::LastRows, array.rows.into()),
-            ] {
-                assert!(descriptor.set(&d, field, value), "{}", field.name());
-            }
+            ]);
             assert!(self.run(&descriptor, 1, 1));
         }
     }

@@ -93,19 +93,13 @@ fn count_one<const HALVES: usize>(words: Words<'_>, tile: &mut Tile) {
 fn count_pair<const HALVES: usize>(words: Words<'_>, upper: &mut Tile, lower: &mut Tile) {
     let mut sums = [[[_mm512_setzero_si512(); HALVES]; ROWS]; TOGETHER];
     for step in words.steps {
-        if step.shift > 0 {
-            let shift = _mm_cvtsi32_si128(step.shift as i32);
-            for sum in sums.as_flattened_mut().as_flattened_mut() {
-                *sum = _mm512_sll_epi64(*sum, shift);
-            }
+        for sums in &mut sums {
+            shift(sums, step.shift);
         }
         let (upper, lower) = (words.rows_of(*step, 0), words.rows_of(*step, 1));
         let columns = words.columns_of(*step);
         for ((upper, lower), columns) in upper.iter().zip(lower).zip(columns) {
-            let mut weights = [[_mm512_setzero_si512(); 2]; HALVES];
-            for (weights, words) in weights.iter_mut().zip(columns) {
-                *weights = [load(&words[0]), load(&words[1])];
-            }
+            let weights = load_weights(columns);
             // An array by value: over a slice the loop is not unrolled, and the sums leave the registers.
             for (rows, sums) in [upper, lower].into_iter().zip(&mut sums) {
                 count_group(rows, &weights, sums);

@@ -13,8 +13,8 @@ use xnorforge_sim::verilator::{
     Assertions, ModelSource, Runs, Toolchain, Tracing, VerilatedModel, Verilator,
 };
 
-/// Verilator with the tests' cache in the build folder, the RTL's assertions on. Tests run for some thousands of cycles, so that compiling
-/// decides how long they take.
+/// Verilator with the tests' cache in the build folder, the RTL's assertions on. Tests run for some thousands of cycles,
+/// so that compiling decides how long they take.
 pub fn verilator() -> Verilator {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verilator-cache");
     let tools = Toolchain::find().expect("Verilator and g++ are installed");
