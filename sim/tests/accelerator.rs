@@ -3,14 +3,18 @@
 
 mod common;
 
-use common::networks::{random_accelerator, random_accelerator_of, random_network};
+use common::networks::{random_accelerator, random_accelerator_of, random_input, random_network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xnorforge_hdl::{AcceleratorDesign, Structure, Target, generate_accelerator, references};
 use xnorforge_sim::accelerator::{
     AcceleratorModel, Core, CoreDriver, CoreLockstep, StreamStalls, reset,
 };
-use xnorforge_sim::network::reference;
+use xnorforge_sim::encoder::Encoding;
+use xnorforge_sim::gemm::Precision;
+use xnorforge_sim::network::{
+    Layer, Network, Operation, Output, Read, Shape, Tensor, TensorId, Window, reference,
+};
 use xnorforge_sim::program::{LOAD_WEIGHTS, Program};
 use xnorforge_sim::verilator::{ArrayOptions, VerilatedAccelerator};
 
@@ -54,7 +58,18 @@ fn run(kind: Kind, seed: u64) -> bool {
 fn run_on(kind: Kind, seed: u64, design: &AcceleratorDesign, rng: &mut ChaCha8Rng) -> bool {
     let images = rng.random_range(1..=2);
     let (network, input) = random_network(rng, design, images);
-    let Ok(program) = Program::compile(design, images as u32, &network) else {
+    run_network(kind, seed, design, (&network, &input), rng)
+}
+
+fn run_network(
+    kind: Kind,
+    seed: u64,
+    design: &AcceleratorDesign,
+    (network, input): (&Network, &Tensor),
+    rng: &mut ChaCha8Rng,
+) -> bool {
+    let images = input.images;
+    let Ok(program) = Program::compile(design, images as u32, network) else {
         return false;
     };
     let stalls = if rng.random_bool(0.3) {
@@ -83,9 +98,9 @@ fn run_on(kind: Kind, seed: u64, design: &AcceleratorDesign, rng: &mut ChaCha8Rn
     let inputs = [input.clone(), input.clone()];
     let found = driver.run(entry, &inputs).unwrap();
     cycles += found.cycles;
-    let trace = reference::execute(&network, &input).unwrap();
+    let trace = reference::execute(network, input).unwrap();
     for tensors in found.tensors {
-        assert_eq!(tensors, trace.of_network(&network, &input), "seed {seed}");
+        assert_eq!(tensors, trace.of_network(network, input), "seed {seed}");
     }
     let counters = driver.counters(design).unwrap();
     let counted: u64 = counters.iter().flatten().map(|n| u64::from(*n)).sum();
@@ -135,6 +150,47 @@ fn references_in_lockstep() {
             )
         });
         assert_eq!(ran.take(NETWORKS).count(), NETWORKS, "{config:?}");
+    }
+}
+
+/// Maps that end before the last tap of the first window: border classes rise from the first output on.
+#[test]
+fn maps_smaller_than_a_window_in_lockstep() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let design = references::accelerators()[0].validate().unwrap();
+    let design = AcceleratorDesign::new(&design).unwrap();
+    let precision = Precision {
+        encoding: Encoding::Bipolar,
+        bits: 1,
+    };
+    for (height, width) in [(1, 1), (1, 4), (4, 1), (2, 2)] {
+        let mut window = Window::square(3, 1, 0);
+        (window.padding.bottom, window.padding.right) = (4, 4);
+        let network = Network {
+            name: "small".into(),
+            input: Shape {
+                height,
+                width,
+                channels: 3,
+            },
+            precision,
+            layers: vec![Layer {
+                name: "sum".into(),
+                input: Read::from(TensorId::Input),
+                operation: Operation::SumPool(window),
+                residual: None,
+                output: Output::Raw,
+            }],
+            outputs: vec![TensorId::Layer(0)],
+        };
+        let input = random_input(&mut rng, &network, 1);
+        assert!(run_network(
+            Kind::Both,
+            1,
+            &design,
+            (&network, &input),
+            &mut rng
+        ));
     }
 }
 

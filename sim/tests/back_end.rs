@@ -589,9 +589,9 @@ impl Pair {
             (Field::ClassXPitch, range(0, 8)),
             (Field::ClassYPitch, range(0, 12)),
             (Field::YLead, range(0, 3)),
-            (Field::YTrail, range(1, 5)),
+            (Field::YTrail, range(0, 5)),
             (Field::XLead, range(0, 3)),
-            (Field::XTrail, range(1, 7)),
+            (Field::XTrail, range(0, 7)),
             (
                 Field::ChannelBase,
                 range(0, c.channel_words / if wild { 1 } else { 2 } - 1),

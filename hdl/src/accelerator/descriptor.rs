@@ -197,7 +197,7 @@ fields! {
     ClassYPitch "class_y_pitch" 26 [31:0] false |d| d.constant_address_width;
     /// Output lines at the top that have border classes of their own.
     YLead "y_lead" 27 [15:0] false |_| 16;
-    /// First output line at the bottom that has a border class of its own.
+    /// First output line at the bottom that has a border class of its own; the classes rise from it on. 0: none.
     YTrail "y_trail" 27 [31:16] false |_| 16;
     /// As `y_lead`, in x.
     XLead "x_lead" 28 [15:0] false |_| 16;

@@ -624,7 +624,8 @@ impl Interpreter {
         let (width, height) = (get(d, Field::OutWidth), get(d, Field::OutHeight));
         let (x, y) = (pixel % width, pixel / width % height);
         let class = |at: u64, lead: Field, trail: Field| {
-            let rises = |i: &u64| *i < get(d, lead) || i + 1 >= get(d, trail);
+            let trails = |i: u64| get(d, trail) != 0 && i + 1 >= get(d, trail);
+            let rises = |i: &u64| *i < get(d, lead) || trails(*i);
             (0..at).filter(rises).count() as u64
         };
         let (lane, index) = self.channel(column, column_tile);

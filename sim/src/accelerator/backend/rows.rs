@@ -94,7 +94,8 @@ impl Walker {
             self.pixel.constant = f.constant_base;
             return;
         }
-        let rises = |at: u32, lead: u32, trail: u32| at < lead || at + 1 >= trail;
+        let trails = |at: u32, trail: u32| trail != 0 && at + 1 >= trail;
+        let rises = |at: u32, lead: u32, trail: u32| at < lead || trails(at, trail);
         self.pixel.granule = (self.pixel.granule + f.out_pixel) & self.granule_mask;
         if self.x + 1 != f.out_width {
             if rises(self.x, f.x_lead, f.x_trail) {
