@@ -15,7 +15,7 @@ use xnorforge_hdl::{
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Array configuration")]
 pub struct ConfigArgs {
-    /// A preset (tiny, default, large) or a TOML file; the flags below override it
+    /// A preset (tiny, small, default, large) or a TOML file; the flags below override it [default: default]
     #[arg(long, value_name = "FILE|PRESET")]
     pub config: Option<String>,
     /// Rows of processing elements: output positions, batch (1..=1024)
@@ -69,10 +69,10 @@ pub struct ConfigArgs {
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Accelerator configuration (depths are powers of two)")]
 pub struct AcceleratorArgs {
-    /// Columns that leave the array's drain in one cycle (divides the columns)
+    /// Columns that leave the array's drain in one cycle (divides the columns; those of a preset are lowered until they do)
     #[arg(long, value_name = "E")]
     pub drain_columns: Option<u32>,
-    /// Copies of the activation memory, each with a loader (divides the rows)
+    /// Copies of the activation memory, each with a loader (divides the rows; those of a preset are lowered until they do)
     #[arg(long, value_name = "F")]
     pub load_ports: Option<u32>,
     /// Activation memory, in words of lanes x activation branches bits
@@ -146,15 +146,14 @@ fn structure_parser() -> impl TypedValueParser<Value = Structure> {
 }
 
 impl ConfigArgs {
-    /// The configuration: the `default` preset or what `--config` names, with the flags applied.
+    /// The configuration: the `default` preset or what `--config` names, with the flags applied. Where flags change the rows
+    /// or columns of a preset, its load ports and drained columns become the largest divisors up to its own.
     ///
     /// # Errors
     /// A file that cannot be read, that is too large, or that is not a configuration; an unknown preset.
     pub fn resolve(&self) -> Result<ArrayConfig, Failure> {
-        let mut config = match self.config.as_deref() {
-            None => ArrayConfig::default(),
-            Some(name) => load(name)?,
-        };
+        let name = self.config.as_deref().unwrap_or("default");
+        let mut config = load(name)?;
         for (field, flag) in [
             (&mut config.rows, self.rows),
             (&mut config.columns, self.columns),
@@ -173,6 +172,11 @@ impl ConfigArgs {
         config.target = self.target.unwrap_or(config.target);
         config.structure = self.structure.unwrap_or(config.structure);
         config.broadcast_stages = self.broadcast_stages.unwrap_or(config.broadcast_stages);
+        if is_preset(name) {
+            let ports = &mut config.accelerator;
+            ports.drain_columns = divisor_up_to(ports.drain_columns, &[config.columns]);
+            ports.load_ports = divisor_up_to(ports.load_ports, &[config.rows]);
+        }
         self.accelerator.apply(&mut config.accelerator);
         Ok(config)
     }
@@ -220,8 +224,18 @@ fn warn(design: &Design) {
     }
 }
 
+fn is_preset(name: &str) -> bool {
+    PRESETS.iter().any(|(preset, _)| *preset == name)
+}
+
+/// The largest number up to `limit` (at least 1) that divides all of `numbers`.
+pub(crate) fn divisor_up_to(limit: u32, numbers: &[u32]) -> u32 {
+    let divides_all = |d: &u32| numbers.iter().all(|n| n.is_multiple_of(*d));
+    (1..=limit).rev().find(divides_all).unwrap_or(1)
+}
+
 fn load(name: &str) -> Result<ArrayConfig, Failure> {
-    if PRESETS.iter().any(|(preset, _)| *preset == name) {
+    if is_preset(name) {
         return Ok(ArrayConfig::preset(name)?);
     }
     let path = Path::new(name);
@@ -282,6 +296,18 @@ mod tests {
             (config.rows, config.lanes, config.target),
             (2, 7, Target::Ecp5)
         );
+    }
+
+    #[test]
+    fn ports_of_a_preset_fit_other_rows_and_columns() {
+        let ports = |line: &str| {
+            let ports = resolve(line).accelerator;
+            (ports.drain_columns, ports.load_ports)
+        };
+        assert_eq!(ports(""), (4, 1));
+        assert_eq!(ports("--columns 9"), (3, 1));
+        assert_eq!(ports("--config large --columns 12 --rows 6"), (6, 3));
+        assert_eq!(ports("--columns 12 --drain-columns 5"), (5, 1));
     }
 
     #[test]

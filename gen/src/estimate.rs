@@ -53,10 +53,10 @@ impl Hardware<'_> {
         matches!(self, Hardware::Accelerator(_))
     }
 
-    fn structure(self) -> Structure {
+    fn array(&self) -> &Design {
         match self {
-            Hardware::Array(design) => design.structure(),
-            Hardware::Accelerator(design) => design.design().structure(),
+            Hardware::Array(design) => design,
+            Hardware::Accelerator(design) => design.design(),
         }
     }
 }
@@ -89,6 +89,9 @@ pub struct Estimate {
     /// Mean error of `clock_mhz` in percent, where it is interpolated; absent where the array itself was measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_error_percent: Option<f64>,
+    /// Device and tools that `clock_mhz` was measured with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_source: Option<String>,
     /// Energy of a cycle in picojoule, where coefficients of the target stand behind it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cycle_energy_pj: Option<f64>,
@@ -289,10 +292,9 @@ impl Model {
         let counts = self.parts(hardware)?.into_values().sum::<Counts>();
         let error = self.error();
         // The accelerator has paths of its own, which were not measured.
-        let clock = match hardware {
-            Hardware::Array(design) => self.clocks.as_ref().and_then(|c| c.frequency(design)),
-            Hardware::Accelerator(_) => None,
-        };
+        let clocks = self.clocks.as_ref().filter(|_| !hardware.is_accelerator());
+        let clock = clocks.and_then(|clocks| clocks.frequency(hardware.array()));
+        let source = clocks.filter(|_| clock.is_some()).map(Clocks::source);
         Ok(Estimate {
             luts: counts.sites.round(),
             flip_flops: counts.flip_flops.round(),
@@ -304,6 +306,7 @@ impl Model {
             error_worst_percent: error.worst_percent,
             clock_mhz: clock.map(Frequency::mhz),
             clock_error_percent: clock.and_then(Frequency::error_percent),
+            clock_source: source.map(str::to_owned),
             cycle_energy_pj: None,
         })
     }
@@ -313,8 +316,9 @@ impl Model {
     /// # Errors
     /// As [`Model::estimate`].
     pub fn parts(&self, hardware: Hardware<'_>) -> Result<BTreeMap<Part, Counts>, OutOfRange> {
-        if !self.structures.contains(&hardware.structure()) {
-            return Err(OutOfRange::Structure(hardware.structure()));
+        let structure = hardware.array().structure();
+        if !self.structures.contains(&structure) {
+            return Err(OutOfRange::Structure(structure));
         }
         let quantities = quantities::of(hardware);
         self.check(&quantities, hardware.is_accelerator())?;

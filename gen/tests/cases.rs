@@ -41,7 +41,7 @@ fn stored(file: &ArrayFile, name: &str) -> Tensor {
     graph::images(&file.read(name).unwrap()).unwrap()
 }
 
-/// The default array with memories for these cases, spatial branches as asked for.
+/// The preset `small` with memories for these cases, spatial branches as asked for.
 fn design(activation_branches: u32, weight_branches: u32) -> AcceleratorDesign {
     let config = ArrayConfig {
         activation_branches,
@@ -51,7 +51,7 @@ fn design(activation_branches: u32, weight_branches: u32) -> AcceleratorDesign {
             drain_columns: 2,
             ..AcceleratorConfig::default()
         },
-        ..ArrayConfig::preset("default").unwrap()
+        ..ArrayConfig::preset("small").unwrap()
     };
     AcceleratorDesign::new(&config.validate().unwrap()).unwrap()
 }

@@ -342,7 +342,7 @@ fn results_of(wave: &str) -> Vec<i64> {
 fn simulate_writes_a_waveform_of_a_network() {
     let folder = Folder::new();
     folder.succeed(&format!(
-        "simulate --model {CASE}/model.npz --input {CASE}/test.npz --inputs 1 --step --wave one.vcd --json one.json --dump"
+        "simulate --config small --model {CASE}/model.npz --input {CASE}/test.npz --inputs 1 --step --wave one.vcd --json one.json --dump"
     ));
     let report = json(&folder, "one.json");
     let expected = &report["layers"][2]["accumulators"][0];

@@ -314,7 +314,9 @@ pub enum ConfigError {
     )]
     UnknownTarget(String),
     /// A preset that is not known.
-    #[error("preset \"{0}\" is unknown; choose one of tiny, default, large, or give a TOML file")]
+    #[error(
+        "preset \"{0}\" is unknown; choose one of tiny, small, default, large, or give a TOML file"
+    )]
     UnknownPreset(String),
     /// The text is not a configuration.
     #[error("the configuration is not valid TOML for an array: {0}")]
@@ -325,7 +327,7 @@ fn structure_names() -> String {
     Structure::ALL.map(Structure::name).join(", ")
 }
 
-/// What the user asks for. Every field may be left out of a TOML file; the `default` preset then holds.
+/// What the user asks for. Every field may be left out of a TOML file; the value of the preset `small` then holds.
 ///
 /// Shapes: the array computes `rows` x `columns` dot products at a time, `lanes` elements of the reduction
 /// dimension in each cycle and `activation_branches` x `weight_branches` branch pairs of each element.
@@ -402,8 +404,9 @@ impl Default for ArrayConfig {
 }
 
 /// The presets that ship with the program: name and TOML text.
-pub const PRESETS: [(&str, &str); 3] = [
+pub const PRESETS: [(&str, &str); 4] = [
     ("tiny", include_str!("../presets/tiny.toml")),
+    ("small", include_str!("../presets/small.toml")),
     ("default", include_str!("../presets/default.toml")),
     ("large", include_str!("../presets/large.toml")),
 ];
@@ -429,7 +432,7 @@ impl ArrayConfig {
         })
     }
 
-    /// A preset by name: `tiny`, `default` or `large`.
+    /// A preset by name: `tiny`, `small`, `default` or `large`.
     ///
     /// # Errors
     /// [`ConfigError::UnknownPreset`].

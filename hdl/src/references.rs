@@ -83,7 +83,7 @@ pub fn wide_accelerator() -> ArrayConfig {
     }
 }
 
-/// Accelerators that between them have every block: the presets `tiny` and `default`, the [`wide_accelerator`], and this
+/// Accelerators that between them have every block: the presets `tiny` and `small`, the [`wide_accelerator`], and this
 /// one behind broadcast registers, a row in one step, so that rows keep a distance.
 #[must_use]
 pub fn accelerators() -> [ArrayConfig; 4] {
@@ -97,5 +97,5 @@ pub fn accelerators() -> [ArrayConfig; 4] {
         },
         ..wide.clone()
     };
-    [preset("tiny"), preset("default"), wide, distant]
+    [preset("tiny"), preset("small"), wide, distant]
 }

@@ -35,7 +35,7 @@ fn configs() -> Vec<ArrayConfig> {
     };
     let mut all = vec![
         ArrayConfig::preset("tiny").unwrap(),
-        ArrayConfig::preset("default").unwrap(),
+        ArrayConfig::preset("small").unwrap(),
     ];
     all.extend([
         shape(1, 1, 1, (1, 1), (1, 1), 1, with(1, 1)),

@@ -21,3 +21,11 @@ fn constant_entries_are_a_power_of_two_within_their_range() {
         );
     }
 }
+
+#[test]
+fn fields_that_are_left_out_are_those_of_small() {
+    assert_eq!(
+        ArrayConfig::from_toml("").unwrap(),
+        ArrayConfig::preset("small").unwrap()
+    );
+}

@@ -55,7 +55,7 @@ fn designs() -> Vec<AcceleratorDesign> {
     };
     [
         preset("tiny"),
-        preset("default"),
+        preset("small"),
         array(1, 1, 1, 1, 1, small.clone()),
         array(3, 5, 7, 3, 2, small),
         array(4, 6, 20, 8, 2, wide),

@@ -25,8 +25,8 @@ fn tiny() {
 }
 
 #[test]
-fn default() {
-    insta::assert_snapshot!(text(&package("default")));
+fn small() {
+    insta::assert_snapshot!(text(&package("small")));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn tiny_accelerator() {
 
 #[test]
 fn the_same_design_gives_the_same_bytes() {
-    assert_eq!(package("default"), package("default"));
+    assert_eq!(package("small"), package("small"));
 }
 
 #[test]

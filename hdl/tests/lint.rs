@@ -23,7 +23,7 @@ fn configs() -> Vec<ArrayConfig> {
             constant_entries: 2,
             ..ArrayConfig::default()
         };
-    let mut all: Vec<ArrayConfig> = ["tiny", "default", "large"]
+    let mut all: Vec<ArrayConfig> = ["tiny", "small", "default", "large"]
         .iter()
         .map(|name| ArrayConfig::preset(name).unwrap())
         .collect();

@@ -33,7 +33,7 @@ fn config(rows: u32, columns: u32, lanes: u32, branches: u32, ports: u32) -> Arr
 /// Every edge that changes the text: one slice, two, eight and more, slices of odd lanes, branches in parallel,
 /// several loaders.
 fn configs() -> Vec<ArrayConfig> {
-    let mut all: Vec<ArrayConfig> = ["tiny", "default", "large"]
+    let mut all: Vec<ArrayConfig> = ["tiny", "small", "default", "large"]
         .iter()
         .map(|name| ArrayConfig::preset(name).unwrap())
         .collect();
@@ -124,7 +124,7 @@ fn check_block_ram(package: &Package) {
 #[test]
 fn memories_are_block_ram() {
     for config in [
-        ArrayConfig::preset("default").unwrap(),
+        ArrayConfig::preset("small").unwrap(),
         config(3, 3, 20, 1, 1),
         config(4, 8, 64, 2, 1),
         config(2, 8, 8, 1, 1),
@@ -132,7 +132,7 @@ fn memories_are_block_ram() {
         let memory = SliceMemory::new(&design(&config), WORDS);
         check_block_ram(&emit(&memory, "// Under test.\n").unwrap());
     }
-    // Weights, the program, and a column's affine parameters of `default`.
+    // Weights, the program, and a column's affine parameters of `small`.
     for (words, width) in [(1024, 64), (2048, 32), (512, 55)] {
         let memory = WordMemory::new(words, width);
         check_block_ram(&emit(&memory, "// Under test.\n").unwrap());

@@ -26,7 +26,7 @@ fn designs() -> Vec<AcceleratorDesign> {
         accelerator,
         ..ArrayConfig::preset("tiny").unwrap()
     };
-    let mut all: Vec<AcceleratorDesign> = ["tiny", "default", "large"].map(preset).into();
+    let mut all: Vec<AcceleratorDesign> = ["tiny", "small", "default", "large"].map(preset).into();
     all.push(accelerator(&with(AcceleratorConfig {
         program_words: 64,
         layers: 2,
@@ -72,12 +72,12 @@ fn verilog_header() {
 
 #[test]
 fn systemrdl() {
-    insta::assert_snapshot!(regmap::systemrdl(&preset("default")));
+    insta::assert_snapshot!(regmap::systemrdl(&preset("small")));
 }
 
 #[test]
 fn axi_lite() {
-    let package = package(&preset("default"));
+    let package = package(&preset("small"));
     let texts: Vec<&str> = package.files.iter().map(|f| f.text.as_str()).collect();
     insta::assert_snapshot!(texts.join("\n"));
 }
@@ -173,7 +173,7 @@ fn every_tool_takes_the_ports() {
 
 #[test]
 fn rusthdl_finds_no_loop_and_nothing_unconnected() {
-    let mut top = TopWrap::new(AxiLite::new(&preset("default")));
+    let mut top = TopWrap::new(AxiLite::new(&preset("small")));
     let port = &mut top.uut;
     port.clock.connect();
     for net in [

@@ -36,7 +36,7 @@ const TESTS: [(&str, &[&str]); 7] = [
         "patches",
         &[
             "tiny",
-            "default",
+            "small",
             "many_slices",
             "branches_in_parallel",
             "load_ports",
@@ -46,7 +46,7 @@ const TESTS: [(&str, &[&str]); 7] = [
         "back_end",
         &[
             "tiny",
-            "default",
+            "small_preset",
             "without_multipliers",
             "eight_levels",
             "planes_in_parallel",

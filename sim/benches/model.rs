@@ -15,7 +15,7 @@ use xnorforge_sim::{Encoding, Lowered, Model, StallPlan, drive, encoder, run};
 
 fn bench_model(criterion: &mut Criterion) {
     let pool = single_thread();
-    for preset in ["default", "large"] {
+    for preset in ["small", "default", "large"] {
         let design = design(preset);
         let mut group = criterion.benchmark_group(preset);
         let mut stream = Stream::new(&design, Model::new(&design));

@@ -762,14 +762,14 @@ fn without_multipliers() {
 }
 
 #[test]
-fn default() {
+fn small_preset() {
     let config = ArrayConfig {
         accelerator: AcceleratorConfig {
             threshold_bits: 4,
             table_words: 64,
             ..small()
         },
-        ..ArrayConfig::preset("default").unwrap()
+        ..ArrayConfig::preset("small").unwrap()
     };
     soak(2, &config, 150);
 }

@@ -57,7 +57,7 @@ fn designs() -> Vec<Arc<AcceleratorDesign>> {
     };
     [
         ArrayConfig::preset("tiny").unwrap(),
-        ArrayConfig::preset("default").unwrap(),
+        ArrayConfig::preset("small").unwrap(),
         array(3, 5, 7, 3, 2, small.clone()),
         array(1, 1, 1, 1, 1, small),
         references::wide_accelerator(),

@@ -320,7 +320,7 @@ fn preset_case(name: &str, seed: u64) -> Case {
 #[test]
 fn rtl_equals_the_model_on_the_presets() {
     let verilator = verilator();
-    for name in ["tiny", "default", "large"] {
+    for name in ["tiny", "small", "default", "large"] {
         println!("preset {name}, seed 7");
         check(&verilator, &preset_case(name, 7), 7);
     }

@@ -734,8 +734,8 @@ fn tiny() {
 }
 
 #[test]
-fn default() {
-    run(&ArrayConfig::preset("default").unwrap(), 2, 12);
+fn small() {
+    run(&ArrayConfig::preset("small").unwrap(), 2, 12);
 }
 
 #[test]
@@ -789,7 +789,7 @@ fn kernels() {
 fn load_cycles() {
     for (seed, config) in [
         (1, ArrayConfig::preset("tiny").unwrap()),
-        (2, ArrayConfig::preset("default").unwrap()),
+        (2, ArrayConfig::preset("small").unwrap()),
         (3, config(4, 2, 96, 3, 1, 1)),
         (4, config(4, 4, 32, 8, 1, 2)),
         (5, config(6, 2, 16, 3, 2, 3)),

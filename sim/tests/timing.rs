@@ -118,7 +118,7 @@ fn preset(name: &str) -> AcceleratorDesign {
 
 #[test]
 fn random_networks_on_presets() {
-    for name in ["tiny", "default", "large"] {
+    for name in ["tiny", "small", "default", "large"] {
         let design = preset(name);
         let mut ran = 0;
         for seed in 0..20 {

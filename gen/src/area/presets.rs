@@ -190,7 +190,7 @@ mod tests {
             ..ArrayConfig::default()
         };
         let area = PresetArea {
-            preset: "default",
+            preset: "small",
             design: config.validate().unwrap(),
             counts: Counts {
                 sites: 4096.0,
@@ -204,7 +204,7 @@ mod tests {
             fmax: Err("no open flow"),
         };
         let text = table(&[area]);
-        let row = "| `default` | xilinx | 8 x 8 x 64 | 4096 | 100 | 0 | no open flow | - | 1.00 | 2.00 | 3.74 |";
+        let row = "| `small` | xilinx | 8 x 8 x 64 | 4096 | 100 | 0 | no open flow | - | 1.00 | 2.00 | 3.74 |";
         assert!(text.ends_with(&format!("{row}\n")), "{text}");
     }
 }

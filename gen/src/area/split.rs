@@ -189,27 +189,39 @@ pub fn table(split: &Split) -> String {
 /// Begins the name of the module that is the grid of processing elements.
 const GRID: &str = "xnf_pe_array";
 
-/// The section of `docs/area.md` about what stands around the grid of the `default` accelerator on Xilinx 7.
+/// The presets of the section of `docs/area.md` about what stands around the grid.
+const PRESETS: [&str; 2] = ["default", "small"];
+
+/// The section of `docs/area.md` about what stands around the grid of accelerators on Xilinx 7.
 ///
 /// # Errors
 /// As [`split`].
 pub fn report(yosys: &Found) -> Result<String, AreaError> {
-    let config = ArrayConfig {
-        target: Target::Xilinx,
-        ..ArrayConfig::preset("default")?
-    };
-    let design = AcceleratorDesign::new(&config.validate()?)?;
-    let package = generate_accelerator(&design)?;
-    let mut names = package.modules.iter().map(|module| module.name.clone());
-    let grid = names
-        .find(|name| name.starts_with(GRID))
-        .unwrap_or_default();
-    let split = split(yosys, &package, &grid, Target::Xilinx)?;
-    Ok(format!(
-        "\n## The accelerator around the array\n\nThe `default` accelerator (8 x 8 x 64, E = {}, F = {}) on xilinx: `{}`. The hierarchy is\nkept, so every module is counted as it stands; LUTs are those of logic, sites hold distributed memories too.\n\n{}",
-        design.config().drain_columns,
-        design.config().load_ports,
-        synthesis(Target::Xilinx, "TOP"),
-        table(&split)
-    ))
+    let mut text = format!(
+        "\n## The accelerator around the array\n\nOn xilinx: `{}`. The hierarchy is kept, so every module is counted as it stands;\nLUTs are those of logic, sites hold distributed memories too.\n",
+        synthesis(Target::Xilinx, "TOP")
+    );
+    for preset in PRESETS {
+        let config = ArrayConfig {
+            target: Target::Xilinx,
+            ..ArrayConfig::preset(preset)?
+        };
+        let design = AcceleratorDesign::new(&config.validate()?)?;
+        let package = generate_accelerator(&design)?;
+        let mut names = package.modules.iter().map(|module| module.name.clone());
+        let grid = names
+            .find(|name| name.starts_with(GRID))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "\n### `{preset}`: {} x {} x {}, {} drained columns, {} load ports\n\n{}",
+            config.rows,
+            config.columns,
+            config.lanes,
+            design.config().drain_columns,
+            design.config().load_ports,
+            table(&split(yosys, &package, &grid, Target::Xilinx)?).trim_end()
+        );
+    }
+    Ok(text)
 }

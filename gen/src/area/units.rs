@@ -130,7 +130,7 @@ fn generated_units(
     Ok(units)
 }
 
-/// The `default` preset for a target with other lanes, bits and branches, the same for both operands.
+/// The `small` preset for a target with other lanes, bits and branches, the same for both operands.
 pub(super) fn configuration(
     target: Target,
     lanes: u32,
@@ -144,7 +144,7 @@ pub(super) fn configuration(
         weight_bits: bits,
         activation_branches: branches,
         weight_branches: branches,
-        ..ArrayConfig::preset("default")?
+        ..ArrayConfig::preset("small")?
     })
 }
 

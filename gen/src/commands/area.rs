@@ -14,8 +14,8 @@ Example:
   xnorforge area --liberty cells.lib
   xnorforge area --presets
 
-Synthesizes generated processing elements and naive ones for each target, whole arrays and the `default` accelerator
-module by module, some minutes in all, and writes Markdown tables. Needs yosys.";
+Synthesizes generated processing elements and naive ones for each target, whole arrays, and the `default` and
+`small` accelerators module by module, some minutes in all, and writes Markdown tables. Needs yosys.";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]

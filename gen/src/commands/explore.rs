@@ -487,6 +487,13 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
     if let Some(model) = exploration.around.model {
         terminal.line(model_text(model));
     }
+    let mut estimates = exploration
+        .points
+        .iter()
+        .filter_map(|p| p.estimate.as_ref());
+    if let Some(source) = estimates.find_map(|e| e.clock_source.as_ref()) {
+        terminal.line(format!("frequencies were measured on {source}"));
+    }
     let mut reasons = exploration
         .points
         .iter()

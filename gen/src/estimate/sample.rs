@@ -326,7 +326,7 @@ fn random_design(target: Target, seed: u64, index: u64) -> AcceleratorDesign {
     }
 }
 
-/// The `default` preset, and designs that differ from it in one size or in sizes that belong together.
+/// The `small` preset, and designs that differ from it in one size or in sizes that belong together.
 fn star(target: Target) -> Vec<AcceleratorDesign> {
     let middle = ArrayConfig {
         target,

@@ -195,24 +195,24 @@ fn long_digits_on_the_gates_of_tiny_cells() {
 
 #[test]
 #[ignore = "minutes; run by `make soak-gates`"]
-fn long_digits_on_the_gates_of_default_xilinx() {
-    soak("default", Target::Xilinx);
+fn long_digits_on_the_gates_of_small_xilinx() {
+    soak("small", Target::Xilinx);
 }
 
 #[test]
 #[ignore = "minutes; run by `make soak-gates`"]
-fn long_digits_on_the_gates_of_default_ecp5() {
-    soak("default", Target::Ecp5);
+fn long_digits_on_the_gates_of_small_ecp5() {
+    soak("small", Target::Ecp5);
 }
 
 #[test]
 #[ignore = "minutes; run by `make soak-gates`"]
-fn long_digits_on_the_gates_of_default_ice40() {
-    soak("default", Target::Ice40);
+fn long_digits_on_the_gates_of_small_ice40() {
+    soak("small", Target::Ice40);
 }
 
 #[test]
 #[ignore = "minutes; run by `make soak-gates`"]
-fn long_digits_on_the_gates_of_default_cells() {
-    soak("default", Target::Asic);
+fn long_digits_on_the_gates_of_small_cells() {
+    soak("small", Target::Asic);
 }

@@ -23,6 +23,8 @@ pub const COUNTERS: u32 = 8;
 pub const MULTIPLIER_BITS: u32 = 16;
 /// Bits of an address in a packet of the program stream.
 pub const LOAD_ADDRESS_BITS: u32 = 24;
+/// Fields of which the command lowers those of presets to divisors of the rows or columns.
+const FITTED: [&str; 2] = ["drain_columns", "load_ports"];
 /// Bits of a value in the result stream.
 pub const RESULT_BITS: u32 = 32;
 
@@ -329,13 +331,14 @@ impl AcceleratorConfig {
         ]
     }
 
-    /// The flags of the `xnorforge` command that stand for it; nothing for fields with their default values.
+    /// The flags of the `xnorforge` command that stand for it; nothing for fields that have the value they have when left out, but
+    /// drained columns and load ports are always there: the command fits those of presets to rows and columns.
     pub fn command_flags(&self) -> String {
         let defaults = AcceleratorConfig::default().fields();
         self.fields()
             .iter()
             .zip(defaults)
-            .filter(|(field, default)| field.1 != default.1)
+            .filter(|(field, default)| FITTED.contains(&field.0) || field.1 != default.1)
             .map(|((name, value), _)| format!(" --{} {value}", name.replace('_', "-")))
             .collect()
     }

@@ -15,7 +15,7 @@ pub const STEPS: u64 = 1024;
 /// Turns of all simulators.
 const ROUNDS: usize = 50;
 
-/// Rows, columns and lanes of the arrays on the page; all else as in the preset `default`.
+/// Rows, columns and lanes of the arrays on the page; all else as in the preset `small`.
 const SIZES: [(u32, u32, u32); 4] = [(4, 4, 64), (8, 8, 64), (16, 16, 256), (32, 32, 256)];
 
 /// The array of a preset.

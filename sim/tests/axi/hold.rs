@@ -43,7 +43,7 @@ fn the_model_is_the_rtl_in_every_cycle() {
             drain_columns,
             ..AcceleratorConfig::default()
         };
-        let design = design("default", accelerator);
+        let design = design("small", accelerator);
         let package = emit::emit(&ResultHold::new(&design), "// test\n").unwrap();
         let seed = 900 + drain_columns;
         println!("seed {seed}");

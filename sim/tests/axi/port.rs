@@ -26,7 +26,7 @@ pub fn designs() -> Vec<AcceleratorDesign> {
         ..AcceleratorConfig::default()
     };
     vec![
-        design("default", AcceleratorConfig::default()),
+        design("small", AcceleratorConfig::default()),
         design("tiny", small),
         design("large", large),
     ]

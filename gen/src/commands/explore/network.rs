@@ -203,7 +203,7 @@ mod tests {
         let cycles = |text: &str| {
             let topology = scale_sim::parse("t", text, &Widths::default()).unwrap();
             let networks = of(&topology, 2);
-            let base = ArrayConfig::preset("default").unwrap();
+            let base = ArrayConfig::preset("small").unwrap();
             let around = Surroundings::default();
             let point = point(&networks, &mut networks.memos(), base, &around);
             point.unwrap().cycles
@@ -215,7 +215,7 @@ mod tests {
     fn sizes_grow_to_what_is_needed_and_no_further() {
         let topology = |text| scale_sim::parse("t", text, &Widths::default()).unwrap();
         let networks = of(&topology("a,64,64,3,3,64,64,1"), 1);
-        let base = ArrayConfig::preset("default").unwrap();
+        let base = ArrayConfig::preset("small").unwrap();
         let sized = design(&networks, base.clone()).unwrap();
         // 4096 pixels of two words each: activations of 2 bits in a word of 64 lanes.
         assert_eq!(sized.config().activation_words, 8192);

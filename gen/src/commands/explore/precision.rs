@@ -974,7 +974,7 @@ mod tests {
             }
         }
         let table = Sensitivity::parse(&table, false).unwrap();
-        let base = ArrayConfig::preset("default").unwrap();
+        let base = ArrayConfig::preset("small").unwrap();
         choose(&Subject::Topology(topology), &table, &base, 1, limits)
     }
 

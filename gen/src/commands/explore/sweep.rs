@@ -3,7 +3,7 @@
 use super::metric::{Constraint, Metric};
 use super::point::Surroundings;
 use super::precision::Limits;
-use crate::config::read_text;
+use crate::config::{divisor_up_to, read_text};
 use crate::estimate;
 use crate::failure::Failure;
 use crate::terminal::thousands;
@@ -264,14 +264,19 @@ impl SweepArgs {
             if all > 1 { vec![1, all] } else { vec![1] }
         };
         let c = &base.accelerator;
+        let rows = axis("rows", &self.sweep_rows, file.rows, around(base.rows))?;
+        let columns = axis(
+            "columns",
+            &self.sweep_columns,
+            file.columns,
+            around(base.columns),
+        )?;
+        // Ports that nobody asked for fit every array of the sweep.
+        let drain_columns = divisor_up_to(c.drain_columns, &columns);
+        let load_ports = divisor_up_to(c.load_ports, &rows);
         let axes = Axes {
-            rows: axis("rows", &self.sweep_rows, file.rows, around(base.rows))?,
-            columns: axis(
-                "columns",
-                &self.sweep_columns,
-                file.columns,
-                around(base.columns),
-            )?,
+            rows,
+            columns,
             lanes: axis("lanes", &self.sweep_lanes, file.lanes, around(base.lanes))?,
             activation_branches: axis(
                 "activation_branches",
@@ -289,13 +294,13 @@ impl SweepArgs {
                 "drain_columns",
                 &self.sweep_drain_columns,
                 file.drain_columns,
-                vec![c.drain_columns],
+                vec![drain_columns],
             )?,
             load_ports: axis(
                 "load_ports",
                 &self.sweep_load_ports,
                 file.load_ports,
-                vec![c.load_ports],
+                vec![load_ports],
             )?,
         };
         Ok(Sweep {
