@@ -304,10 +304,10 @@ mod tests {
             let ports = resolve(line).accelerator;
             (ports.drain_columns, ports.load_ports)
         };
-        assert_eq!(ports(""), (4, 1));
-        assert_eq!(ports("--columns 9"), (3, 1));
+        assert_eq!(ports(""), (2, 2));
+        assert_eq!(ports("--columns 9 --rows 7"), (1, 1));
         assert_eq!(ports("--config large --columns 12 --rows 6"), (6, 3));
-        assert_eq!(ports("--columns 12 --drain-columns 5"), (5, 1));
+        assert_eq!(ports("--columns 12 --drain-columns 5"), (5, 2));
     }
 
     #[test]

@@ -13,6 +13,7 @@ Example:
   xnorforge area --out docs/area.md
   xnorforge area --liberty cells.lib
   xnorforge area --presets
+  xnorforge area --accelerator
 
 Synthesizes generated processing elements and naive ones for each target, whole arrays, and the `default` and
 `small` accelerators module by module, some minutes in all, and writes Markdown tables. Needs yosys.";
@@ -27,6 +28,10 @@ pub struct Args {
     /// Only the section about presets
     #[arg(long)]
     presets: bool,
+
+    /// Only the section about what stands around the array in accelerators
+    #[arg(long, conflicts_with = "presets")]
+    accelerator: bool,
 
     /// Map standard cells to this Liberty file and sum up their areas; without it they are counted as gates
     #[arg(long, value_name = "FILE")]
@@ -45,6 +50,10 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let cells = cells.map_err(Failure::input)?;
     if args.presets {
         let report = presets(&yosys, cells.as_ref())?;
+        return write(args, &report, terminal);
+    }
+    if args.accelerator {
+        let report = split::report(&yosys).map_err(failure)?;
         return write(args, &report, terminal);
     }
     let adders = cells.as_ref().map(Cells::adders);
