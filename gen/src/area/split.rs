@@ -198,7 +198,7 @@ const PRESETS: [&str; 2] = ["default", "small"];
 /// As [`split`].
 pub fn report(yosys: &Found) -> Result<String, AreaError> {
     let mut text = format!(
-        "\n## The accelerator around the array\n\nOn xilinx: `{}`. The hierarchy is kept, so every module is counted as it stands;\nLUTs are those of logic, sites hold distributed memories too.\n",
+        "\n## The accelerator around the array\n\nOn xilinx: `{}`. The hierarchy is kept, so every module is counted as it stands;\nLUTs are those of logic, a LUT6_2 two of them; sites hold distributed memories too.\n",
         synthesis(Target::Xilinx, "TOP")
     );
     for preset in PRESETS {
