@@ -69,10 +69,10 @@ pub struct ConfigArgs {
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Accelerator configuration (depths are powers of two)")]
 pub struct AcceleratorArgs {
-    /// Columns that leave the array's drain in one cycle (divides the columns; those of a preset are lowered until they do)
+    /// Columns that leave the array's drain in one cycle (must divide the columns; a preset's number is lowered to a divisor)
     #[arg(long, value_name = "E")]
     pub drain_columns: Option<u32>,
-    /// Copies of the activation memory, each with a loader (divides the rows; those of a preset are lowered until they do)
+    /// Copies of the activation memory, each with a loader (must divide the rows; a preset's number is lowered to a divisor)
     #[arg(long, value_name = "F")]
     pub load_ports: Option<u32>,
     /// Activation memory, in words of lanes x activation branches bits
@@ -146,14 +146,13 @@ fn structure_parser() -> impl TypedValueParser<Value = Structure> {
 }
 
 impl ConfigArgs {
-    /// The configuration: the `default` preset or what `--config` names, with the flags applied. Where flags change the rows
-    /// or columns of a preset, its load ports and drained columns become the largest divisors up to its own.
+    /// The configuration: the `default` preset or what `--config` names, with the flags applied, and a preset's ports fitted
+    /// to its rows and columns ([`ConfigArgs::fitted_ports`]).
     ///
     /// # Errors
     /// A file that cannot be read, that is too large, or that is not a configuration; an unknown preset.
     pub fn resolve(&self) -> Result<ArrayConfig, Failure> {
-        let name = self.config.as_deref().unwrap_or("default");
-        let mut config = load(name)?;
+        let mut config = load(self.base())?;
         for (field, flag) in [
             (&mut config.rows, self.rows),
             (&mut config.columns, self.columns),
@@ -172,13 +171,30 @@ impl ConfigArgs {
         config.target = self.target.unwrap_or(config.target);
         config.structure = self.structure.unwrap_or(config.structure);
         config.broadcast_stages = self.broadcast_stages.unwrap_or(config.broadcast_stages);
-        if is_preset(name) {
-            let ports = &mut config.accelerator;
-            ports.drain_columns = divisor_up_to(ports.drain_columns, &[config.columns]);
-            ports.load_ports = divisor_up_to(ports.load_ports, &[config.rows]);
-        }
         self.accelerator.apply(&mut config.accelerator);
+        let fitted = self.fitted_ports(&config, &[config.columns], &[config.rows]);
+        let ports = &mut config.accelerator;
+        (ports.drain_columns, ports.load_ports) = fitted;
         Ok(config)
+    }
+
+    /// The drained columns and load ports of a configuration, for all of some columns and rows: its own, but where they are a
+    /// preset's and not a flag's, the largest number up to that which divides them all.
+    pub fn fitted_ports(&self, config: &ArrayConfig, columns: &[u32], rows: &[u32]) -> (u32, u32) {
+        let fit = |flag: Option<u32>, own: u32, numbers: &[u32]| match flag {
+            None if is_preset(self.base()) => divisor_up_to(own, numbers),
+            _ => own,
+        };
+        let (flags, ports) = (&self.accelerator, &config.accelerator);
+        (
+            fit(flags.drain_columns, ports.drain_columns, columns),
+            fit(flags.load_ports, ports.load_ports, rows),
+        )
+    }
+
+    /// What the flags override.
+    fn base(&self) -> &str {
+        self.config.as_deref().unwrap_or("default")
     }
 
     /// The validated design.
@@ -231,6 +247,7 @@ fn is_preset(name: &str) -> bool {
 /// The largest number up to `limit` (at least 1) that divides all of `numbers`.
 pub(crate) fn divisor_up_to(limit: u32, numbers: &[u32]) -> u32 {
     let divides_all = |d: &u32| numbers.iter().all(|n| n.is_multiple_of(*d));
+    let limit = numbers.iter().fold(limit, |limit, n| limit.min(*n));
     (1..=limit).rev().find(divides_all).unwrap_or(1)
 }
 
@@ -308,6 +325,26 @@ mod tests {
         assert_eq!(ports("--columns 9 --rows 7"), (1, 1));
         assert_eq!(ports("--config large --columns 12 --rows 6"), (6, 3));
         assert_eq!(ports("--columns 12 --drain-columns 5"), (5, 2));
+    }
+
+    #[test]
+    fn ports_of_a_file_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, "columns = 8\n[accelerator]\ndrain_columns = 4\n").unwrap();
+        let config = resolve(&format!("--config {} --columns 6", file.display()));
+        assert_eq!(config.accelerator.drain_columns, 4);
+    }
+
+    /// [`AcceleratorConfig::command_flags`] leaves out what every preset but `tiny` and `large` has.
+    #[test]
+    fn flags_reproduce_every_preset() {
+        for (name, _) in PRESETS {
+            let config = ArrayConfig::preset(name).unwrap();
+            let flags = config.command_flags() + &config.accelerator.command_flags();
+            assert_eq!(resolve(&flags).accelerator, config.accelerator, "{name}");
+            assert_eq!(resolve(&flags).hash(), config.hash(), "{name}");
+        }
     }
 
     #[test]

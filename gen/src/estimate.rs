@@ -294,7 +294,10 @@ impl Model {
         // The accelerator has paths of its own, which were not measured.
         let clocks = self.clocks.as_ref().filter(|_| !hardware.is_accelerator());
         let clock = clocks.and_then(|clocks| clocks.frequency(hardware.array()));
-        let source = clocks.filter(|_| clock.is_some()).map(Clocks::source);
+        let source = clocks
+            .filter(|_| clock.is_some())
+            .map(Clocks::source)
+            .filter(|source| !source.is_empty());
         Ok(Estimate {
             luts: counts.sites.round(),
             flip_flops: counts.flip_flops.round(),

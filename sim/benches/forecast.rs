@@ -12,7 +12,7 @@ const CHUNK: usize = 512;
 
 /// Every combination, rows last: they have most in common.
 fn configs() -> Vec<ArrayConfig> {
-    let base = ArrayConfig::preset("default").expect("a preset");
+    let base = ArrayConfig::preset("small").expect("a preset");
     let mut configs = Vec::new();
     for lanes in [64, 96, 128, 192, 256] {
         for columns in [4, 8, 12, 16, 24, 32] {

@@ -6,7 +6,9 @@ mod common;
 use common::networks::{random_accelerator, random_accelerator_of, random_input, random_network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use xnorforge_hdl::{AcceleratorDesign, Structure, Target, generate_accelerator, references};
+use xnorforge_hdl::{
+    AcceleratorDesign, ArrayConfig, Structure, Target, generate_accelerator, references,
+};
 use xnorforge_sim::accelerator::{
     AcceleratorModel, Core, CoreDriver, CoreLockstep, StreamStalls, reset,
 };
@@ -157,7 +159,7 @@ fn references_in_lockstep() {
 #[test]
 fn maps_smaller_than_a_window_in_lockstep() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let design = references::accelerators()[0].validate().unwrap();
+    let design = ArrayConfig::preset("tiny").unwrap().validate().unwrap();
     let design = AcceleratorDesign::new(&design).unwrap();
     let precision = Precision {
         encoding: Encoding::Bipolar,

@@ -761,17 +761,27 @@ fn without_multipliers() {
     soak(8, &config, 200);
 }
 
-#[test]
-fn small_preset() {
-    let config = ArrayConfig {
+fn preset(name: &str) -> ArrayConfig {
+    let preset = ArrayConfig::preset(name).unwrap();
+    ArrayConfig {
         accelerator: AcceleratorConfig {
             threshold_bits: 4,
             table_words: 64,
+            drain_columns: preset.accelerator.drain_columns,
             ..small()
         },
-        ..ArrayConfig::preset("small").unwrap()
-    };
-    soak(2, &config, 150);
+        ..preset
+    }
+}
+
+#[test]
+fn small_preset() {
+    soak(2, &preset("small"), 150);
+}
+
+#[test]
+fn default_preset() {
+    soak(21, &preset("default"), 60);
 }
 
 /// As many levels as a code can have, and a plane group for each of its planes, one column to a step.

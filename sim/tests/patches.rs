@@ -739,6 +739,11 @@ fn small() {
 }
 
 #[test]
+fn default_preset() {
+    run(&ArrayConfig::preset("default").unwrap(), 3, 6);
+}
+
+#[test]
 fn many_slices() {
     run(&config(4, 2, 96, 3, 1, 1), 3, 16);
 }

@@ -190,7 +190,7 @@ pub fn table(split: &Split) -> String {
 const GRID: &str = "xnf_pe_array";
 
 /// The presets of the section of `docs/area.md` about what stands around the grid.
-const PRESETS: [&str; 2] = ["default", "small"];
+const REPORTED: [&str; 2] = ["default", "small"];
 
 /// The section of `docs/area.md` about what stands around the grid of accelerators on Xilinx 7.
 ///
@@ -201,7 +201,7 @@ pub fn report(yosys: &Found) -> Result<String, AreaError> {
         "\n## The accelerator around the array\n\nOn xilinx: `{}`. The hierarchy is kept, so every module is counted as it stands;\nLUTs are those of logic, a LUT6_2 two of them; sites hold distributed memories too.\n",
         synthesis(Target::Xilinx, "TOP")
     );
-    for preset in PRESETS {
+    for preset in REPORTED {
         let config = ArrayConfig {
             target: Target::Xilinx,
             ..ArrayConfig::preset(preset)?
@@ -214,7 +214,7 @@ pub fn report(yosys: &Found) -> Result<String, AreaError> {
             .unwrap_or_default();
         let _ = writeln!(
             text,
-            "\n### `{preset}`: {} x {} x {}, {} drained columns, {} load ports\n\n{}",
+            "\n### `{preset}`: {} x {} x {}, drained columns: {}, load ports: {}\n\n{}",
             config.rows,
             config.columns,
             config.lanes,

@@ -30,7 +30,7 @@ pub struct Args {
     presets: bool,
 
     /// Only the section about what stands around the array in accelerators
-    #[arg(long, conflicts_with = "presets")]
+    #[arg(long, conflicts_with_all = ["presets", "liberty"])]
     accelerator: bool,
 
     /// Map standard cells to this Liberty file and sum up their areas; without it they are counted as gates

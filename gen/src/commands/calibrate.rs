@@ -21,7 +21,7 @@ Examples:
   xnorforge calibrate --target xilinx --out xilinx.json
   xnorforge calibrate --target asic --liberty cells.lib --points 16 --minutes 30 --out cells.json
 
-Synthesizes the modules of designs around the `default` preset and of random ones with Yosys, and writes what each kind
+Synthesizes the modules of designs around the `small` preset and of random ones with Yosys, and writes what each kind
 of module takes. Models of area are fitted to such files: name one with `--area-model FILE` of explore. A quarter of the
 designs, all random, is held out of the fit: they tell the model's error. FILE is rewritten after each run of Yosys.";
 

@@ -175,7 +175,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         output::check_folder(folder, args.force)?;
     }
     let task = Task::load(args, &base)?;
-    let mut sweep = args.sweep.sweep(&base, task.work.bits())?;
+    let mut sweep = args.sweep.sweep(&args.config, &base, task.work.bits())?;
     if let Some(path) = &args.area_model {
         sweep.around.model = Some(read_model(path, base.target)?);
     }
@@ -492,7 +492,7 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
         .iter()
         .filter_map(|p| p.estimate.as_ref());
     if let Some(source) = estimates.find_map(|e| e.clock_source.as_ref()) {
-        terminal.line(format!("frequencies were measured on {source}"));
+        terminal.line(format!("frequencies were measured with {source}"));
     }
     let mut reasons = exploration
         .points

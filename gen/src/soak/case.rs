@@ -2,6 +2,7 @@
 
 use super::limits::{Knob, Limits};
 use crate::commands::generate::Interface;
+use crate::config::divisor_up_to;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -263,12 +264,6 @@ fn channels(network: &Network) -> u32 {
     outputs.fold(network.input.channels, u32::max)
 }
 
-/// The largest divisor of a number that is at most so large.
-fn divisor(of: u32, at_most: u32) -> u32 {
-    let fits = |d: &u32| of.is_multiple_of(*d);
-    (1..=at_most.min(of)).rev().find(fits).unwrap_or(1)
-}
-
 /// A target and one of its structures, what `auto` makes of it included.
 fn draw_structure(rng: &mut ChaCha8Rng) -> (Target, Structure) {
     let target = pick(rng, &Target::ALL);
@@ -374,8 +369,8 @@ fn draw_accelerator(rng: &mut ChaCha8Rng, limits: &Limits) -> Option<Design> {
         columns,
         reduction_max: limits.bound(Knob::ReductionMax, 3000),
         accelerator: AcceleratorConfig {
-            drain_columns: divisor(columns, limits.bound(Knob::DrainColumns, drained)),
-            load_ports: divisor(rows, limits.bound(Knob::LoadPorts, ports)),
+            drain_columns: divisor_up_to(limits.bound(Knob::DrainColumns, drained), &[columns]),
+            load_ports: divisor_up_to(limits.bound(Knob::LoadPorts, ports), &[rows]),
             activation_words: 1 << 13,
             residual_words: 1 << 13,
             patch_words: 1 << 12,

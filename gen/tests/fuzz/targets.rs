@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::path::Path;
 use xnorforge::cli::Cli;
 use xnorforge::commands::explore::sweep::SweepArgs;
-use xnorforge::config::read_text;
+use xnorforge::config::{ConfigArgs, read_text};
 use xnorforge::{graph, io::ArrayFile, manifest, output, workload};
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, PRESETS};
@@ -238,9 +238,11 @@ const POINTS: u64 = 100_000;
 fn sweep(bytes: &[u8], folder: &Path) -> Result<(), String> {
     let path = put(bytes, folder, "sweep.toml");
     let flag = format!("--sweep={}", path.display());
-    let base = ArrayConfig::default();
     let parsed = Sweep::try_parse_from(["sweep", &flag]).map_err(said)?;
-    let axes = parsed.sweep.sweep(&base, (2, 2)).map_err(said)?.axes;
+    let config = ConfigArgs::default();
+    let base = config.resolve().map_err(said)?;
+    let sweep = parsed.sweep.sweep(&config, &base, (2, 2));
+    let axes = sweep.map_err(said)?.axes;
     axes.check(POINTS).map_err(said)?;
     for index in 0..axes.count() as u64 {
         // A point that cannot be built is left out of the table.

@@ -14,7 +14,7 @@ use xnorforge_hdl::Design;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Classes {
     pub lead: u32,
-    /// At least 1.
+    /// At least 1: in a descriptor 0 is never.
     pub trail: u32,
     /// For each class, which taps lie inside.
     pub inside: Vec<Vec<bool>>,
@@ -27,7 +27,7 @@ impl Classes {
         let ends_outside = |o: &u32| at(*o, taps - 1) >= i64::from(inputs);
         let mut classes = Classes {
             lead: (0..outputs).find(starts_inside).unwrap_or(outputs),
-            // 1 says the same as 0, which the hardware takes as never.
+            // 1 says the same as 0 would here.
             trail: (0..outputs).find(ends_outside).unwrap_or(outputs).max(1),
             inside: Vec::new(),
         };

@@ -3,7 +3,7 @@
 use super::metric::{Constraint, Metric};
 use super::point::Surroundings;
 use super::precision::Limits;
-use crate::config::{divisor_up_to, read_text};
+use crate::config::{ConfigArgs, read_text};
 use crate::estimate;
 use crate::failure::Failure;
 use crate::terminal::thousands;
@@ -215,11 +215,17 @@ pub struct Sweep {
 
 impl SweepArgs {
     /// The sweep: what the flags say, else the file, else half, once and twice the base; for the branches 1 and as many
-    /// as the work has: `bits` of activations and weights. Constraints of both hold.
+    /// as the work has: `bits` of activations and weights. Constraints of both hold. Ports of a preset fit all rows and
+    /// columns of the sweep.
     ///
     /// # Errors
     /// A file that cannot be read or is no sweep.
-    pub fn sweep(&self, base: &ArrayConfig, bits: (u32, u32)) -> Result<Sweep, Failure> {
+    pub fn sweep(
+        &self,
+        config: &ConfigArgs,
+        base: &ArrayConfig,
+        bits: (u32, u32),
+    ) -> Result<Sweep, Failure> {
         let file = self.read_file()?;
         let constraints = file.constraints.into_iter();
         let constraints: Result<Vec<Constraint>, String> = constraints
@@ -263,7 +269,6 @@ impl SweepArgs {
             let all = bits.min(limit);
             if all > 1 { vec![1, all] } else { vec![1] }
         };
-        let c = &base.accelerator;
         let rows = axis("rows", &self.sweep_rows, file.rows, around(base.rows))?;
         let columns = axis(
             "columns",
@@ -271,9 +276,7 @@ impl SweepArgs {
             file.columns,
             around(base.columns),
         )?;
-        // Ports that nobody asked for fit every array of the sweep.
-        let drain_columns = divisor_up_to(c.drain_columns, &columns);
-        let load_ports = divisor_up_to(c.load_ports, &rows);
+        let (drain_columns, load_ports) = config.fitted_ports(base, &columns, &rows);
         let axes = Axes {
             rows,
             columns,
