@@ -97,7 +97,7 @@ RUST_FILES = $(addprefix hdl/src/,config.rs schedule.rs fabric/schedule.rs timin
     fabric/netlist.rs structure/units.rs) \
     $(addprefix sim/src/,encoder.rs packed.rs multiply/operands.rs multiply/product.rs multiply/panel.rs multiply/tile.rs \
     model.rs model/accumulators.rs model/drain.rs model/operands.rs kernel.rs lower.rs cycles.rs program/requantize.rs)
-RUST_TESTS = $(addprefix xnorforge-,sim:lib sim:encoder sim:lowering sim:multiply hdl:lib hdl:golden hdl:units sim:execute \
+RUST_TESTS = $(addprefix xnorforge-,sim:lib sim:encoder sim:lowering sim:multiply hdl:lib hdl:config hdl:golden hdl:units sim:execute \
     sim:program sim:model)
 
 mutate: setup ## put faults into the emitted RTL, run the tests on each and write docs/mutation.md (half an hour)

@@ -121,6 +121,17 @@ pub(crate) fn bounds(config: &ArrayConfig, pairs: u32) -> Bounds {
 mod tests {
     use super::*;
 
+    /// Two branches of weight 1 are `ternary`, which only single branches can do.
+    #[test]
+    fn ternary_is_scheduled_branch_by_branch() {
+        assert_eq!(operand_significances(1, 1), [[0]]);
+        assert_eq!(
+            operand_significances(2, 1),
+            [vec![0], vec![0, 1], vec![0, 0]]
+        );
+        assert_eq!(operand_significances(4, 2), [vec![0], vec![0, 2]]);
+    }
+
     #[test]
     fn pairs_rise_and_shift_by_the_difference() {
         let pairs = group_pairs(&[0, 1], &[0, 1]);

@@ -29,3 +29,21 @@ fn fields_that_are_left_out_are_those_of_small() {
         ArrayConfig::preset("small").unwrap()
     );
 }
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    let error = ArrayConfig::from_toml("rows = 1\n\ncolums = 2\n").unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("line 3") && text.contains("colums"), "{text}");
+}
+
+#[test]
+fn ports_are_as_wide_as_65536_bits() {
+    let wide = |rows| refused(|c| (c.rows, c.lanes) = (rows, 1024));
+    assert_eq!(wide(64), None);
+    let error = wide(65);
+    assert!(
+        matches!(error, Some(ConfigError::PortTooWide { bits: 66_560, .. })),
+        "{error:?}"
+    );
+}

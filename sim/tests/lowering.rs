@@ -28,6 +28,7 @@ fn tiles_cover_rows_and_columns() {
         (plan.row_tiles(), plan.column_tiles(), plan.tiles()),
         (4, 4, 16)
     );
+    assert_eq!(plan.chunks(), 2);
 }
 
 #[test]
@@ -89,6 +90,19 @@ fn a_bias_that_could_leave_the_result_is_refused() {
         );
         assert_eq!(run(&design, &gemm).unwrap_err(), refused);
     }
+}
+
+#[test]
+fn the_largest_bias_that_fits_is_taken() {
+    let design = tiny();
+    let gemm = Gemm::random(&shape(3, 1, 64), 1).unwrap();
+    let weights = gemm.weights().vector(0).iter();
+    let weights: i64 = weights.map(|w| i64::from(w.unsigned_abs())).sum();
+    let shift = Plan::of_gemm(&design, &gemm).unwrap().result_shift();
+    let largest = (4095 >> shift) - 3 * weights;
+    let lowered = |bias| Lowered::new(&design, &gemm.clone().with_bias(vec![bias]).unwrap());
+    assert!(lowered(largest).is_ok() && lowered(-largest).is_ok());
+    assert!(lowered(largest + 1).is_err() && lowered(-largest - 1).is_err());
 }
 
 #[test]
@@ -183,6 +197,7 @@ fn one_tile_takes_what_the_microarchitecture_says() {
     assert_eq!((report.beats, report.cycles), (4, 1 + 4 + 1 + 2 + 4));
     assert_eq!(report.bound, Bound::Compute);
     assert_eq!(report.binary_pairs, 2 * 3 * 5 * 4);
+    assert_eq!(report.operations, 2 * report.binary_pairs);
     assert_eq!(report.utilization, 120.0 / (30.0 * 12.0));
     let config = ArrayConfig {
         rows: 7,

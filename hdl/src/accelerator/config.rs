@@ -403,7 +403,7 @@ impl AcceleratorConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ArrayConfig;
+    use crate::{ArrayConfig, BroadcastStages};
 
     #[test]
     fn every_preset_is_an_accelerator() {
@@ -416,5 +416,83 @@ mod tests {
             );
             assert!(accelerator.granule_lanes >= design.config().columns);
         }
+    }
+
+    #[test]
+    fn sizes_follow_from_the_configuration() {
+        let config = ArrayConfig {
+            rows: 4,
+            columns: 6,
+            lanes: 48,
+            activation_bits: 3,
+            activation_branches: 2,
+            broadcast_stages: BroadcastStages::Fixed(3),
+            accelerator: AcceleratorConfig {
+                drain_columns: 3,
+                load_ports: 2,
+                activation_words: 256,
+                residual_words: 1024,
+                patch_words: 64,
+                weight_words: 128,
+                constant_words: 512,
+                channel_words: 32,
+                threshold_bits: 3,
+                ..AcceleratorConfig::default()
+            },
+            ..ArrayConfig::default()
+        };
+        let d = designed(config).unwrap();
+        assert_eq!((d.slices, d.granule_lanes, d.slice_width), (8, 6, 3));
+        assert_eq!((d.rows_per_port, d.drain_steps), (2, 2));
+        assert_eq!(d.output_address_width, 10);
+        assert_eq!(d.granule_address_width, 10 + 3 + 1);
+        assert_eq!((d.patch_address_width, d.patch_half_width), (6, 5));
+        assert_eq!((d.code_planes, d.granule_width()), (4, 12));
+        assert_eq!(d.residual_granules(), 8192);
+        assert_eq!((d.column_width(), d.epilogue_stages()), (2, 13));
+        assert_eq!((d.step_delay(), d.step_credits()), (5, 6));
+        assert_eq!((d.lane_address_width(), d.load_address_width()), (9, 11));
+        assert_eq!(d.patch_half_words(), 32);
+    }
+
+    fn designed(array: ArrayConfig) -> Result<AcceleratorDesign, ConfigError> {
+        AcceleratorDesign::new(&array.validate().unwrap())
+    }
+
+    #[test]
+    fn words_have_at_most_64_slices() {
+        let config = ArrayConfig {
+            columns: 1,
+            lanes: 256,
+            ..ArrayConfig::default()
+        };
+        assert_eq!(designed(config).unwrap().slices, 64);
+    }
+
+    #[test]
+    fn drained_columns_divide_the_columns() {
+        for (drain_columns, fits) in [(0, false), (1, true), (3, false), (4, true), (16, false)] {
+            let mut config = ArrayConfig::default();
+            config.accelerator.drain_columns = drain_columns;
+            let refused = matches!(designed(config), Err(ConfigError::NoDivisor { .. }));
+            assert_eq!(!refused, fits, "{drain_columns}");
+        }
+    }
+
+    #[test]
+    fn a_code_and_its_sign_fit_the_stream_beside_narrow_results() {
+        let config = ArrayConfig {
+            rows: 1,
+            columns: 1,
+            lanes: 1,
+            activation_bits: 1,
+            weight_bits: 1,
+            reduction_max: 1,
+            ..ArrayConfig::default()
+        };
+        let d = designed(config).unwrap();
+        assert!(d.design().result_width < 9);
+        assert_eq!(d.stream_value_width(), 9);
+        assert_eq!((d.step_delay(), d.step_credits()), (0, 1));
     }
 }
