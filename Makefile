@@ -116,7 +116,7 @@ cargo-mutants: ## the same files by cargo-mutants, a build for each fault: hours
 	    --test-package xnorforge-hdl,xnorforge-sim -- --lib --test encoder --test lowering --test multiply --test golden \
 	    --test units --test execute --test program --test model
 
-soak-gates: setup ## play a network on the gates of accelerators for every target, from unknown and random contents (hours)
+soak-gates: setup ## play a network on the gates of accelerators for every target, from unknown and random contents (an hour or more)
 	$(CARGO) test -p xnorforge --test gates -- --ignored long_ --nocapture
 
 soak: setup ## run the long randomized tests, XNORFORGE_SOAK_SECONDS each

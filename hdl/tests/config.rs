@@ -47,3 +47,20 @@ fn ports_are_as_wide_as_65536_bits() {
         "{error:?}"
     );
 }
+
+#[test]
+fn no_more_branches_than_bits() {
+    assert_eq!(refused(|c| c.activation_branches = 2), None);
+    let error = refused(|c| c.activation_branches = 4);
+    assert!(
+        matches!(
+            error,
+            Some(ConfigError::BranchesDoNotFit {
+                value: 4,
+                bits: 2,
+                ..
+            })
+        ),
+        "{error:?}"
+    );
+}

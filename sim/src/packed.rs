@@ -330,6 +330,14 @@ mod tests {
     use rand::SeedableRng;
 
     #[test]
+    fn ternary_stays_where_branches_come_one_at_a_time() {
+        let ternary = Precision::new(Encoding::Ternary, 2);
+        let stored = |branches| StoredForm::for_branches(ternary, branches);
+        assert_eq!(stored(1), StoredForm::native(ternary));
+        assert_eq!(stored(2).encoding(), Encoding::Signed);
+    }
+
+    #[test]
     fn every_code_sums_to_its_stored_value() {
         for encoding in Encoding::ALL {
             for bits in (1..=8).filter(|b| encoding.check_bits(*b).is_ok()) {

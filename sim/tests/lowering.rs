@@ -95,14 +95,22 @@ fn a_bias_that_could_leave_the_result_is_refused() {
 #[test]
 fn the_largest_bias_that_fits_is_taken() {
     let design = tiny();
-    let gemm = Gemm::random(&shape(3, 1, 64), 1).unwrap();
-    let weights = gemm.weights().vector(0).iter();
-    let weights: i64 = weights.map(|w| i64::from(w.unsigned_abs())).sum();
-    let shift = Plan::of_gemm(&design, &gemm).unwrap().result_shift();
-    let largest = (4095 >> shift) - 3 * weights;
-    let lowered = |bias| Lowered::new(&design, &gemm.clone().with_bias(vec![bias]).unwrap());
-    assert!(lowered(largest).is_ok() && lowered(-largest).is_ok());
-    assert!(lowered(largest + 1).is_err() && lowered(-largest - 1).is_err());
+    // With `bipolar` weights nothing is divided, and the limit itself is met.
+    for encoding in [Encoding::Signed, Encoding::Bipolar] {
+        let mut shape = shape(3, 1, 64);
+        shape.weight = Precision::new(encoding, 2);
+        let gemm = Gemm::random(&shape, 1).unwrap();
+        let weights = gemm.weights().vector(0).iter();
+        let weights: i64 = weights.map(|w| i64::from(w.unsigned_abs())).sum();
+        let shift = Plan::of_gemm(&design, &gemm).unwrap().result_shift();
+        let largest = (4095 >> shift) - 3 * weights;
+        let fits = |bias| {
+            let gemm = gemm.clone().with_bias(vec![bias]).unwrap();
+            Lowered::new(&design, &gemm).is_ok()
+        };
+        assert!(fits(largest) && fits(-largest), "{encoding}");
+        assert!(!fits(largest + 1) && !fits(-largest - 1), "{encoding}");
+    }
 }
 
 #[test]

@@ -470,6 +470,15 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_more_plane_groups_than_steps_are_spaced() {
+        for (drain_columns, spaced) in [(1, false), (2, false), (4, true), (8, true)] {
+            let mut config = ArrayConfig::default();
+            config.accelerator.drain_columns = drain_columns;
+            assert_eq!(designed(config).unwrap().rows_are_spaced(), spaced);
+        }
+    }
+
+    #[test]
     fn drained_columns_divide_the_columns() {
         for (drain_columns, fits) in [(0, false), (1, true), (3, false), (4, true), (16, false)] {
             let mut config = ArrayConfig::default();
