@@ -479,6 +479,16 @@ mod tests {
     }
 
     #[test]
+    fn depths_are_powers_of_two_within_their_range() {
+        for (program_words, fits) in [(32, false), (64, true), (96, false), (128, true)] {
+            let mut config = ArrayConfig::default();
+            config.accelerator.program_words = program_words;
+            let refused = matches!(designed(config), Err(ConfigError::PowerOfTwo { .. }));
+            assert_eq!(!refused, fits, "{program_words}");
+        }
+    }
+
+    #[test]
     fn drained_columns_divide_the_columns() {
         for (drain_columns, fits) in [(0, false), (1, true), (3, false), (4, true), (16, false)] {
             let mut config = ArrayConfig::default();
