@@ -459,6 +459,12 @@ mod tests {
         AcceleratorDesign::new(&array.validate().unwrap())
     }
 
+    fn with(edit: impl FnOnce(&mut AcceleratorConfig)) -> Result<AcceleratorDesign, ConfigError> {
+        let mut config = ArrayConfig::default();
+        edit(&mut config.accelerator);
+        designed(config)
+    }
+
     #[test]
     fn words_have_at_most_64_slices() {
         let config = ArrayConfig {
@@ -472,18 +478,16 @@ mod tests {
     #[test]
     fn rows_of_more_plane_groups_than_steps_are_spaced() {
         for (drain_columns, spaced) in [(1, false), (2, false), (4, true), (8, true)] {
-            let mut config = ArrayConfig::default();
-            config.accelerator.drain_columns = drain_columns;
-            assert_eq!(designed(config).unwrap().rows_are_spaced(), spaced);
+            let design = with(|c| c.drain_columns = drain_columns).unwrap();
+            assert_eq!(design.rows_are_spaced(), spaced);
         }
     }
 
     #[test]
     fn depths_are_powers_of_two_within_their_range() {
         for (program_words, fits) in [(32, false), (64, true), (96, false), (128, true)] {
-            let mut config = ArrayConfig::default();
-            config.accelerator.program_words = program_words;
-            let refused = matches!(designed(config), Err(ConfigError::PowerOfTwo { .. }));
+            let design = with(|c| c.program_words = program_words);
+            let refused = matches!(design, Err(ConfigError::PowerOfTwo { .. }));
             assert_eq!(!refused, fits, "{program_words}");
         }
     }
@@ -491,9 +495,8 @@ mod tests {
     #[test]
     fn drained_columns_divide_the_columns() {
         for (drain_columns, fits) in [(0, false), (1, true), (3, false), (4, true), (16, false)] {
-            let mut config = ArrayConfig::default();
-            config.accelerator.drain_columns = drain_columns;
-            let refused = matches!(designed(config), Err(ConfigError::NoDivisor { .. }));
+            let design = with(|c| c.drain_columns = drain_columns);
+            let refused = matches!(design, Err(ConfigError::NoDivisor { .. }));
             assert_eq!(!refused, fits, "{drain_columns}");
         }
     }
