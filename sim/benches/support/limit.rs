@@ -7,7 +7,8 @@ use std::hint::black_box;
 pub const WORDS: usize = 2048;
 /// Words counted by one call of [`Limit::count`].
 pub const COUNTED: u64 = REPEATS * WORDS as u64;
-const REPEATS: u64 = 200;
+/// Enough for some milliseconds, as a product takes: the clock of a processor changes from one to the next.
+const REPEATS: u64 = 40_000;
 
 /// Both ways to measure it; the faster one is the limit.
 pub struct Limit {

@@ -11,7 +11,10 @@ pub mod simulation;
 
 use std::time::{Duration, Instant};
 
-/// Shortest of `rounds` times of each job, taken in turn so that noise hits all alike.
+/// Shortest time of each job in `rounds` turns, taken in turn so that noise hits all alike.
+///
+/// In its turn a job is repeated for [`TURN`], so that a short one finds its own data in the caches, as a long one does
+/// for most of its time. A time is of one run.
 ///
 /// A time is the processor's on this thread, so that other programs do not count; jobs must not wait for other threads.
 pub fn shortest_times(rounds: usize, jobs: &mut [&mut dyn FnMut()]) -> Vec<Duration> {
@@ -24,6 +27,9 @@ pub fn shortest_wall_times(rounds: usize, jobs: &mut [&mut dyn FnMut()]) -> Vec<
     shortest(|| start.elapsed(), rounds, jobs)
 }
 
+/// How long a job is repeated in its turn; it runs once at least.
+const TURN: Duration = Duration::from_millis(30);
+
 fn shortest(
     clock: impl Fn() -> Duration,
     rounds: usize,
@@ -32,9 +38,14 @@ fn shortest(
     let mut best = vec![Duration::MAX; jobs.len()];
     for _ in 0..rounds {
         for (job, best) in jobs.iter_mut().zip(&mut best) {
-            let start = clock();
-            job();
-            *best = (clock() - start).min(*best);
+            let turn = clock();
+            let mut end = turn;
+            while end - turn < TURN {
+                let start = end;
+                job();
+                end = clock();
+                *best = (end - start).min(*best);
+            }
         }
     }
     best

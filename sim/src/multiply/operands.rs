@@ -131,7 +131,7 @@ impl PackedWeights {
         let (columns, elements) = (operand.vectors(), operand.elements());
         let words = elements.div_ceil(PAIRED);
         let group_words = form.planes() as usize * words;
-        let zeros = [[[0; LANES]; 2]; 2];
+        let zeros = ColumnGroup([[[0; LANES]; 2]; 2]);
         let mut pairs = vec![zeros; columns.div_ceil(COLUMNS) * group_words];
         let mut sums = vec![Sums::default(); columns];
         pairs
@@ -235,7 +235,7 @@ fn split_columns(
                 .iter_mut()
                 .zip(planes.plane(column, plane).as_chunks().0)
             {
-                let [w1, ow] = &mut pair[half];
+                let [w1, ow] = &mut pair.0[half];
                 w1[lane] = !first;
                 ow[lane] = first ^ second;
                 differing += i64::from(ow[lane].count_ones());

@@ -15,6 +15,10 @@ const BLOCK_WORDS: usize = 64;
 /// Fewest words of a plane in a block, whatever the number of planes.
 const BLOCK_WORDS_MIN: usize = 8;
 
+/// Sums of all rows of a panel by some columns, aligned as vectors are.
+#[repr(align(64))]
+struct Tiles([Tile; PANEL_ROWS / ROWS]);
+
 /// Some rows of a product.
 pub(super) struct Panel<'a, T> {
     pub x: &'a PackedActivations,
@@ -48,7 +52,7 @@ impl<T: Integer> Panel<'_, T> {
         let blocks = self.w.columns.div_ceil(COLUMNS);
         // Short vectors: several blocks of columns fit, so that results are written in longer pieces.
         let together = (block_words / plane).max(1);
-        let mut tiles = [[[[0; LANES]; 2]; ROWS]; PANEL_ROWS / ROWS];
+        let Tiles(tiles) = &mut Tiles([[[[0; LANES]; 2]; ROWS]; PANEL_ROWS / ROWS]);
         for first in (0..blocks).step_by(together) {
             for from in (0..plane).step_by(block_words) {
                 let to = plane.min(from + block_words);

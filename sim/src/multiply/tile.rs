@@ -17,7 +17,11 @@ pub(super) const COLUMNS: usize = 2 * LANES;
 pub(super) const TOGETHER: usize = 2;
 
 /// One word of sixteen weights: w1 of eight columns and their w1 ^ w2, then of the other eight.
-pub(super) type ColumnGroup = [[[u64; LANES]; 2]; 2];
+///
+/// Aligned, as a vector that is part of two cache lines takes two reads.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct ColumnGroup(pub [[[u64; LANES]; 2]; 2]);
 
 /// Counts or results of a tile, row by row, eight columns and the other eight.
 pub(super) type Tile = [[[u64; LANES]; 2]; ROWS];
@@ -113,7 +117,7 @@ fn count_word<const HALVES: usize>(
     sums: &mut [[[u64; LANES]; HALVES]; ROWS],
 ) {
     for (row, sums) in rows.iter().zip(sums) {
-        for ([w1, ow], sums) in columns.iter().zip(sums) {
+        for ([w1, ow], sums) in columns.0.iter().zip(sums) {
             for c in 0..LANES {
                 sums[c] += u64::from(pair_bits(*row, w1[c], ow[c]).count_ones());
             }

@@ -143,7 +143,7 @@ type Weights<const HALVES: usize> = [[__m512i; 2]; HALVES];
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load_weights<const HALVES: usize>(columns: &ColumnGroup) -> Weights<HALVES> {
-    std::array::from_fn(|half| [load(&columns[half][0]), load(&columns[half][1])])
+    std::array::from_fn(|half| [load(&columns.0[half][0]), load(&columns.0[half][1])])
 }
 
 /// Counts one word of four rows.
@@ -239,7 +239,7 @@ fn count_bytes(rows: &[ActivationGroup], columns: &[ColumnGroup], quad: usize) -
     let (half, at) = (quad / (LANES / QUAD), quad % (LANES / QUAD));
     let mut counts = [_mm256_setzero_si256(); ROWS];
     for (rows, columns) in rows.iter().zip(columns) {
-        let [w1, ow] = &columns[half];
+        let [w1, ow] = &columns.0[half];
         let w1 = load_quad(&w1.as_chunks().0[at]);
         let ow = load_quad(&ow.as_chunks().0[at]);
         for (row, count) in rows.iter().zip(&mut counts) {
