@@ -49,6 +49,9 @@ pub enum Command {
     /// Step the model and the Verilated RTL together, stop at the first difference
     #[command(after_help = commands::cosim::EXAMPLE)]
     Cosim(Box<commands::cosim::Args>),
+    /// Count how often the nets of a design change while it runs a network or a product
+    #[command(after_help = commands::activity::EXAMPLE)]
+    Activity(Box<commands::activity::Args>),
     /// Step model and RTL together on random designs and work, for as long as asked for
     #[command(after_help = commands::soak::EXAMPLE)]
     Soak(commands::soak::Args),
@@ -95,6 +98,7 @@ fn run(command: Command, terminal: &Terminal) -> Result<(), Failure> {
         Command::Generate(args) => commands::generate::run(&args, terminal),
         Command::Simulate(args) => commands::simulate::run(&args, terminal),
         Command::Cosim(args) => commands::cosim::run(&args, terminal),
+        Command::Activity(args) => commands::activity::run(&args, terminal),
         Command::Soak(args) => commands::soak::run(&args, terminal),
         Command::Explore(args) => commands::explore::run(&args, terminal),
         Command::Encode(args) => commands::encode::run(&args, terminal),

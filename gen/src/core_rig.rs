@@ -190,6 +190,23 @@ impl CoreRig {
         lockstep(rtl, networks, inputs, stalls, cycles_max).map_err(failure)
     }
 
+    /// As [`CoreRig::run`] without stalls, with a waveform.
+    ///
+    /// # Errors
+    /// As [`CoreRig::run`].
+    ///
+    /// # Panics
+    /// If there is no network.
+    pub fn run_traced(
+        &self,
+        networks: &[Compiled],
+        inputs: &Tensor,
+        window: TraceWindow,
+    ) -> Result<Ending, Failure> {
+        let rtl = self.rtl(0, Some(window)).map_err(rtl_failure)?;
+        lockstep(rtl, networks, inputs, &StreamStalls::NONE, None).map_err(failure)
+    }
+
     /// Repeats a run that diverged and writes a waveform of the cycles before the divergence.
     ///
     /// # Errors

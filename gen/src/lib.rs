@@ -28,6 +28,7 @@
 //! | [`synth`] | whole designs through the tools: area by module, timing |
 
 pub mod accelerate;
+pub mod activity;
 pub mod area;
 pub mod cli;
 pub mod clock;

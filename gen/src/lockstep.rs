@@ -83,6 +83,20 @@ impl Rig {
             .map_err(RigError::failure)
     }
 
+    /// As [`Rig::run`] without stalls, with a waveform.
+    ///
+    /// # Errors
+    /// As [`Rig::run`].
+    pub fn run_traced(&self, gemm: &Gemm, window: TraceWindow) -> Result<Ending, Failure> {
+        let lowered = Lowered::new(&self.design, gemm).map_err(lower_error)?;
+        let schedule = Schedule {
+            stalls: StallPlan::NONE,
+            cycles_max: None,
+        };
+        self.drive(&lowered, &schedule, Some(window))
+            .map_err(RigError::failure)
+    }
+
     /// Repeats a run that diverged and writes a waveform of the cycles before the divergence.
     ///
     /// # Errors

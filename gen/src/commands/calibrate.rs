@@ -4,7 +4,7 @@ use crate::area::{AreaError, Cells, Verilog};
 use crate::clock::{self, MeasuredArray};
 use crate::config::read_text;
 use crate::estimate::measure::Measurer;
-use crate::estimate::sample::{self, BYTES_MAX, Planned, SCHEMA, SCHEMA_VERSION, Sample};
+use crate::estimate::sample::{self, BYTES_MAX, Measured, Planned, SCHEMA, SCHEMA_VERSION, Sample};
 use crate::failure::Failure;
 use crate::output;
 use crate::pnr;
@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 use crate::tools::Search;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use xnorforge_hdl::Target;
+use xnorforge_hdl::{AcceleratorDesign, Target};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -43,8 +43,8 @@ pub struct Args {
     /// Measure the clock of some arrays, too: ecp5 and ice40 with nextpnr, asic with OpenSTA
     #[arg(long)]
     clocks: bool,
-    /// Designs in one run of Yosys
-    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Designs in one run of Yosys, which takes some gigabytes for each
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     batch: u32,
     /// Seed of the designs' sizes
     #[arg(long, default_value_t = 11)]
@@ -129,28 +129,65 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         let find = |p: &Planned| known.as_ref().and_then(|k| k.find(&config(p)));
         let new: Vec<_> = batch.iter().filter(|p| find(p).is_none()).collect();
         let designs: Vec<_> = new.iter().map(|p| p.design.clone()).collect();
-        let mut measured = measurer.measure(&designs).map_err(failure)?.into_iter();
+        let mut measured = measure(&mut measurer, &designs, terminal)?.into_iter();
         for planned in batch {
-            let measured = find(planned).cloned().or_else(|| measured.next());
+            let measured = find(planned).cloned().or_else(|| measured.next().flatten());
             match planned.is_held_out {
                 true => sample.held_out.extend(measured),
                 false => sample.fitted.extend(measured),
             }
         }
         // After each run, whole: what was measured stays if this ends early.
-        output::write_file(&args.out, sample.to_text().as_bytes())?;
+        if sample.count() > 0 {
+            output::write_file(&args.out, sample.to_text().as_bytes())?;
+        }
         progress.advance(batch.len() as u64);
     }
     drop(progress);
+    if sample.count() == 0 {
+        return Err(Failure::tool(
+            "no design was measured; what failed is noted above",
+        ));
+    }
     if args.clocks {
         measure_clocks(args, &mut sample, known.as_ref(), terminal)?;
     } else if let Some(known) = known {
         (sample.clocks, sample.clock_tool) = (known.clocks, known.clock_tool);
     }
     output::write_file(&args.out, sample.to_text().as_bytes())?;
-    let count = sample.fitted.len() + sample.held_out.len();
-    terminal.line(format!("{count} designs in {}", args.out.display()));
+    terminal.line(format!(
+        "{} designs in {}",
+        sample.count(),
+        args.out.display()
+    ));
     Ok(())
+}
+
+/// Measures designs in one run of Yosys; one by one if that run fails. A design that fails alone, too, is left out.
+fn measure(
+    measurer: &mut Measurer<'_>,
+    designs: &[AcceleratorDesign],
+    terminal: &Terminal,
+) -> Result<Vec<Option<Measured>>, Failure> {
+    let failed = match measurer.measure(designs) {
+        Ok(measured) => return Ok(measured.into_iter().map(Some).collect()),
+        Err(error @ AreaError::Tool(_)) => error,
+        Err(error) => return Err(failure(error)),
+    };
+    if let [design] = designs {
+        let flags = design.design().config().command_flags();
+        terminal.note(format!("left out: {failed}\n  configuration: {flags}"));
+        return Ok(vec![None]);
+    }
+    terminal.note(format!(
+        "{failed}\n  its {} designs follow one by one",
+        designs.len()
+    ));
+    let mut measured = Vec::new();
+    for design in designs.chunks(1) {
+        measured.extend(measure(measurer, design, terminal)?);
+    }
+    Ok(measured)
 }
 
 /// Places and times arrays, a file whole after each.

@@ -1,5 +1,6 @@
 //! One file for each subcommand: its arguments, an example for its help, and what it does.
 
+pub mod activity;
 pub mod area;
 pub mod calibrate;
 pub mod cosim;

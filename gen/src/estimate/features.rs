@@ -39,6 +39,19 @@ impl Part {
         Part::Memories,
     ];
 
+    /// Its name in files.
+    pub fn key(self) -> &'static str {
+        match self {
+            Part::Elements => "elements",
+            Part::RowUnits => "row_units",
+            Part::Edge => "edge",
+            Part::Drain => "drain",
+            Part::Patches => "patches",
+            Part::Control => "control",
+            Part::Memories => "memories",
+        }
+    }
+
     /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -343,4 +356,9 @@ fn factors(feature: &str) -> Vec<usize> {
 /// The group of a kind; none of a kind that the table does not have.
 pub fn group_of(kind: &str) -> Option<usize> {
     GROUPS.iter().position(|group| group.kinds.contains(&kind))
+}
+
+/// The part of a design that modules of a kind belong to.
+pub fn part_of(kind: &str) -> Option<Part> {
+    Some(GROUPS[group_of(kind)?].part)
 }

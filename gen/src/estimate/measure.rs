@@ -25,7 +25,7 @@ pub const MEMORIES: [&str; 7] = [
     "word_memory",
 ];
 
-/// Measures designs of one target; modules that an earlier call measured are not synthesized again.
+/// Measures designs of one target; modules that an earlier call measured are black boxes in later ones.
 pub struct Measurer<'a> {
     yosys: &'a Found,
     target: Target,
@@ -67,12 +67,14 @@ struct Batch {
     names: HashMap<String, String>,
     /// Text of the module itself by its name in the run.
     origins: BTreeMap<String, String>,
-    memories: BTreeSet<String>,
+    /// Modules whose contents are left out: memories that are macros, and what an earlier run measured.
+    closed: BTreeSet<String>,
     tops: Vec<String>,
 }
 
 impl Batch {
-    fn add(&mut self, design: &Listed) {
+    /// Adds a design; `is_closed` tells by a module's name and text whether its contents are left out.
+    fn add(&mut self, design: &Listed, is_closed: impl Fn(&str, &str) -> bool) {
         let mut renamed: HashMap<&str, String> = HashMap::new();
         for (name, text, _) in &design.modules {
             let with_names = rename(text, &renamed);
@@ -82,8 +84,8 @@ impl Batch {
                 self.text.push_str(&rename(&with_names, &own));
                 self.text.push('\n');
                 self.origins.insert(next.clone(), text.clone());
-                if MEMORIES.contains(&kind_of(name)) {
-                    self.memories.insert(next.clone());
+                if is_closed(name, text) {
+                    self.closed.insert(next.clone());
                 }
                 next
             });
@@ -181,10 +183,14 @@ impl<'a> Measurer<'a> {
     pub fn measure_packages(&mut self, packages: Vec<Package>) -> Result<Vec<Kinds>, AreaError> {
         let listed: Vec<Listed> = packages.into_iter().map(Listed::new).collect();
         let mut batch = Batch::default();
+        let are_macros = matches!(self.target, Target::Asic | Target::Generic);
+        let is_closed = |name: &str, text: &str| {
+            (are_macros && MEMORIES.contains(&kind_of(name))) || self.known.contains_key(text)
+        };
         for design in &listed {
             let mut texts = design.modules.iter().map(|(_, text, _)| text);
             if texts.any(|text| !self.known.contains_key(text)) {
-                batch.add(design);
+                batch.add(design, is_closed);
             }
         }
         if !batch.tops.is_empty() {
@@ -195,12 +201,10 @@ impl<'a> Measurer<'a> {
 
     fn run(&mut self, batch: &Batch) -> Result<(), AreaError> {
         let mut commands = String::new();
-        if matches!(self.target, Target::Asic | Target::Generic) {
-            let memories: Vec<&str> = batch.memories.iter().map(String::as_str).collect();
+        if !batch.closed.is_empty() {
+            let closed: Vec<&str> = batch.closed.iter().map(String::as_str).collect();
             let _ = writeln!(commands, "hierarchy -top {TOP}");
-            if !memories.is_empty() {
-                let _ = writeln!(commands, "blackbox {}", memories.join(" "));
-            }
+            let _ = writeln!(commands, "blackbox {}", closed.join(" "));
         }
         commands.push_str(&self.commands(TOP));
         let areas = split::modules(
@@ -213,7 +217,7 @@ impl<'a> Measurer<'a> {
         )?;
         for (name, text) in &batch.origins {
             let counts = areas.get(name).map(Counts::from).unwrap_or_default();
-            self.known.insert(text.clone(), counts);
+            self.known.entry(text.clone()).or_insert(counts);
         }
         Ok(())
     }
@@ -233,7 +237,7 @@ mod tests {
     use super::*;
     use crate::area::arrays::ArrayArea;
     use crate::tools::{Search, YOSYS};
-    use xnorforge_hdl::ArrayConfig;
+    use xnorforge_hdl::{ArrayConfig, Design};
 
     #[test]
     fn modules_are_renamed_where_they_begin_and_where_they_stand() {
@@ -243,9 +247,9 @@ mod tests {
         assert_eq!(rename(text, &names), renamed);
     }
 
-    /// Two arrays in one run take what each takes alone.
+    /// Arrays in one run, or after others that share their modules, take what each takes alone.
     #[test]
-    fn arrays_in_one_run_take_what_they_take_alone() {
+    fn arrays_together_take_what_they_take_alone() {
         let yosys = match Search::from_environment().find(&YOSYS) {
             Ok(yosys) => yosys,
             Err(e) => {
@@ -262,10 +266,14 @@ mod tests {
             };
             config.validate().unwrap()
         };
-        let designs = [design(1), design(2)];
+        let designs = [design(1), design(2), design(3)];
         let mut measurer = Measurer::new(&yosys, Target::Ice40, None, Duration::from_secs(600));
-        let packages = designs.iter().map(|d| generate(d).unwrap()).collect();
-        let kinds = measurer.measure_packages(packages).unwrap();
+        let mut measure = |designs: &[Design]| {
+            let packages = designs.iter().map(|d| generate(d).unwrap()).collect();
+            measurer.measure_packages(packages).unwrap()
+        };
+        let mut kinds = measure(&designs[..2]);
+        kinds.extend(measure(&designs[2..]));
         for (design, kinds) in designs.iter().zip(kinds) {
             let sum: Counts = kinds.into_values().sum();
             let alone = ArrayArea::measure(&yosys, design).unwrap().whole;

@@ -260,6 +260,11 @@ impl Sample {
         text
     }
 
+    /// Measured designs.
+    pub fn count(&self) -> usize {
+        self.fitted.len() + self.held_out.len()
+    }
+
     /// The measured design with a configuration, if it is in the sample.
     pub fn find(&self, config: &ArrayConfig) -> Option<&Measured> {
         let all = self.fitted.iter().chain(&self.held_out);
