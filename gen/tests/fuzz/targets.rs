@@ -5,6 +5,7 @@ use clap::Parser;
 use ndarray::{ArrayD, IxDyn};
 use std::fmt::Display;
 use std::path::Path;
+use xnorforge::activity::Coefficients;
 use xnorforge::cli::Cli;
 use xnorforge::commands::explore::sweep::SweepArgs;
 use xnorforge::config::{ConfigArgs, read_text};
@@ -46,6 +47,20 @@ pub const TARGETS: &[Target] = &[
         bytes_max: TEXT_BYTES_MAX,
         seeds: sweeps,
         read: sweep,
+    },
+    Target {
+        name: "coefficients",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: || {
+            texts(&[
+                "source = \"x\"\ndefault_fj = 1.5\n[parts_fj]\nelements = 2\n[kinds_fj]\naccumulator = 0.25\n",
+            ])
+        },
+        read: |bytes, _| {
+            let text = std::str::from_utf8(bytes).map_err(said)?;
+            Coefficients::parse(text).map(drop)
+        },
     },
     Target {
         name: "arguments",
