@@ -115,6 +115,29 @@ fn files_come_after_what_they_use() {
 }
 
 /// Size, not time, is what a test can hold; the time is printed (and measured in the benchmarks).
+/// Each size alone at its end: text that doubles with every column or row takes all memory long before.
+#[test]
+fn accelerators_of_every_size_are_small_texts() {
+    type Change = fn(&mut ArrayConfig);
+    let ends: [Change; 6] = [
+        |c| (c.columns, c.accelerator.drain_columns) = (64, 64),
+        |c| (c.rows, c.accelerator.load_ports) = (64, 64),
+        |c| (c.rows, c.accelerator.load_ports) = (64, 1),
+        |c| (c.activation_branches, c.weight_branches) = (c.activation_bits, c.weight_bits),
+        |c| c.accelerator.threshold_bits = 8,
+        |c| c.accelerator.stream_bits = 512,
+    ];
+    for (index, change) in ends.into_iter().enumerate() {
+        let mut config = ArrayConfig::preset("small").unwrap();
+        change(&mut config);
+        let design = AcceleratorDesign::new(&config.validate().unwrap()).unwrap();
+        let package = generate_axi(&design).unwrap();
+        let largest = package.files.iter().max_by_key(|f| f.text.len()).unwrap();
+        let bytes = largest.text.len();
+        assert!(bytes < 160 * 1024, "size {index}: {} has {bytes} bytes", largest.name);
+    }
+}
+
 #[test]
 fn a_large_array_is_a_small_text() {
     let config = ArrayConfig {

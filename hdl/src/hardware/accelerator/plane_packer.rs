@@ -12,11 +12,20 @@ pub struct PlaneShift {
     /// Shifts at this edge.
     pub take: Net<In>,
     /// What enters, at the places of the last columns.
-    pub entering: Net<In>,
+    pub entering: Vec<Net<In>>,
     /// The plane, at the place of the first slice of a granule.
     pub slice: Net<Out>,
     plane: EnabledRegister,
+    placed: Vec<Net<Local>>,
+    entered: Net<Local>,
+    no_columns: Net<Local>,
+    first_column: Net<Local>,
     step_columns: Constant,
+    lane_place: Vec<Constant>,
+    none: Constant,
+    one: Constant,
+    _lanes: usize,
+    _columns: usize,
     _width: usize,
 }
 
@@ -33,10 +42,21 @@ impl PlaneShift {
             ),
             clock: Signal::default(),
             take: Net::new(1),
-            entering: Net::new(columns),
+            entering: Net::vector(lanes, 1),
             slice: Net::partly_unused(width, "a plane has its slice at the bottom"),
             plane: EnabledRegister::new(columns),
+            placed: Net::vector(lanes, columns),
+            entered: Net::new(columns),
+            no_columns: Net::new(columns),
+            first_column: Net::partly_unused(columns, "a single bit"),
             step_columns: Constant::new(32, lanes.into()),
+            lane_place: (0..lanes)
+                .map(|e| Constant::new(32, (columns - lanes + e).into()))
+                .collect(),
+            none: Constant::new(1, 0),
+            one: Constant::new(1, 1),
+            _lanes: lanes as usize,
+            _columns: columns as usize,
             _width: width as usize,
         }
     }
@@ -47,7 +67,21 @@ impl Logic for PlaneShift {
     fn update(&mut self) {
         self.plane.clock.next = self.clock.val();
         self.plane.enable.next = self.take.val();
-        self.plane.d.next = (self.plane.q.val() >> self.step_columns.val()) | self.entering.val();
+        self.no_columns.next = bits_resize(self.none.val(), self._columns);
+        self.first_column.next = bits_resize(self.one.val(), self._columns);
+        // A net for each lane: the text of a chain of conditions would double with each of them.
+        for e in 0..self._lanes {
+            if self.entering[e].val().any() {
+                self.placed[e].next = self.first_column.val() << self.lane_place[e].val();
+            } else {
+                self.placed[e].next = self.no_columns.val();
+            }
+        }
+        self.entered.next = self.no_columns.val();
+        for e in 0..self._lanes {
+            self.entered.next = self.entered.val() | self.placed[e].val();
+        }
+        self.plane.d.next = (self.plane.q.val() >> self.step_columns.val()) | self.entered.val();
         self.slice.next = bits_resize(self.plane.q.val(), self._width);
     }
 }
@@ -90,19 +124,13 @@ pub struct PlaneGroup {
     complete_r: EnabledResetRegister,
     code_r: Vec<EnabledRegister>,
     plane: Vec<PlaneShift>,
-    entering: Vec<Net<Local>>,
     joined: Net<Local>,
     takes: Net<Local>,
-    no_columns: Net<Local>,
-    first_column: Net<Local>,
     group_bits: Constant,
-    lane_place: Vec<Constant>,
     slice_place: Vec<Constant>,
     none: Constant,
-    one: Constant,
     _lanes: usize,
     _branches: usize,
-    _columns: usize,
     _value_width: usize,
 }
 
@@ -136,23 +164,15 @@ impl PlaneGroup {
             complete_r: EnabledResetRegister::new(1),
             code_r: EnabledRegister::vector(lanes, d.code_planes),
             plane: (0..branches).map(|_| PlaneShift::new(d)).collect(),
-            entering: Net::vector(branches, columns),
             joined: Net::new(value),
             takes: Net::new(1),
-            no_columns: Net::new(columns),
-            first_column: Net::partly_unused(columns, "a single bit"),
             group_bits: Constant::new(32, branches.into()),
-            lane_place: (0..lanes)
-                .map(|e| Constant::new(32, (columns - lanes + e).into()))
-                .collect(),
             slice_place: (0..branches)
                 .map(|p| Constant::new(32, (p * d.granule_lanes).into()))
                 .collect(),
-            one: Constant::new(1, 1),
             none: Constant::new(1, 0),
             _lanes: lanes as usize,
             _branches: branches as usize,
-            _columns: columns as usize,
             _value_width: value as usize,
         }
     }
@@ -179,19 +199,12 @@ impl Logic for PlaneGroup {
             self.next_code[e].next = self.code_r[e].q.val();
         }
         self.takes.next = self.flow.val() & self.valid.val();
-        self.no_columns.next = bits_resize(self.none.val(), self._columns);
-        self.first_column.next = bits_resize(self.one.val(), self._columns);
         for p in 0..self._branches {
-            self.entering[p].next = self.no_columns.val();
-            for e in 0..self._lanes {
-                if self.code[e].val().get_bit(p) {
-                    self.entering[p].next = self.entering[p].val()
-                        | (self.first_column.val() << self.lane_place[e].val());
-                }
-            }
             self.plane[p].clock.next = self.clock.val();
             self.plane[p].take.next = self.takes.val();
-            self.plane[p].entering.next = self.entering[p].val();
+            for e in 0..self._lanes {
+                self.plane[p].entering[e].next = self.code[e].val().get_bit(p).into();
+            }
         }
         self.joined.next = bits_resize(self.none.val(), self._value_width);
         for p in 0..self._branches {
