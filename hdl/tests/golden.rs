@@ -134,7 +134,11 @@ fn accelerators_of_every_size_are_small_texts() {
         let package = generate_axi(&design).unwrap();
         let largest = package.files.iter().max_by_key(|f| f.text.len()).unwrap();
         let bytes = largest.text.len();
-        assert!(bytes < 160 * 1024, "size {index}: {} has {bytes} bytes", largest.name);
+        assert!(
+            bytes < 160 * 1024,
+            "size {index}: {} has {bytes} bytes",
+            largest.name
+        );
     }
 }
 

@@ -73,8 +73,8 @@ struct Batch {
 }
 
 impl Batch {
-    /// Adds a design; `is_closed` tells by a module's name and text whether its contents are left out.
-    fn add(&mut self, design: &Listed, is_closed: impl Fn(&str, &str) -> bool) {
+    /// Adds a design, without the contents of the modules in `closed`.
+    fn add(&mut self, design: &Listed, closed: &BTreeSet<&str>) {
         let mut renamed: HashMap<&str, String> = HashMap::new();
         for (name, text, _) in &design.modules {
             let with_names = rename(text, &renamed);
@@ -84,7 +84,7 @@ impl Batch {
                 self.text.push_str(&rename(&with_names, &own));
                 self.text.push('\n');
                 self.origins.insert(next.clone(), text.clone());
-                if is_closed(name, text) {
+                if closed.contains(name.as_str()) {
                     self.closed.insert(next.clone());
                 }
                 next
@@ -106,6 +106,36 @@ impl Batch {
     }
 }
 
+/// Modules of a design whose contents need not be synthesized: memories that are macros, and those that are known with all that
+/// stands below them. (Modules of two designs may have the same text, and others of the same name below.)
+fn closed<'d>(
+    design: &'d Listed,
+    target: Target,
+    known: &HashMap<String, Counts>,
+) -> BTreeSet<&'d str> {
+    let are_macros = matches!(target, Target::Asic | Target::Generic);
+    let mut closed = BTreeSet::new();
+    let mut open: BTreeSet<&str> = BTreeSet::new();
+    // Each module stands after those that it uses.
+    for (name, text, _) in &design.modules {
+        let mut below = text.lines().map(first_word);
+        let is_macro = are_macros && MEMORIES.contains(&kind_of(name));
+        if is_macro || known.contains_key(text) && !below.any(|word| open.contains(word)) {
+            closed.insert(name.as_str());
+        } else {
+            open.insert(name);
+        }
+    }
+    closed
+}
+
+/// The word that a line begins with: the module, where it is an instance.
+fn first_word(line: &str) -> &str {
+    let line = line.trim_start();
+    let end = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    &line[..end.unwrap_or(line.len())]
+}
+
 /// Replaces the names of modules where a module begins and where it is instantiated: at the start of a line.
 fn rename(text: &str, names: &HashMap<&str, String>) -> String {
     let mut result = String::with_capacity(text.len());
@@ -115,10 +145,9 @@ fn rename(text: &str, names: &HashMap<&str, String>) -> String {
             Some(rest) => ("module ", rest),
             None => ("", start),
         };
-        let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(rest.len());
-        match names.get(&rest[..end]) {
+        let word = first_word(rest);
+        let end = word.len();
+        match names.get(word) {
             Some(name) => {
                 let indent = &line[..line.len() - start.len()];
                 let _ = writeln!(result, "{indent}{keyword}{name}{}", &rest[end..]);
@@ -183,14 +212,10 @@ impl<'a> Measurer<'a> {
     pub fn measure_packages(&mut self, packages: Vec<Package>) -> Result<Vec<Kinds>, AreaError> {
         let listed: Vec<Listed> = packages.into_iter().map(Listed::new).collect();
         let mut batch = Batch::default();
-        let are_macros = matches!(self.target, Target::Asic | Target::Generic);
-        let is_closed = |name: &str, text: &str| {
-            (are_macros && MEMORIES.contains(&kind_of(name))) || self.known.contains_key(text)
-        };
         for design in &listed {
             let mut texts = design.modules.iter().map(|(_, text, _)| text);
             if texts.any(|text| !self.known.contains_key(text)) {
-                batch.add(design, is_closed);
+                batch.add(design, &closed(design, self.target, &self.known));
             }
         }
         if !batch.tops.is_empty() {
@@ -245,6 +270,46 @@ mod tests {
         let text = "module xnf_a (\n    input wire xnf_a_b\n);\n    xnf_a u_xnf_a (xnf_a);\n    xnf_ab c ();\n";
         let renamed = "module xnf_a_q3 (\n    input wire xnf_a_b\n);\n    xnf_a_q3 u_xnf_a (xnf_a);\n    xnf_ab c ();\n";
         assert_eq!(rename(text, &names), renamed);
+    }
+
+    /// What is known by its text is synthesized nevertheless if something else of a known name stands below it.
+    #[test]
+    fn modules_above_unknown_ones_stay_open() {
+        let module = |name: &str, text: &str| (name.to_owned(), text.to_owned(), 1);
+        let design = |leaf: &str| Listed {
+            modules: vec![
+                module("xnf_leaf", leaf),
+                module("xnf_other", "module xnf_other ();"),
+                module("xnf_word_memory_d4_w2", "module xnf_word_memory_d4_w2 ();"),
+                module("xnf_middle", "module xnf_middle ();\n  xnf_leaf u_leaf ();"),
+                module(
+                    "xnf_top",
+                    "module xnf_top ();\n  xnf_middle u_middle ();\n  xnf_other u_other ();",
+                ),
+            ],
+            top: "xnf_top".to_owned(),
+        };
+        let (first, second) = (design("wire a;"), design("wire b;"));
+        let texts = first.modules.iter().map(|(_, text, _)| text.clone());
+        let known: HashMap<String, Counts> = texts.map(|t| (t, Counts::default())).collect();
+        let all = [
+            "xnf_leaf",
+            "xnf_middle",
+            "xnf_other",
+            "xnf_top",
+            "xnf_word_memory_d4_w2",
+        ];
+        let names = |design, known| -> Vec<&str> {
+            closed(design, Target::Ecp5, known).into_iter().collect()
+        };
+        assert_eq!(names(&first, &known), all);
+        assert_eq!(
+            names(&second, &known),
+            ["xnf_other", "xnf_word_memory_d4_w2"]
+        );
+        let none = HashMap::new();
+        assert!(names(&first, &none).is_empty());
+        assert_eq!(closed(&first, Target::Asic, &none).len(), 1);
     }
 
     /// Arrays in one run, or after others that share their modules, take what each takes alone.
