@@ -31,11 +31,11 @@ use crate::clock::{Clocks, Frequency};
 use features::Part;
 use fit::{Fit, Observation};
 use quantities::Quantities;
-use sample::{Counts, Measured, Sample, SampleError};
+use sample::{Counts, Derived, Measured, Sample, SampleError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use xnorforge_hdl::config::Target;
 use xnorforge_hdl::{AcceleratorDesign, Design, Structure};
 
@@ -195,9 +195,9 @@ impl Model {
     /// # Errors
     /// A sample with designs that this program cannot make, with modules that it does not know, or with too few designs.
     pub fn new(sample: &Sample) -> Result<Self, SampleError> {
-        let mut structures = Vec::new();
-        let fitted = observe(&sample.fitted, &mut structures)?;
-        let held_out = observe(&sample.held_out, &mut Vec::new())?;
+        let is_known = sample.has_these_quantities();
+        let (fitted, structures) = observe(&sample.fitted, is_known)?;
+        let (held_out, of_held_out) = observe(&sample.held_out, is_known)?;
         if fitted.len() < FOLDS {
             return Err(SampleError::Format(format!(
                 "it has {} designs, and a fit needs {FOLDS}",
@@ -227,7 +227,13 @@ impl Model {
                     .map(|o| pair(&fit, o)),
             );
         }
-        let held: Vec<_> = held_out.iter().flatten().map(|o| pair(&fit, o)).collect();
+        // Designs of a structure that the fit never saw are refused, so they have no error.
+        let held = held_out.iter().zip(&of_held_out);
+        let held = held.filter(|(_, structure)| structures.contains(structure));
+        let held: Vec<_> = held
+            .flat_map(|(both, _)| both)
+            .map(|o| pair(&fit, o))
+            .collect();
         let count = sample.fitted.len();
         Ok(Model {
             target: sample.target,
@@ -355,28 +361,34 @@ fn clocks(sample: &Sample) -> Option<Clocks> {
     Clocks::new(source, &sample.clocks)
 }
 
-/// Both designs of each measurement; adds their structures.
+/// Both designs of each measurement, and the structure of its units.
 fn observe(
     measured: &[Measured],
-    structures: &mut Vec<Structure>,
-) -> Result<Vec<[Observation; 2]>, SampleError> {
+    is_known: bool,
+) -> Result<(Vec<[Observation; 2]>, Vec<Structure>), SampleError> {
     let observe = |m: &Measured| {
-        let invalid = |e: &dyn fmt::Display| SampleError::Format(format!("a design of it: {e}"));
-        let design = m.configuration.validate().map_err(|e| invalid(&e))?;
-        let design = AcceleratorDesign::new(&design).map_err(|e| invalid(&e))?;
-        if !structures.contains(&design.design().structure()) {
-            structures.push(design.design().structure());
-        }
-        let observation = |hardware: Hardware<'_>, kinds| {
-            Observation::new(quantities::of(hardware), hardware.is_accelerator(), kinds)
-                .map_err(|kind| invalid(&format!("modules of kind `{kind}` are not known")))
+        let derived = match &m.derived {
+            Some(derived) if is_known => derived.clone(),
+            _ => Derived::new(&m.configuration)?,
         };
-        Ok([
-            observation(Hardware::Array(design.design()), &m.array)?,
-            observation(Hardware::Accelerator(&design), &m.accelerator)?,
-        ])
+        let observation = |values: &[f64], is_accelerator, kinds| {
+            let quantities = Quantities::try_from(values).map_err(|_| {
+                SampleError::Format("a design has not as many quantities as there are names".into())
+            })?;
+            Observation::new(quantities, is_accelerator, kinds).map_err(|kind| {
+                SampleError::Format(format!(
+                    "a design of it: modules of kind `{kind}` are not known"
+                ))
+            })
+        };
+        let pair = [
+            observation(&derived.array, false, &m.array)?,
+            observation(&derived.accelerator, true, &m.accelerator)?,
+        ];
+        Ok((pair, derived.structure))
     };
-    measured.iter().map(observe).collect()
+    let observed: Result<Vec<_>, SampleError> = measured.iter().map(observe).collect();
+    Ok(observed?.into_iter().unzip())
 }
 
 fn ranges<'o>(observations: impl Iterator<Item = &'o Observation>) -> Vec<(usize, f64, f64)> {
@@ -391,16 +403,20 @@ fn ranges<'o>(observations: impl Iterator<Item = &'o Observation>) -> Vec<(usize
     RANGED.iter().filter_map(range).collect()
 }
 
-/// The samples that ship with the program, as `make calibrate` writes them; each is one `include_str!` of `gen/data`. None was
-/// measured yet.
-const SAMPLES: [&str; 0] = [];
+/// The samples that ship with the program, as `make calibrate` writes them.
+const SAMPLES: [(Target, &str); 4] = [
+    (Target::Xilinx, include_str!("../data/xilinx.json")),
+    (Target::Ecp5, include_str!("../data/ecp5.json")),
+    (Target::Ice40, include_str!("../data/ice40.json")),
+    (Target::Asic, include_str!("../data/asic.json")),
+];
 
 /// The model of a target that ships with the program, if there is one.
 pub fn model(target: Target) -> Option<&'static Model> {
-    static MODELS: LazyLock<Vec<Model>> = LazyLock::new(|| {
-        let models = SAMPLES.iter().map(|text| Model::new(&Sample::parse(text)?));
-        // A test holds that each is one.
-        models.filter_map(Result::ok).collect()
-    });
-    MODELS.iter().find(|model| model.target == target)
+    static MODELS: [OnceLock<Option<Model>>; SAMPLES.len()] =
+        [const { OnceLock::new() }; SAMPLES.len()];
+    let index = SAMPLES.iter().position(|(of, _)| *of == target)?;
+    // A test holds that each is one.
+    let fit = || Model::new(&Sample::parse(SAMPLES[index].1).ok()?).ok();
+    MODELS[index].get_or_init(fit).as_ref()
 }

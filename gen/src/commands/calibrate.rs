@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     liberty: Option<PathBuf>,
     /// Designs to measure, at most
-    #[arg(long, value_name = "COUNT", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 52, value_parser = clap::value_parser!(u32).range(1..=1000))]
     points: u32,
     /// No run of Yosys begins after so many minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10000))]
@@ -108,6 +108,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         commands: measurer.commands("TOP"),
         library: cells.as_ref().map(|cells| cells.name().to_owned()),
         seed: args.seed,
+        quantities: Vec::new(),
         fitted: Vec::new(),
         held_out: Vec::new(),
         clocks: Vec::new(),
@@ -139,6 +140,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         }
         // After each run, whole: what was measured stays if this ends early.
         if sample.count() > 0 {
+            sample.derive().map_err(Failure::input)?;
             output::write_file(&args.out, sample.to_text().as_bytes())?;
         }
         progress.advance(batch.len() as u64);

@@ -4,6 +4,7 @@
 //! exactly (netlists of primitives, registers of the edge, memories) have their exact counts as features.
 
 use super::quantities::{self, Quantities};
+use super::sample::Counts;
 use serde::Serialize;
 use std::sync::LazyLock;
 
@@ -107,6 +108,20 @@ impl Group {
         let product = |factors: &Vec<usize>| factors.iter().map(|i| quantities[*i]).product();
         self.features.iter().map(product).collect()
     }
+
+    /// What is known without a fit, to which the fit adds: memories by the rules of Yosys ([`super::memories`]).
+    pub fn known(&self, quantities: &Quantities) -> Counts {
+        if self.part != Part::Memories {
+            return Counts::default();
+        }
+        let of = |name| quantities::index(name).map_or(0.0, |index| quantities[index]);
+        Counts {
+            sites: of("memory_places"),
+            flip_flops: of("memory_registers"),
+            block_rams: of("memory_blocks"),
+            ..Counts::default()
+        }
+    }
 }
 
 use Part::*;
@@ -181,13 +196,13 @@ const TABLE: [(&str, Part, Scope, &str); 56] = [
         "constant_memory",
         Memories,
         Array,
-        "memory_places memory_blocks memory_registers columns*result columns*entry",
+        "one columns*result columns*entry",
     ),
     (
         "keeping_memory level_memory plane_store row_memory slice_memory word_memory",
         Memories,
         Accelerator,
-        "memory_places memory_blocks memory_registers one",
+        "one drain rows",
     ),
     (
         "loader",
@@ -288,9 +303,14 @@ const TABLE: [(&str, Part, Scope, &str); 56] = [
         "aligned_bracket",
         Drain,
         Accelerator,
-        "drain drain*result drain*align*sum",
+        "drain drain*result drain*align*sum drain*wide drain*wide*result",
     ),
-    ("multiply_add", Drain, Accelerator, "drain drain*product"),
+    (
+        "multiply_add",
+        Drain,
+        Accelerator,
+        "drain drain*product drain*wide drain*wide*result",
+    ),
     (
         "rounding_shift shift_step",
         Drain,

@@ -67,7 +67,9 @@ impl Fit {
             let counts: Vec<[f64; 6]> = seen.iter().map(|o| o.groups[index].values()).collect();
             std::array::from_fn(|k| {
                 let weights: Vec<f64> = totals.iter().map(|t| 1.0 / t[k].max(1.0)).collect();
-                let values: Vec<f64> = counts.iter().map(|c| c[k]).collect();
+                let known = |o: &Observation| group.known(&o.quantities).values()[k];
+                let counts = counts.iter().zip(&seen);
+                let values: Vec<f64> = counts.map(|(c, o)| c[k] - known(o)).collect();
                 least_squares(&rows, &values, &weights, group.features.len())
             })
         });
@@ -87,9 +89,10 @@ impl Fit {
                 continue;
             }
             let values = group.values(quantities);
+            let known = group.known(quantities).values();
             let count = |k: usize| {
                 let terms = coefficients[k].iter().zip(&values).map(|(c, v)| c * v);
-                terms.sum::<f64>().max(0.0)
+                (known[k] + terms.sum::<f64>()).max(0.0)
             };
             *parts.entry(group.part).or_default() += Counts::from(std::array::from_fn(count));
         }

@@ -201,6 +201,7 @@ impl<'a> Measurer<'a> {
             configuration: design.design().config().clone(),
             array: kinds.next().unwrap_or_default(),
             accelerator: kinds.next().unwrap_or_default(),
+            derived: None,
         });
         Ok(measured.collect())
     }

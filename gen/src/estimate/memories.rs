@@ -13,6 +13,10 @@ pub struct Memory {
     pub words: u32,
     /// Bits of a word.
     pub width: u32,
+    /// Its text asks for block memories.
+    pub needs_blocks: bool,
+    /// A read of a word that is being written gives the old one: block memories need registers and LUTs around them.
+    pub gives_old: bool,
 }
 
 /// What a memory takes: places of distributed memories, block memories, and registers.
@@ -33,6 +37,8 @@ pub fn of(hardware: Hardware<'_>) -> Vec<Memory> {
             copies: design.config().columns,
             words: design.config().constant_entries,
             width: design.result_width,
+            needs_blocks: false,
+            gives_old: true,
         }],
         Hardware::Accelerator(design) => of_accelerator(design),
     }
@@ -44,11 +50,19 @@ fn of_accelerator(a: &AcceleratorDesign) -> Vec<Memory> {
         copies,
         words,
         width,
+        needs_blocks: false,
+        gives_old: false,
+    };
+    let of_planes = |copies, words| Memory {
+        needs_blocks: true,
+        ..memory(copies, words, a.word_width)
     };
     let drain = c.drain_columns;
     let mut memories = vec![
-        memory(c.load_ports, c.activation_words, a.word_width),
-        memory(array.rows, c.patch_words, a.word_width),
+        of_planes(c.load_ports, c.activation_words),
+        of_planes(array.rows, c.patch_words),
+        // Pooling's store of one row.
+        of_planes(1, 256),
         memory(1, a.residual_granules(), a.granule_width()),
         memory(array.columns, c.weight_words, a.weight_width),
         memory(drain, c.constant_words, a.constant_width),
@@ -124,17 +138,25 @@ fn selects(deep: f64, width: f64, ways: f64) -> f64 {
 /// What one memory takes.
 pub fn taken(target: Target, memory: &Memory) -> Taken {
     let (words, width) = (f64::from(memory.words), f64::from(memory.width));
-    match target {
-        Target::Xilinx => xilinx(words, width),
-        Target::Ecp5 => ecp5(words, width),
-        Target::Ice40 => ice40(words, width),
+    let may_be_luts = !memory.needs_blocks;
+    let mut taken = match target {
+        Target::Xilinx => xilinx(words, width, may_be_luts, memory.gives_old),
+        Target::Ecp5 => ecp5(words, width, may_be_luts, memory.gives_old),
+        Target::Ice40 => ice40(words, width, memory),
         Target::Generic | Target::Ultrascale | Target::Asic => Taken::default(),
+    };
+    if memory.gives_old && taken.blocks > 0.0 {
+        // The word that was written, the one that was read, and a comparison of their addresses.
+        taken.places += width + words.log2().ceil();
+        taken.registers += 2.0 * width + words.log2().ceil();
     }
+    taken
 }
 
 /// Yosys takes the cheaper of distributed and block memories, by its costs: 129 for a RAMB18E1, 257 for a RAMB36E1, 8 for
-/// the four LUTs of a RAM32M or RAM64M.
-fn xilinx(words: f64, width: f64) -> Taken {
+/// the four LUTs of a RAM32M or RAM64M, and about two for each bit that is chosen between two of them; one where block memories
+/// need more around them.
+fn xilinx(words: f64, width: f64, may_be_luts: bool, gives_old: bool) -> Taken {
     let (halves, deep_halves) = blocks(RAMB18, words, width);
     let (wholes, deep_wholes) = blocks(RAMB36, words, width);
     let (cost, blocks, deep) = match 129.0 * halves < 257.0 * wholes {
@@ -143,7 +165,8 @@ fn xilinx(words: f64, width: f64) -> Taken {
     };
     let rows = (words / 64.0).ceil();
     let bits = if words <= 32.0 { 6.0 } else { 3.0 };
-    if rows * width * 8.0 / bits < cost - 1.0 {
+    let selecting = width * (rows - 1.0) * if gives_old { 1.0 } else { 2.0 };
+    if may_be_luts && rows * width * 8.0 / bits + selecting < cost - 1.0 {
         return Taken {
             places: 4.0 * rows * (width / bits).ceil() + selects(rows, width, 4.0),
             blocks: 0.0,
@@ -158,12 +181,13 @@ fn xilinx(words: f64, width: f64) -> Taken {
 }
 
 /// A TRELLIS_DPR16X4 holds 16 words of 4 bits in two slices, and a third one writes it. Up to 20 of them are cheaper than a
-/// DP16KD.
-fn ecp5(words: f64, width: f64) -> Taken {
+/// DP16KD, and some more than one with what `gives_old` takes.
+fn ecp5(words: f64, width: f64, may_be_luts: bool, gives_old: bool) -> Taken {
     let (blocks, deep) = blocks(DP16KD, words, width);
     let rows = (words / 16.0).ceil();
     let small = rows * (width / 4.0).ceil();
-    if small <= 20.0 * blocks {
+    let most = if gives_old { 26.0 } else { 20.0 };
+    if may_be_luts && small <= most * blocks {
         return Taken {
             places: 6.0 * small + selects(rows, width, 2.5),
             blocks: 0.0,
@@ -177,19 +201,31 @@ fn ecp5(words: f64, width: f64) -> Taken {
     }
 }
 
-/// There are no memories in LUTs: up to 64 bits are registers.
-fn ice40(words: f64, width: f64) -> Taken {
+/// There are no memories in LUTs: up to 64 bits for each block are registers if a block takes registers, too; otherwise up to 64
+/// in all.
+fn ice40(words: f64, width: f64, memory: &Memory) -> Taken {
     let bits = words * width;
-    if bits <= 64.0 {
+    let most = if memory.gives_old {
+        (width / 16.0).ceil()
+    } else {
+        1.0
+    };
+    if bits <= 64.0 * most {
         return Taken {
-            places: bits,
+            // A LUT chooses one of two, two of them one of four.
+            places: width * ((words - 1.0) * 2.0 / 3.0).ceil() + words,
             blocks: 0.0,
             registers: bits + width,
         };
     }
     let (blocks, deep) = blocks(RAM40, words, width);
+    // Enables for parts of a word need blocks of 16 bits, of which narrow words are chosen.
+    let places = match memory.needs_blocks && 16 % memory.width == 0 && memory.width < 16 {
+        true => 2.0 * selects(blocks, 16.0, 2.5),
+        false => selects(deep, width, 2.5),
+    };
     Taken {
-        places: selects(deep, width, 2.5),
+        places,
         blocks,
         registers: 0.0,
     }
@@ -208,27 +244,7 @@ pub fn sum(hardware: Hardware<'_>) -> Taken {
         sum.blocks += copies * each.blocks;
         sum.registers += copies * each.registers;
     }
-    if let Hardware::Accelerator(design) = hardware {
-        // Pooling's store of one row: no target maps it to LUTs.
-        let store = Memory {
-            copies: 1,
-            words: 256,
-            width: design.word_width,
-        };
-        sum.blocks += blocks_of(target, &store);
-    }
     sum
-}
-
-/// Block memories of a memory that does not fit LUTs.
-fn blocks_of(target: Target, memory: &Memory) -> f64 {
-    let (words, width) = (f64::from(memory.words), f64::from(memory.width));
-    match target {
-        Target::Xilinx => xilinx(words.max(512.0), width.max(10.0)).blocks,
-        Target::Ecp5 => blocks(DP16KD, words, width).0,
-        Target::Ice40 => blocks(RAM40, words, width).0,
-        Target::Generic | Target::Ultrascale | Target::Asic => 0.0,
-    }
 }
 
 #[cfg(test)]
@@ -240,6 +256,8 @@ mod tests {
             copies: 1,
             words,
             width,
+            needs_blocks: false,
+            gives_old: false,
         };
         taken(target, &memory)
     }
@@ -265,7 +283,7 @@ mod tests {
             (16384, 9, 4),
             (16384, 16, 8),
         ] {
-            let found = of_size(Target::Xilinx, words, width);
+            let found = xilinx(words.into(), width.into(), true, true);
             assert_eq!(found.blocks, f64::from(blocks), "{words} x {width}");
             assert_eq!(found.registers > 0.0, blocks == 0, "{words} x {width}");
         }

@@ -4,7 +4,7 @@ use super::{Hardware, memories};
 use xnorforge_hdl::fabric::{Cell, Item, Netlist};
 use xnorforge_hdl::popcount::{PopcountPlan, Rank};
 use xnorforge_hdl::structure::UnitNetlist;
-use xnorforge_hdl::{AcceleratorDesign, Design};
+use xnorforge_hdl::{AcceleratorDesign, Design, Target};
 
 /// Every quantity's name and what it is. Widths and addresses are in bits.
 pub const NAMES: [(&str, &str); COUNT] = [
@@ -29,7 +29,7 @@ pub const NAMES: [(&str, &str); COUNT] = [
     ("row_count", "what a row unit adds in one beat"),
     ("count", "an element's popcount"),
     ("element_logic", "LUT places of one element's netlist"),
-    ("element_carries", "carry cells of it"),
+    ("element_carries", "carry cells or half adders of it"),
     ("element_ff", "flip-flops of it"),
     ("row_logic", "LUT places of one row unit's popcount netlist"),
     ("row_carries", "carry cells of it"),
@@ -83,10 +83,14 @@ pub const NAMES: [(&str, &str); COUNT] = [
     ("memory_places", "places of distributed memories"),
     ("memory_blocks", "block memories"),
     ("memory_registers", "registers of memories"),
+    (
+        "wide",
+        "1 where a result is wider than one operand of a multiplier block",
+    ),
 ];
 
 /// How many there are.
-pub const COUNT: usize = 69;
+pub const COUNT: usize = 70;
 
 /// The values, in the order of [`NAMES`].
 pub type Quantities = [f64; COUNT];
@@ -108,7 +112,9 @@ fn netlist_counts(netlist: &Netlist) -> [f64; 3] {
                 carries += 1;
             }
             Cell::SbCarry { .. } => carries += 1,
-            Cell::FullAdder { .. } | Cell::HalfAdder { .. } => logic += 1,
+            Cell::FullAdder { .. } => logic += 1,
+            // With standard cells, where nothing else is a carry cell.
+            Cell::HalfAdder { .. } => carries += 1,
         }
     }
     let registers = netlist.items().iter().map(|item| match item {
@@ -193,6 +199,10 @@ fn of_array(design: &Design, set: &mut impl FnMut(&str, f64)) {
         ("count", design.count_width),
         ("cells", c.rows * c.columns),
         ("tree", u32::from(design.units().is_none())),
+        (
+            "wide",
+            u32::from(design.result_width > multiplier_bits(c.target)),
+        ),
     ] {
         set(name, f64::from(value));
     }
@@ -233,6 +243,16 @@ fn of_array(design: &Design, set: &mut impl FnMut(&str, f64)) {
             set("row_tree_adders", adders);
             set("row_tree_ff", ff);
         }
+    }
+}
+
+/// Bits of the wider operand of a multiplier block: DSP48E1, MULT18X18D, SB_MAC16.
+fn multiplier_bits(target: Target) -> u32 {
+    match target {
+        Target::Xilinx | Target::Ultrascale => 25,
+        Target::Ecp5 => 18,
+        Target::Ice40 => 16,
+        Target::Generic | Target::Asic => u32::MAX,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A sample is a file of the repository (`gen/data`), or one that `xnorforge calibrate` wrote on the user's machine.
 
+use super::{Hardware, quantities};
 use crate::area::Area;
 use crate::clock::MeasuredArray;
 use rand::{Rng, SeedableRng};
@@ -9,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign, Mul};
-use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Target};
+use xnorforge_hdl::{AcceleratorConfig, AcceleratorDesign, ArrayConfig, Structure, Target};
 
 /// Marks a file as a sample.
 pub const SCHEMA: &str = "xnorforge-sample";
@@ -130,6 +131,40 @@ pub struct Measured {
     pub array: Kinds,
     /// The accelerator behind AXI.
     pub accelerator: Kinds,
+    /// What follows from the configuration ([`Sample::derive`]).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub derived: Option<Derived>,
+}
+
+/// What a fit needs to know of a configuration. It is kept in samples because placing all units takes seconds, and a fit of
+/// what is known milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derived {
+    /// The structure of the units.
+    pub structure: Structure,
+    /// The array's quantities.
+    pub array: Vec<f64>,
+    /// The accelerator's.
+    pub accelerator: Vec<f64>,
+}
+
+impl Derived {
+    /// Of a configuration.
+    ///
+    /// # Errors
+    /// A configuration that this program cannot make.
+    pub fn new(configuration: &ArrayConfig) -> Result<Self, SampleError> {
+        let invalid =
+            |e: &dyn std::fmt::Display| SampleError::Format(format!("a design of it: {e}"));
+        let design = configuration.validate().map_err(|e| invalid(&e))?;
+        let design = AcceleratorDesign::new(&design).map_err(|e| invalid(&e))?;
+        Ok(Derived {
+            structure: design.design().structure(),
+            array: quantities::of(Hardware::Array(design.design())).to_vec(),
+            accelerator: quantities::of(Hardware::Accelerator(&design)).to_vec(),
+        })
+    }
 }
 
 /// Designs of one target and what was measured of them.
@@ -151,6 +186,9 @@ pub struct Sample {
     pub library: Option<String>,
     /// The seed that the configurations were drawn with.
     pub seed: u64,
+    /// Names of the quantities in [`Derived`].
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub quantities: Vec<String>,
     /// The designs that the model is fitted to.
     pub fitted: Vec<Measured>,
     /// Those that only its error is measured on.
@@ -205,15 +243,41 @@ impl Sample {
                 .any(|v| !v.is_finite() || v < 0.0)
                 || m.configuration.target != sample.target
         };
+        let bad_quantities = |m: &Measured| {
+            let derived = m.derived.iter();
+            let mut values = derived.flat_map(|d| d.array.iter().chain(&d.accelerator));
+            values.any(|v| !v.is_finite() || *v < 0.0)
+        };
         let bad_clock = |clock: &MeasuredArray| {
             !clock.mhz.is_finite() || clock.mhz < 0.0 || clock.configuration.target != sample.target
         };
         let mut designs = sample.fitted.iter().chain(&sample.held_out);
-        if designs.any(bad) || sample.clocks.iter().any(bad_clock) {
+        if designs.any(|m| bad(m) || bad_quantities(m)) || sample.clocks.iter().any(bad_clock) {
             let reason = "a number is negative, or a design is of another target".to_owned();
             return Err(SampleError::Format(reason));
         }
         Ok(sample)
+    }
+
+    /// Adds what follows from each configuration.
+    ///
+    /// # Errors
+    /// As [`Derived::new`].
+    pub fn derive(&mut self) -> Result<(), SampleError> {
+        let is_known = self.has_these_quantities();
+        for measured in self.fitted.iter_mut().chain(&mut self.held_out) {
+            if measured.derived.is_none() || !is_known {
+                measured.derived = Some(Derived::new(&measured.configuration)?);
+            }
+        }
+        self.quantities = quantities::NAMES.map(|(name, _)| name.to_owned()).to_vec();
+        Ok(())
+    }
+
+    /// Whether its derived quantities are those of this program.
+    pub fn has_these_quantities(&self) -> bool {
+        let names = quantities::NAMES.iter().map(|(name, _)| name);
+        self.quantities.iter().eq(names)
     }
 
     /// The same as text: one design to a line.
@@ -238,6 +302,9 @@ impl Sample {
             field("library", library.clone().into());
         }
         field("seed", self.seed.into());
+        if !self.quantities.is_empty() {
+            field("quantities", self.quantities.clone().into());
+        }
         if let Some(tool) = &self.clock_tool {
             field("clock_tool", tool.clone().into());
         }
@@ -376,6 +443,22 @@ fn star(target: Target) -> Vec<AcceleratorDesign> {
     vary(&|c| (c.activation_branches, c.weight_branches) = (4, 1));
     vary(&|c| c.accelerator.channel_words = 64);
     vary(&|c| c.accelerator.threshold_bits = 6);
+    // Small ones, where a few LUTs are percents.
+    vary(&|c| (c.rows, c.columns, c.lanes, c.reduction_max) = (1, 1, 16, 1024));
+    vary(&|c| (c.rows, c.columns, c.lanes, c.reduction_max) = (2, 1, 8, 256));
+    vary(&|c| (c.rows, c.columns, c.lanes, c.reduction_max) = (3, 2, 12, 512));
+    // What is no power of two, and memories that fit LUTs.
+    vary(&|c| (c.rows, c.accelerator.load_ports) = (12, 3));
+    vary(&|c| c.activation_branches = 3);
+    vary(&|c| c.constant_entries = 4);
+    vary(&|c| {
+        (c.accelerator.constant_words, c.accelerator.channel_words) = (128, 64);
+        (c.accelerator.table_words, c.accelerator.schedule_words) = (32, 64);
+    });
+    vary(&|c| {
+        (c.columns, c.accelerator.drain_columns) = (12, 12);
+        c.accelerator.channel_words = 64;
+    });
     let designs = configs
         .into_iter()
         .map(|config| AcceleratorDesign::new(&config.validate()?));
