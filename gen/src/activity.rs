@@ -26,7 +26,7 @@ const READ_BYTES: usize = 1 << 20;
 
 /// Runs `run` with the waveform that it shall write, and counts toggles meanwhile. Nothing is written to a disk.
 ///
-/// `busy` is as in [`count`].
+/// `busy` is as in [`count()`].
 ///
 /// # Errors
 /// The waveform cannot be read.
