@@ -64,7 +64,7 @@ area: setup ## measure area with Yosys and write docs/area.md
 table: setup ## measure the presets alone and print their table
 	$(XNORFORGE) area --presets $(if $(wildcard $(LIBERTY)),--liberty $(LIBERTY))
 
-calibrate: setup ## measure the samples that the models of area are fitted to (gen/data; hours)
+calibrate: setup ## measure the samples that the models of area are fitted to (gen/data; 10 to 20 minutes a target)
 	for target in xilinx ecp5 ice40; do $(XNORFORGE) calibrate --target $$target --out gen/data/$$target.json --minutes 600 || exit; done
 	$(XNORFORGE) calibrate --target asic --liberty $(LIBERTY) --out gen/data/asic.json --minutes 600
 

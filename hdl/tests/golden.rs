@@ -114,7 +114,6 @@ fn files_come_after_what_they_use() {
     );
 }
 
-/// Size, not time, is what a test can hold; the time is printed (and measured in the benchmarks).
 /// Each size alone at its end: text that doubles with every column or row takes all memory long before.
 #[test]
 fn accelerators_of_every_size_are_small_texts() {
@@ -142,6 +141,7 @@ fn accelerators_of_every_size_are_small_texts() {
     }
 }
 
+/// Size, not time, is what a test can hold; the time is printed (and measured in the benchmarks).
 #[test]
 fn a_large_array_is_a_small_text() {
     let config = ArrayConfig {

@@ -1,7 +1,8 @@
 //! What each kind of module is made of: products of the design's sizes, of which the fit finds how much each takes.
 //!
 //! `rows*columns*sum` for example is one bit of each element's place in the drain. Kinds whose content the generator knows
-//! exactly (netlists of primitives, registers of the edge, memories) have their exact counts as features.
+//! exactly (netlists of primitives, registers of the edge) have their exact counts as features; memories are known without
+//! a fit.
 
 use super::quantities::{self, Quantities};
 use super::sample::Counts;
@@ -100,6 +101,8 @@ pub struct Group {
     pub scope: Scope,
     /// Each feature: the quantities whose product it is.
     pub features: Vec<Vec<usize>>,
+    /// Of memories: the quantities that are their LUT places, flip-flops and blocks.
+    memories: Option<[usize; 3]>,
 }
 
 impl Group {
@@ -111,14 +114,13 @@ impl Group {
 
     /// What is known without a fit, to which the fit adds: memories by the rules of Yosys ([`super::memories`]).
     pub fn known(&self, quantities: &Quantities) -> Counts {
-        if self.part != Part::Memories {
+        let Some([places, registers, blocks]) = self.memories else {
             return Counts::default();
-        }
-        let of = |name| quantities::index(name).map_or(0.0, |index| quantities[index]);
+        };
         Counts {
-            sites: of("memory_places"),
-            flip_flops: of("memory_registers"),
-            block_rams: of("memory_blocks"),
+            sites: quantities[places],
+            flip_flops: quantities[registers],
+            block_rams: quantities[blocks],
             ..Counts::default()
         }
     }
@@ -364,13 +366,18 @@ pub static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(|| {
         part,
         scope,
         features: features.split_whitespace().map(factors).collect(),
+        memories: (part == Memories)
+            .then(|| ["memory_places", "memory_registers", "memory_blocks"].map(index)),
     };
     TABLE.into_iter().map(group).collect()
 });
 
 fn factors(feature: &str) -> Vec<usize> {
-    let index = |name: &str| quantities::index(name).expect("a quantity of the list");
     feature.split('*').map(index).collect()
+}
+
+fn index(name: &str) -> usize {
+    quantities::index(name).expect("a quantity of the list")
 }
 
 /// The group of a kind; none of a kind that the table does not have.
