@@ -9,8 +9,8 @@
 //!   one, the rest is the sum of all pieces ([`Engine::skip_late`]).
 //! - **Periods.** Elsewhere tiles are walked through, but what is the same again is not: between the borders of a feature
 //!   map pieces repeat from line to line, and from image to image. A state that stood before the same pieces, but for the
-//!   cycle, gives the same cycles again: whole periods are added at once ([`Engine::skip_periods`]). So are the
-//!   column tiles of a row tile ([`Array::column_tiles`]).
+//!   cycle, gives the same cycles again: whole periods are added at once ([`Engine::skip_periods`]). Where all rows load
+//!   as many pieces, every tile is such a period. So are the column tiles of a row tile ([`Array::column_tiles`]).
 //!
 //! All of them are exact; tests hold them to the plain recurrence.
 
@@ -18,6 +18,7 @@ use super::pieces::Pieces;
 use crate::accelerator::BackTiming;
 use crate::accelerator::compute_timing::ComputeCycles;
 use crate::accelerator::load_timing::{FIRST_OFFER, TO_FLAG, TO_ISSUE, piece_cycles};
+use smallvec::{SmallVec, smallvec};
 use std::collections::VecDeque;
 
 /// All that the cycles of a COMPUTE depend on, beside its pieces.
@@ -148,12 +149,24 @@ impl Steady {
 struct Loaders {
     offer: u64,
     /// The cycle in which each loader issues the last piece that it has taken.
-    issued: Vec<Option<u64>>,
+    issued: SmallVec<[Option<u64>; 4]>,
     /// The first cycles in which the halves of the patch buffer can be taken.
     free: [u64; 2],
+    /// A number of pixels, and the pieces before them: those of the last row tile's end.
+    before: (u64, u64),
 }
 
 impl Loaders {
+    /// Pieces of a row tile's pixels.
+    fn pieces(&mut self, pieces: &Pieces, first: u64, end: u64) -> u64 {
+        let before = match self.before {
+            (pixels, known) if pixels == first => known,
+            _ => pieces.before(first),
+        };
+        self.before = (end, pieces.before(end));
+        self.before.1 - before
+    }
+
     /// The cycle in which a row tile is seen to be there.
     fn row_tile(&mut self, shape: &ComputeShape, pieces: &Pieces, tile: u64) -> u64 {
         let valid = shape.rows_of(tile);
@@ -162,7 +175,7 @@ impl Loaders {
         let m = piece_cycles(shape.groups);
         if shape.ports == 1 {
             // Behind its first row a loader takes each row with the last piece of the one before.
-            let count = pieces.before(first + valid) - pieces.before(first);
+            let count = self.pieces(pieces, first, first + valid);
             let last = self.issued[0];
             let take = self.offer.max(free).max(last.unwrap_or(0));
             let issue = (take + TO_ISSUE).max(last.map_or(0, |last| last + m));
@@ -314,7 +327,7 @@ impl Array {
 #[derive(Clone, Debug)]
 struct Snapshot {
     tile: u64,
-    state: Vec<i64>,
+    state: SmallVec<[i64; 12]>,
     sums: Sums,
 }
 
@@ -363,8 +376,9 @@ impl<'a> Engine<'a> {
             tile: 0,
             loaders: Loaders {
                 offer: FIRST_OFFER,
-                issued: vec![None; shape.ports as usize],
+                issued: smallvec![None; shape.ports as usize],
                 free: [0; 2],
+                before: (0, 0),
             },
             array: Array {
                 back: shape.back(),
@@ -483,6 +497,7 @@ impl<'a> Engine<'a> {
             offer,
             issued,
             free,
+            ..
         } = &mut self.loaders;
         *offer += cycles;
         issued.iter_mut().flatten().for_each(|at| *at += cycles);
@@ -506,6 +521,12 @@ impl<'a> Engine<'a> {
     fn skip_periods(&mut self) {
         let (shape, pieces) = (self.shape, self.pieces);
         if self.tile < 2 || self.tile >= shape.full_tiles() {
+            return;
+        }
+        if pieces.least == pieces.most {
+            // All tiles are alike: one phase.
+            let seen = std::mem::take(&mut self.images);
+            self.images = self.skip(seen, (0, 0), shape.full_tiles());
             return;
         }
         let pixel = self.tile * shape.rows;
@@ -555,7 +576,7 @@ impl<'a> Engine<'a> {
         let array = &self.array;
         let now = array.now();
         let from_now = |at: u64| at as i64 - now as i64;
-        let mut state = array.back.relative(now).to_vec();
+        let mut state = SmallVec::from_slice(&array.back.relative(now));
         state.push(from_now(self.loaders.free[((self.tile + 1) % 2) as usize]));
         state.push(from_now(self.loaders.free[(self.tile % 2) as usize]));
         state.extend(self.loaders.issued.iter().flatten().map(|at| from_now(*at)));

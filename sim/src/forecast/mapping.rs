@@ -17,7 +17,8 @@ use crate::program::outline_stages::{
 };
 use crate::program::placement::Space;
 use crate::program::weights::{Cut, Part};
-use std::collections::{HashMap, HashSet};
+use rustc_hash::FxHashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use xnorforge_hdl::AcceleratorDesign;
 
@@ -149,7 +150,7 @@ pub(crate) struct Mapping {
 /// Pieces by what they depend on.
 #[derive(Debug, Default)]
 pub(crate) struct PiecesMemo {
-    known: HashMap<(LoadWalk, u32), (usize, Arc<Pieces>)>,
+    known: FxHashMap<(LoadWalk, u32), (usize, Arc<Pieces>)>,
 }
 
 /// Pieces that are kept: some hundred bytes to some tens of kilobytes each.

@@ -61,8 +61,8 @@ use crate::program::timing::Cycles;
 use check::Weights;
 use compute::ComputeShape;
 use mapping::{Mapper, Mapping, MappingKey, PiecesMemo};
+use rustc_hash::FxHashMap;
 use serde::Serialize;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xnorforge_hdl::config::ConfigError;
@@ -75,6 +75,8 @@ pub const IMAGES_MAX: u32 = 256;
 const MAPPINGS_MAX: usize = 1 << 11;
 /// Cycles of layers that are kept, of some hundred bytes each.
 const CYCLES_MAX: usize = 1 << 17;
+/// Cycles of layers that there is room for from the start: growing a table costs as much as filling it.
+const CYCLES_AT_FIRST: usize = 1 << 13;
 /// Designs that are kept, of some hundred bytes each.
 const DESIGNS_MAX: usize = 1 << 13;
 
@@ -95,13 +97,13 @@ pub enum ForecastError {
 pub struct Memo {
     /// The forecaster that it served last.
     owner: Option<u64>,
-    designs: HashMap<ArrayConfig, Option<Arc<Design>>>,
-    mappings: HashMap<MappingKey, Arc<Mapping>>,
+    designs: FxHashMap<ArrayConfig, Option<Arc<Design>>>,
+    mappings: FxHashMap<MappingKey, Arc<Mapping>>,
     pieces: PiecesMemo,
     next_id: usize,
-    cycles: HashMap<(usize, ComputeShape), crate::accelerator::compute_timing::ComputeCycles>,
+    cycles: FxHashMap<(usize, ComputeShape), crate::accelerator::compute_timing::ComputeCycles>,
     /// Feature maps' places by mapping and memory sizes of the configuration.
-    sizes: HashMap<(MappingKey, [u32; 2]), [u64; 2]>,
+    sizes: FxHashMap<(MappingKey, [u32; 2]), [u64; 2]>,
 }
 
 /// What a layer takes in one run.

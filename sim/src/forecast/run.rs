@@ -6,7 +6,7 @@
 use super::check::Weights;
 use super::compute::{ComputeShape, compute_cycles};
 use super::mapping::{MappedPart, MappedProduct, MappedStage, MappedWork, Mapping};
-use super::{CYCLES_MAX, Forecast, LayerForecast, Memo};
+use super::{CYCLES_AT_FIRST, CYCLES_MAX, Forecast, LayerForecast, Memo};
 use crate::accelerator::compute_timing::ComputeCycles;
 use crate::accelerator::load_timing::pool_cycles_of;
 use crate::program::timing::{Cause, FETCH, INPUT, REWIND, WEIGHTS};
@@ -195,6 +195,8 @@ impl<'a> Run<'a> {
         let known = &mut self.memo.cycles;
         if known.len() >= CYCLES_MAX {
             known.clear();
+        } else if known.capacity() == 0 {
+            known.reserve(CYCLES_AT_FIRST);
         }
         *known
             .entry((part.pieces_id, shape))
