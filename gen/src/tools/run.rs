@@ -189,16 +189,26 @@ fn end_descendants(id: u32) {
     if !signal(id, Signal::STOP) {
         return;
     }
-    let threads = std::fs::read_dir(format!("/proc/{id}/task"));
-    for thread in threads.into_iter().flatten().flatten() {
-        let children = std::fs::read_to_string(thread.path().join("children"));
-        for child in children.unwrap_or_default().split_ascii_whitespace() {
-            if let Ok(child) = child.parse() {
-                end_descendants(child);
-                signal(child, Signal::KILL);
-            }
-        }
+    for child in children_of(id) {
+        end_descendants(child);
+        signal(child, Signal::KILL);
     }
+}
+
+/// The processes whose parent is `id`, from the table of all: `children` of a task is not there on every kernel.
+#[cfg(target_os = "linux")]
+fn children_of(id: u32) -> Vec<u32> {
+    let parent_of = |process: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name stands in parentheses and may hold any; state and parent follow the last one.
+        let (_, behind) = stat.rsplit_once(')')?;
+        behind.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|process| parent_of(*process) == Some(id))
+        .collect()
 }
 
 /// The end of a log as text, or nothing if it cannot be read.
