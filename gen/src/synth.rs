@@ -28,6 +28,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xnorforge_hdl::Target;
 
+/// What works for standard cells, in MHz.
+const CELLS_CLOCK_MHZ: f64 = 250.0;
+
 /// A family of devices, or cells, to synthesize for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -79,6 +82,12 @@ impl Family {
             Family::Ice40 => Some(Part::Ice40),
             _ => None,
         }
+    }
+
+    /// What placing and mapping work for where nothing else is asked for, in MHz.
+    pub fn clock_mhz_default(self) -> f64 {
+        self.part()
+            .map_or(CELLS_CLOCK_MHZ, |part| part.clock_mhz_default())
     }
 
     /// Steps that a run of [`run`] tells of.
@@ -163,12 +172,16 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
-    /// Finds what `request` needs, and checks its Liberty file, before anything runs.
+    /// Finds what a family needs, and checks its Liberty file, before anything runs.
     ///
     /// # Errors
     /// A missing tool; a Liberty file that is missing, cannot be read, or lacks cells.
-    pub fn find(search: &Search, request: &Request<'_>) -> Result<Self, SynthError> {
-        let library = match (request.family, request.liberty) {
+    pub fn find(
+        search: &Search,
+        family: Family,
+        liberty: Option<&Path>,
+    ) -> Result<Self, SynthError> {
+        let library = match (family, liberty) {
             (Family::Asic, None) => return Err(SynthError::NoLiberty),
             (Family::Asic, Some(path)) => {
                 let library = Library::read(path)?;
@@ -177,14 +190,14 @@ impl Toolbox {
             }
             _ => None,
         };
-        let sta = match (request.family, search.find(&OPENSTA)) {
+        let sta = match (family, search.find(&OPENSTA)) {
             (Family::Asic, Ok(sta)) => Some(sta),
             // Without it there is still ABC's estimate; a broken one is no reason to go on quietly.
             (Family::Asic, Err(ToolError::Missing { .. })) => None,
             (Family::Asic, Err(error)) => return Err(error.into()),
             _ => None,
         };
-        let (yosys, nextpnr) = match request.family.part() {
+        let (yosys, nextpnr) = match family.part() {
             Some(part) => {
                 let found = pnr::Tools::find(search, part)?;
                 (found.yosys, Some(found.nextpnr))
@@ -340,12 +353,48 @@ pub fn run(
     folder: &Path,
     step: &(dyn Fn() + Sync),
 ) -> Result<Synthesis, SynthError> {
-    let (family, top) = (request.family, request.verilog.top.as_str());
-    let modules = count_modules(toolbox, request, &subfolder(folder, "modules")?)?;
+    let modules = modules(toolbox, request, folder)?;
     step();
+    let (total, timing) = whole(toolbox, request, folder, step)?;
+    let (family, top) = (request.family, request.verilog.top.as_str());
+    let commands = family.synthesis(top, true, request.clock_mhz);
+    Ok(Synthesis {
+        family,
+        top: top.to_owned(),
+        tools: toolbox.used(),
+        commands: commands.replace('\n', "; "),
+        modules,
+        total,
+        timing,
+    })
+}
+
+/// The first half of [`run`]: each module with the hierarchy kept, the top last.
+///
+/// # Errors
+/// [`SynthError`].
+pub fn modules(
+    toolbox: &Toolbox,
+    request: &Request<'_>,
+    folder: &Path,
+) -> Result<Vec<ModuleCount>, SynthError> {
+    count_modules(toolbox, request, &subfolder(folder, "modules")?)
+}
+
+/// The second half of [`run`]: the whole design, flat, and how fast it is.
+///
+/// # Errors
+/// [`SynthError`].
+pub fn whole(
+    toolbox: &Toolbox,
+    request: &Request<'_>,
+    folder: &Path,
+    step: &(dyn Fn() + Sync),
+) -> Result<(Count, Timing), SynthError> {
+    let (family, top) = (request.family, request.verilog.top.as_str());
     let flat = subfolder(folder, "top")?;
     let commands = family.synthesis(top, true, request.clock_mhz);
-    let (total, timing) = match (family.part(), &toolbox.nextpnr) {
+    match (family.part(), &toolbox.nextpnr) {
         (Some(part), Some(nextpnr)) => {
             let tools = pnr::Tools {
                 yosys: toolbox.yosys.clone(),
@@ -358,19 +407,10 @@ pub fn run(
                 ..Options::new(part).with_seeds(request.seeds)
             };
             let placed = pnr::measure_in(&tools, request.verilog, &options, &flat, step)?;
-            (Count::of_area(&placed.area), Timing::PlaceAndRoute(placed))
+            Ok((Count::of_area(&placed.area), Timing::PlaceAndRoute(placed)))
         }
-        _ => without_placement(toolbox, request, &flat, step)?,
-    };
-    Ok(Synthesis {
-        family,
-        top: top.to_owned(),
-        tools: toolbox.used(),
-        commands: commands.replace('\n', "; "),
-        modules,
-        total,
-        timing,
-    })
+        _ => without_placement(toolbox, request, &flat, step),
+    }
 }
 
 fn subfolder(folder: &Path, name: &str) -> Result<PathBuf, AreaError> {

@@ -285,3 +285,155 @@ fn the_page_is_drawn_by_a_browser_without_errors() {
     // A blank page of this size compresses to a few kilobytes.
     assert!(picture.len() > 60_000, "{} bytes", picture.len());
 }
+
+/// A program that passes on what it is told, but for the runs whose log is of this name: these fail, or do not end.
+#[cfg(unix)]
+fn moody(folder: &Folder, name: &str, real: &std::path::Path, mood: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    folder.write(
+        name,
+        &format!("#!/bin/sh\n{mood}\nexec \"{}\" \"$@\"\n", real.display()),
+    );
+    let path = folder.path(name);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// Temporary folders of a run that is killed stay, so they are made in the test's own.
+#[cfg(unix)]
+fn with_yosys(folder: &Folder, arguments: &str, yosys: &std::path::Path) -> std::process::Output {
+    let mut command = folder.command(arguments);
+    command.env("TMPDIR", folder.path(""));
+    command.env("XNORFORGE_YOSYS", yosys).output().unwrap()
+}
+
+/// Points whose tools fail or take too long are marked; the others are measured, and what was measured stays.
+#[cfg(unix)]
+#[test]
+fn points_are_synthesized_and_failures_marked() {
+    let search = xnorforge::tools::Search::from_environment();
+    let Ok(yosys) = search.find(&xnorforge::tools::YOSYS) else {
+        assert!(std::env::var_os("CI").is_none(), "no yosys");
+        return eprintln!("skipped: no yosys");
+    };
+    let folder = Folder::new();
+    let sweep = "explore --gemm 16x32x8 --config tiny --reduction-max 1024 --target xilinx --sweep-rows 1 --sweep-columns 1,2 \
+                 --sweep-lanes 8 --sweep-activation-branches 1 --sweep-weight-branches 1";
+    let synth = format!("{sweep} --synth 2 --time-limit 20 --out out");
+    // The hierarchy of the smaller array is synthesized, its whole fails.
+    let mood =
+        "grep -q ' -flatten .*r1_c1' area.ys 2>/dev/null && { echo 'ERROR: out of mood'; exit 1; }";
+    let failing = moody(&folder, "failing", &yosys.path, mood);
+    let output = with_yosys(&folder, &synth, &failing);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stdout).contains("out of mood"), "{output:?}");
+    let report = json(&folder, "out/points.json");
+    let points = report["points"].as_array().unwrap();
+    let of =
+        |columns: u64| &points.iter().find(|p| p["columns"] == columns).unwrap()["synthesized"];
+    assert!(of(2)["failed"].is_null(), "{}", of(2));
+    assert!(of(2)["levels"].as_u64().unwrap() > 1);
+    assert!(of(1)["failed"].as_str().unwrap().contains("out of mood"));
+    assert!(of(1)["levels"].is_null());
+    for columns in [1, 2] {
+        let luts = of(columns)["area"]["luts"].as_f64().unwrap();
+        assert!(luts > 10.0);
+        let off = of(columns)["estimate_off_percent"].as_f64().unwrap();
+        assert!(off.abs() < 15.0, "{off}");
+    }
+    assert!(folder.read("out/points.csv").contains("synthesis_failed"));
+    assert!(
+        folder
+            .read("out/report.html")
+            .contains("Synthesized points")
+    );
+    assert!(!folder.path(".out.synthesized").exists());
+    // The command says the same.
+    let command = of(2)["command"].as_str().unwrap().to_owned();
+    let arguments = command.strip_prefix("xnorforge ").unwrap();
+    folder.succeed(&format!("{arguments} --json again.json"));
+    let again = json(&folder, "again.json");
+    assert_eq!(
+        again["synthesis"]["timing"]["depth"]["levels"],
+        of(2)["levels"]
+    );
+
+    // A tool that does not end.
+    let idle = moody(&folder, "idle", &yosys.path, "test -e area.ys && sleep 60");
+    let synth = format!("{sweep} --synth 1 --time-limit 1 --out idle_out");
+    let output = with_yosys(&folder, &synth, &idle);
+    assert!(
+        text(&output.stdout).contains("did not finish within 1 s"),
+        "{output:?}"
+    );
+}
+
+/// What was synthesized before an interrupt is not synthesized again.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_synthesis_goes_on() {
+    let search = xnorforge::tools::Search::from_environment();
+    let Ok(yosys) = search.find(&xnorforge::tools::YOSYS) else {
+        return eprintln!("skipped: no yosys");
+    };
+    let folder = Folder::new();
+    let synth = "explore --gemm 16x32x8 --config tiny --reduction-max 1024 --target xilinx --sweep-rows 1 --sweep-columns 1,2 --sweep-lanes 8 \
+                 --sweep-activation-branches 1 --sweep-weight-branches 1 --synth 2 --out out";
+    // Each run of Yosys leaves a line; the third one, of the second point, ends its parent as a lost machine would.
+    let runs = folder.path("runs");
+    let mood = format!(
+        "if test -e area.ys; then echo run >> {0}; test $(wc -l < {0}) -eq 3 && {{ kill -9 $PPID; exit 1; }}; fi",
+        runs.display()
+    );
+    let deadly = moody(&folder, "deadly", &yosys.path, &mood);
+    let output = with_yosys(&folder, synth, &deadly);
+    assert!(!output.status.success());
+    assert!(!folder.path("out").exists());
+    assert!(folder.path(".out.synthesized").exists());
+    let output = with_yosys(&folder, synth, &deadly);
+    assert!(output.status.success(), "{output:?}");
+    // Two for the first point, one that was lost, and two for the second.
+    assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), 5);
+    let report = json(&folder, "out/points.json");
+    let points = report["points"].as_array().unwrap().iter();
+    assert_eq!(
+        points
+            .filter(|p| p["synthesized"]["levels"].is_u64())
+            .count(),
+        2
+    );
+    assert!(!folder.path(".out.synthesized").exists());
+}
+
+#[test]
+fn synthesis_of_points_is_refused_where_it_cannot_be() {
+    let folder = Folder::new();
+    let product = "explore --gemm 16x32x8 --config tiny --synth 1";
+    for (flags, expected) in [
+        ("--target asic", "add `--liberty FILE`"),
+        (
+            "--target xilinx --liberty cells.lib",
+            "--liberty is for standard cells",
+        ),
+        (
+            "--target xilinx --seeds 3",
+            "--seeds is for targets that are placed",
+        ),
+    ] {
+        let output = folder.run(&format!("{product} {flags}"));
+        assert_eq!(output.status.code(), Some(2), "{flags}");
+        assert!(
+            text(&output.stderr).contains(expected),
+            "{flags}: {output:?}"
+        );
+    }
+    let output = folder.run("explore --gemm 16x32x8 --config tiny --seeds 3");
+    assert_eq!(output.status.code(), Some(2));
+    let mut command = folder.command(&format!("{product} --target xilinx"));
+    let output = command
+        .env("PATH", "")
+        .env("XNORFORGE_VENV", "nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}

@@ -180,8 +180,18 @@ pub fn plan(target: Target) -> Vec<Design> {
         };
         config.validate().ok()
     };
-    shapes.into_iter().filter_map(design).collect()
+    let pairs =
+        |(side, lanes, branches): &(u32, u32, u32)| side * side * branches * branches * lanes;
+    shapes
+        .into_iter()
+        .filter(|shape| target != Target::Ice40 || pairs(shape) <= ICE40_PAIRS_MAX)
+        .filter_map(design)
+        .collect()
 }
+
+/// Binary operation pairs in a cycle of the largest array that an iCE40 HX8K takes: the next one fills 94 % of it, and is not
+/// placed in reasonable time.
+const ICE40_PAIRS_MAX: u32 = 512;
 
 #[cfg(test)]
 mod tests {

@@ -57,8 +57,8 @@ pub struct Args {
     out: PathBuf,
 }
 
-/// What works for standard cells, in MHz.
-const CELLS_CLOCK_MHZ: f64 = 250.0;
+/// Time limit of each run of a tool that times an array.
+const CLOCK_TIME_LIMIT: Duration = Duration::from_secs(1200);
 
 fn parse_target(name: &str) -> Result<Target, String> {
     match name.parse() {
@@ -192,7 +192,7 @@ fn measure(
     Ok(measured)
 }
 
-/// Places and times arrays, a file whole after each.
+/// Places and times arrays, a file whole after each. An array that fails is left out with a note.
 fn measure_clocks(
     args: &Args,
     sample: &mut Sample,
@@ -210,13 +210,12 @@ fn measure_clocks(
             verilog: &verilog,
             family,
             liberty: args.liberty.as_deref(),
-            clock_mhz: family
-                .part()
-                .map_or(CELLS_CLOCK_MHZ, |part| part.clock_mhz_default()),
+            clock_mhz: family.clock_mhz_default(),
             seeds: 3,
-            time_limit: Duration::from_secs(60 * args.minutes),
+            time_limit: CLOCK_TIME_LIMIT.min(Duration::from_secs(60 * args.minutes)),
         };
-        let toolbox = Toolbox::find(&Search::from_environment(), &request).map_err(of_synthesis)?;
+        let search = Search::from_environment();
+        let toolbox = Toolbox::find(&search, family, request.liberty).map_err(of_synthesis)?;
         let tools: Vec<String> = toolbox
             .used()
             .iter()
@@ -230,8 +229,14 @@ fn measure_clocks(
             Some(clock) => Some(clock.clone()),
             None => {
                 let folder = tempfile::tempdir().map_err(Failure::input)?;
-                let synthesis = synth::run(&toolbox, &request, folder.path(), &|| ());
-                let mhz = synthesis.map_err(of_synthesis)?.timing.fmax_mhz();
+                let mhz = match synth::run(&toolbox, &request, folder.path(), &|| ()) {
+                    Ok(synthesis) => synthesis.timing.fmax_mhz(),
+                    Err(error) => {
+                        let flags = configuration.command_flags();
+                        terminal.note(format!("no clock: {error}\n  configuration: {flags}"));
+                        None
+                    }
+                };
                 mhz.map(|mhz| MeasuredArray { configuration, mhz })
             }
         };

@@ -14,6 +14,7 @@ mod precision;
 mod report;
 mod search;
 pub mod sweep;
+mod synthesized;
 
 use crate::config::{ConfigArgs, read_text};
 use crate::estimate::sample::{self, Sample, SampleError};
@@ -23,13 +24,14 @@ use crate::model::Model;
 use crate::output;
 use crate::terminal::{Terminal, percent, thousands};
 use crate::workload::{INPUTS_DEFAULT, WorkArgs};
-use checkpoint::Checkpoint;
+use checkpoint::{Checkpoint, Closed};
 use metric::{Constraint, Given, Metric};
 use point::{Layer, Networks, Point, Surroundings, Work};
 use precision::{Chosen, Sensitivity, Subject};
 use search::{Found, Method, Searched, Space};
 use std::path::{Path, PathBuf};
 use sweep::{Sweep, SweepArgs};
+use synthesized::{SynthArgs, Synthesized};
 use xnorforge_hdl::{ArrayConfig, Target};
 
 /// Shown below the help.
@@ -40,6 +42,7 @@ Examples:
   xnorforge explore --config large --model resnet18 --bits 2x2 --inputs 1 --sweep-lanes 128,256 --out build/resnet18
   xnorforge explore --model resnet18 --inputs 1 --constraint cycles=9000000 --clock-mhz 200 --bytes-per-cycle 4
   xnorforge explore --config large --model resnet18 --inputs 1 --sensitivity losses.csv --limit cycles=6000000
+  xnorforge explore --config tiny --gemm 64x64x16 --target ecp5 --synth 3 --time-limit 300 --out build/synthesized
 
 A range is a list of numbers (4,8,16), of steps (8..64+8 adds 8, 8..64x2 doubles, 1..4 counts), or a mix. In --sweep FILE
 (TOML), the keys are rows, columns, lanes, activation_branches, weight_branches, drain_columns and load_ports, each with a
@@ -91,6 +94,8 @@ pub struct Args {
     /// Estimate area by a model of this file of `calibrate`, in place of the one that ships with the program
     #[arg(long, value_name = "FILE")]
     area_model: Option<PathBuf>,
+    #[command(flatten)]
+    synth: SynthArgs,
     /// Folder for report.html, points.csv and points.json
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -112,7 +117,7 @@ pub enum Objective {
 }
 
 /// What an exploration found.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Exploration {
     /// Each layer.
     pub layers: Vec<Layer>,
@@ -132,7 +137,11 @@ pub struct Exploration {
     pub searched: Searched,
     /// Bits of each layer, where they were chosen.
     pub chosen: Option<Chosen>,
+    /// Files that an interrupted run would need.
+    pub checkpoints: Vec<Closed>,
 }
+
+type PointCheckpoint = Checkpoint<Result<Point, String>>;
 
 /// What is explored, and for the choice of bits.
 struct Task {
@@ -196,6 +205,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             "[precision] limits the choice of bits, which needs --sensitivity FILE (or measure); add it, or leave [precision] out",
         ));
     }
+    let synthesis = args.synth.prepare(&base, sweep.around.clock_mhz)?;
     let chosen = choose(args, &task, &base, &sweep, terminal)?;
     let method = method(args, &sweep)?;
     let count = sweep.axes.count();
@@ -203,7 +213,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         // Short sweeps are done before one would miss them.
         Some(folder) if method == Method::Exhaustive && count > STRETCH.into() => {
             let identity = identity(&base, &task.work, &sweep);
-            Some(Checkpoint::open(folder, &identity, count as u64)?)
+            Some(Checkpoint::open(folder, "points", &identity, count as u64)?)
         }
         _ => None,
     };
@@ -219,7 +229,15 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     };
     let mut exploration = explore(&space, &sweep, &limits, checkpoint.as_mut(), terminal)?;
     exploration.chosen = chosen;
-    print(&exploration, args.objective, terminal);
+    exploration
+        .checkpoints
+        .extend(checkpoint.map(Checkpoint::close));
+    let order = order(&exploration.points, args.objective);
+    if let Some(synthesis) = synthesis {
+        let out = args.out.as_deref();
+        synthesis.run(&base, &task.work, &mut exploration, &order, out, terminal)?;
+    }
+    print(&exploration, &order, terminal);
     if let Some(folder) = &args.out {
         let files = report::files(&base, &exploration)?;
         output::write_folder(folder, &files, args.force)?;
@@ -229,9 +247,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             folder.join("report.html").display()
         ));
     }
-    if let Some(checkpoint) = checkpoint {
-        checkpoint.remove();
-    }
+    exploration.checkpoints.into_iter().for_each(Closed::remove);
     Ok(())
 }
 
@@ -331,7 +347,7 @@ fn explore(
     space: &Space<'_>,
     sweep: &Sweep,
     limits: &SearchLimits,
-    checkpoint: Option<&mut Checkpoint>,
+    checkpoint: Option<&mut PointCheckpoint>,
     terminal: &Terminal,
 ) -> Result<Exploration, Failure> {
     let Found {
@@ -363,6 +379,7 @@ fn explore(
         around: sweep.around,
         searched,
         chosen: None,
+        checkpoints: Vec::new(),
     })
 }
 
@@ -410,7 +427,7 @@ const STRETCH: u64 = 1 << 14;
 /// Every point; what an interrupted run had found is taken from its checkpoint.
 fn exhaustive(
     space: &Space<'_>,
-    mut checkpoint: Option<&mut Checkpoint>,
+    mut checkpoint: Option<&mut PointCheckpoint>,
     terminal: &Terminal,
 ) -> Result<(search::Results, Searched), Failure> {
     let count = space.axes.count() as u64;
@@ -446,18 +463,29 @@ fn exhaustive(
     Ok((results, searched))
 }
 
-fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
-    let mut points: Vec<&Point> = exploration.points.iter().collect();
+/// Places of the points as the table has them.
+fn order(points: &[Point], objective: Objective) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..points.len()).collect();
     let size = |p: &Point| p.binary_operation_pairs_per_cycle;
     match objective {
-        Objective::Cycles => points.sort_by_key(|p| (p.bounded_cycles(), size(p))),
-        Objective::Utilization => points.sort_by(|a, b| b.utilization.total_cmp(&a.utilization)),
-        Objective::Product => {
-            points.sort_by_key(|p| u128::from(p.bounded_cycles()) * u128::from(size(p)));
+        Objective::Cycles => {
+            order.sort_by_key(|i| (points[*i].bounded_cycles(), size(&points[*i])));
         }
+        Objective::Utilization => {
+            let utilization = |i: &usize| points[*i].utilization;
+            order.sort_by(|a, b| utilization(b).total_cmp(&utilization(a)));
+        }
+        Objective::Product => order.sort_by_key(|i| {
+            u128::from(points[*i].bounded_cycles()) * u128::from(size(&points[*i]))
+        }),
     }
     // The front first: it is what the sweep is for.
-    points.sort_by_key(|p| !p.is_pareto);
+    order.sort_by_key(|i| !points[*i].is_pareto);
+    order
+}
+
+fn print(exploration: &Exploration, order: &[usize], terminal: &Terminal) {
+    let points: Vec<&Point> = order.iter().map(|i| &exploration.points[*i]).collect();
     let columns = columns(exploration);
     let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
     let rows: Vec<Vec<String>> = points
@@ -503,6 +531,11 @@ fn print(exploration: &Exploration, objective: Objective, terminal: &Terminal) {
             "{} points have no estimate; the first: {first}",
             thousands(1 + reasons.count() as u128)
         ));
+    }
+    for point in points {
+        if let Some(failed) = point.synthesized.as_ref().and_then(|s| s.failed.as_ref()) {
+            terminal.line(format!("{}: {failed}", point.label()));
+        }
     }
     if exploration.searched.method == "guided" {
         terminal.line(format!(
@@ -588,7 +621,38 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
             columns.push((">cell area", |p| estimated(p, |e| e.cell_area)));
         }
     }
+    if has(|p| p.synthesized.is_some()) {
+        columns.push((">LUTs (synthesized)", |p| synthesized(p, luts_text)));
+        columns.push((">FF (synthesized)", |p| {
+            synthesized(p, |s| s.area.map(|a| thousands(a.flip_flops as u128)))
+        }));
+        columns.push((">MHz (synthesized)", |p| synthesized(p, speed_text)));
+    }
     columns
+}
+
+fn synthesized(point: &Point, of: fn(&Synthesized) -> Option<String>) -> String {
+    let value = point.synthesized.as_ref().and_then(of);
+    value.unwrap_or_else(|| "-".to_owned())
+}
+
+/// What synthesis found beside how far the estimate is from it; the area of standard cells.
+fn luts_text(synthesized: &Synthesized) -> Option<String> {
+    let area = synthesized.area?;
+    let size = thousands(area.cell_area.unwrap_or(area.luts) as u128);
+    Some(match synthesized.estimate_off_percent {
+        Some(off) => format!("{size}, estimate {off:+.1} %"),
+        None => size,
+    })
+}
+
+/// A frequency, or the cells on the longest path; `failed` where a tool has failed.
+fn speed_text(synthesized: &Synthesized) -> Option<String> {
+    match (synthesized.fmax_mhz, synthesized.levels) {
+        (Some(mhz), _) => Some(format!("{mhz:.1}")),
+        (None, Some(levels)) => Some(format!("{levels} cells")),
+        (None, None) => synthesized.failed.as_ref().map(|_| "failed".to_owned()),
+    }
 }
 
 fn clock_text(estimate: &Estimate) -> String {

@@ -39,8 +39,6 @@ is stated in cells.";
 const SCHEMA: &str = "xnorforge-synth";
 /// Raised when a field changes its meaning or goes away.
 const SCHEMA_VERSION: u32 = 1;
-/// What works for standard cells where nothing else is asked for, in MHz.
-const CELLS_CLOCK_MHZ: f64 = 250.0;
 /// Longest Verilog file that is read, in bytes.
 const VERILOG_BYTES_MAX: u64 = 256 << 20;
 
@@ -165,7 +163,8 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.json {
         output::check_file(path)?;
     }
-    let toolbox = Toolbox::find(&Search::from_environment(), &request).map_err(failure)?;
+    let search = Search::from_environment();
+    let toolbox = Toolbox::find(&search, request.family, request.liberty).map_err(failure)?;
     let used: Vec<String> = toolbox
         .used()
         .iter()
@@ -317,12 +316,9 @@ fn read_verilog(files: &[PathBuf], top: &str) -> Result<Verilog, Failure> {
 }
 
 fn request<'a>(args: &'a Args, design: &'a Design) -> Result<Request<'a>, Failure> {
-    let clock_mhz = args.clock_mhz.unwrap_or_else(|| {
-        design
-            .family
-            .part()
-            .map_or(CELLS_CLOCK_MHZ, |part| part.clock_mhz_default())
-    });
+    let clock_mhz = args
+        .clock_mhz
+        .unwrap_or_else(|| design.family.clock_mhz_default());
     scripts::check_clock(clock_mhz)?;
     if args.liberty.is_some() && design.family != Family::Asic {
         return Err(Failure::input(format!(

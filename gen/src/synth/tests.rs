@@ -297,7 +297,8 @@ fn tiny_placed_on_ice40() {
         seeds: 2,
         ..request(&verilog, Family::Ice40)
     };
-    let toolbox = match Toolbox::find(&Search::from_environment(), &request) {
+    let toolbox = match Toolbox::find(&Search::from_environment(), request.family, request.liberty)
+    {
         Ok(toolbox) => toolbox,
         Err(e) => {
             assert!(std::env::var_os("CI").is_none(), "{e}");
@@ -315,7 +316,9 @@ fn tiny_placed_on_ice40() {
 fn what_is_missing_is_said_before_anything_runs() {
     let verilog = tiny(Target::Generic);
     let nothing = Search::default();
-    let find = |request: &Request<'_>| Toolbox::find(&nothing, request).unwrap_err();
+    let find = |request: &Request<'_>| {
+        Toolbox::find(&nothing, request.family, request.liberty).unwrap_err()
+    };
     let error = find(&request(&verilog, Family::Xilinx));
     assert_eq!(error.exit_code(), 3);
     assert!(

@@ -1,6 +1,7 @@
 //! What is explored, and what a point of it is.
 
 use super::network;
+use super::synthesized::Synthesized;
 use crate::engine;
 use crate::estimate::{Estimate, Hardware, Model};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,9 @@ pub struct Point {
     /// Why a model that there is gives no estimate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_estimated: Option<String>,
+    /// What outside tools made of it, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub synthesized: Option<Synthesized>,
     /// Whether no other point beats this one in all that is compared.
     pub is_pareto: bool,
     /// The configuration's hash.
@@ -328,6 +332,7 @@ impl Point {
             frames_per_second: around.clock_mhz.map(frames),
             estimate: None,
             not_estimated: None,
+            synthesized: None,
             is_pareto: false,
             configuration_sha256: String::new(),
             command: String::new(),

@@ -118,7 +118,22 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
         .iter()
         .filter(|_| with_estimates)
         .map(|n| (*n).to_owned());
-    writer.write_record(header.chain(estimates))?;
+    let with_synthesis = exploration.points.iter().any(|p| p.synthesized.is_some());
+    let synthesized = [
+        "synthesized_luts",
+        "synthesized_flip_flops",
+        "synthesized_block_rams",
+        "synthesized_cell_area",
+        "estimate_off_percent",
+        "synthesized_fmax_mhz",
+        "synthesized_levels",
+        "synthesis_failed",
+    ];
+    let synthesized = synthesized
+        .iter()
+        .filter(|_| with_synthesis)
+        .map(|n| (*n).to_owned());
+    writer.write_record(header.chain(estimates).chain(synthesized))?;
     for p in &exploration.points {
         let fields = [
             p.rows.to_string(),
@@ -153,12 +168,26 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
             text(estimate.map(|e| e.error_worst_percent)),
         ];
         let estimates = estimates.into_iter().filter(|_| with_estimates);
+        let synthesized = p.synthesized.as_ref();
+        let area = synthesized.and_then(|s| s.area);
+        let synthesized = [
+            text(area.map(|a| a.luts)),
+            text(area.map(|a| a.flip_flops)),
+            text(area.map(|a| a.block_rams)),
+            text(area.and_then(|a| a.cell_area)),
+            text(synthesized.and_then(|s| s.estimate_off_percent)),
+            text(synthesized.and_then(|s| s.fmax_mhz)),
+            text(synthesized.and_then(|s| s.levels)),
+            text(synthesized.and_then(|s| s.failed.as_ref())),
+        ];
+        let synthesized = synthesized.into_iter().filter(|_| with_synthesis);
         writer.write_record(
             fields
                 .into_iter()
                 .chain(layers)
                 .chain(last)
-                .chain(estimates),
+                .chain(estimates)
+                .chain(synthesized),
         )?;
     }
     Ok(writer.into_inner()?)
@@ -257,6 +286,7 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
         ("heat_plots", heat_plots(&exploration.points)?),
         ("layer_plots", layer_plots(exploration)?),
         ("bits", bits_section(exploration)?),
+        ("synthesized", synthesized_section(exploration)),
         (
             "area",
             exploration.around.model.map_or(String::new(), |model| {
@@ -384,6 +414,46 @@ fn bits_section(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
         ),
         &[plots::precision(chosen)?, table],
     ))
+}
+
+/// What outside tools made of points, beside the estimates.
+fn synthesized_section(exploration: &Exploration) -> String {
+    let measured = exploration
+        .points
+        .iter()
+        .filter_map(|p| Some((p, p.synthesized.as_ref()?)));
+    let mut measured: Vec<_> = measured.collect();
+    measured.sort_by_key(|(p, _)| (!p.is_pareto, p.bounded_cycles()));
+    let Some((_, first)) = measured.first() else {
+        return String::new();
+    };
+    let number =
+        |value: Option<f64>| value.map_or("-".to_owned(), |value| thousands(value as u128));
+    let mut rows = String::new();
+    for (p, s) in &measured {
+        let area = s.area;
+        let _ = writeln!(
+            rows,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+            p.label(),
+            thousands(p.bounded_cycles().into()),
+            super::estimated(p, |e| e.cell_area.or(Some(e.luts))),
+            number(area.map(|a| a.cell_area.unwrap_or(a.luts))),
+            s.estimate_off_percent
+                .map_or("-".to_owned(), |off| format!("{off:+.1} %")),
+            number(area.map(|a| a.flip_flops)),
+            number(area.map(|a| a.block_rams)),
+            super::speed_text(s).unwrap_or_else(|| "-".to_owned()),
+            match &s.failed {
+                Some(failed) => format!("failed: {}", escaped(failed)),
+                None => escaped(&s.command),
+            }
+        );
+    }
+    format!(
+        "<h2>Synthesized points</h2>\n<p>With {}. LUTs (area of standard cells) are the modules' sum, as estimates are; MHz: placed and routed, or timed by the cells' delays, or else the cells on the longest path.</p>\n<div class=\"scroll\"><table><thead><tr><th>array</th><th>cycles</th><th>LUTs (estimate)</th><th>LUTs (synthesized)</th><th>estimate off</th><th>FF</th><th>block RAM</th><th>MHz</th><th>command</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n",
+        escaped(&first.tools)
+    )
 }
 
 fn escaped(text: &str) -> String {
