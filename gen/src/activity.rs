@@ -8,6 +8,7 @@
 
 pub mod count;
 pub mod nets;
+pub mod scale;
 
 use crate::estimate::features::{Part, part_of};
 use crate::estimate::sample::kind_of;
@@ -61,7 +62,7 @@ pub fn watch<R>(
 }
 
 /// The toggles of all modules of a kind ([`kind_of`]).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KindActivity {
     /// The kind.
     pub kind: String,
@@ -74,12 +75,12 @@ pub struct KindActivity {
     /// Changes of a bit of a net.
     pub toggles: u64,
     /// Switching energy in femtojoule, with coefficients.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub energy_fj: Option<f64>,
 }
 
 /// The switching activity of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
     /// Cycles that were counted.
     pub cycles: u64,

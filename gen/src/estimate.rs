@@ -92,9 +92,6 @@ pub struct Estimate {
     /// Device and tools that `clock_mhz` was measured with.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_source: Option<String>,
-    /// Energy of a cycle in picojoule, where coefficients of the target stand behind it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cycle_energy_pj: Option<f64>,
 }
 
 /// Why there is no estimate: a design unlike those of the sample.
@@ -316,7 +313,6 @@ impl Model {
             clock_mhz: clock.map(Frequency::mhz),
             clock_error_percent: clock.and_then(Frequency::error_percent),
             clock_source: source.map(str::to_owned),
-            cycle_energy_pj: None,
         })
     }
 

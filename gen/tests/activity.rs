@@ -102,3 +102,93 @@ fn bad_input_is_one_error() {
     );
     insta::assert_snapshot!(report);
 }
+
+/// The points of an exploration with the report of a run, and the line with what was said.
+fn scaled(folder: &Folder, arguments: &str) -> Value {
+    folder.succeed(&format!(
+        "explore {arguments} --activity report.json --out out --force"
+    ));
+    serde_json::from_str(&folder.read("out/points.json")).unwrap()
+}
+
+/// Toggles of other arrays, scaled from one that was counted, are near what is counted there.
+#[test]
+fn toggles_scale_to_other_arrays() {
+    let folder = Folder::new();
+    folder.write("fj.toml", "source = \"a test\"\ndefault_fj = 2.0\n");
+    let work = "--config small --drain-columns 1 --load-ports 1 --gemm 16x96x8 --bits 2x1";
+    let larger = report(&folder, &format!("{work} --rows 4 --columns 2 --lanes 32"));
+    let run = report(
+        &folder,
+        &format!("{work} --rows 2 --columns 2 --lanes 16 --coefficients fj.toml"),
+    );
+    assert_eq!(run["ran"], "array");
+    let axes = "--sweep-rows 2,4 --sweep-columns 2 --sweep-lanes 16,32 --sweep-activation-branches 1 --sweep-weight-branches 1";
+    let explored = scaled(&folder, &format!("{work} {axes} --front cycles,energy_uj"));
+    let points = explored["points"].as_array().unwrap();
+    let of = |rows: u64, lanes: u64| {
+        let mut points = points.iter();
+        let point = points.find(|p| p["rows"] == rows && p["lanes"] == lanes);
+        &point.unwrap()["switching"]
+    };
+    let near = |found: &Value, expected: f64, percent: f64| {
+        let off = 100.0 * (found.as_f64().unwrap() / expected - 1.0);
+        assert!(off.abs() < percent, "{found} {expected}: {off} %");
+    };
+    // The same array: but for the cycle of the reset.
+    let same = of(2, 16);
+    near(&same["toggles"], number(&run, "toggles") as f64, 0.1);
+    near(
+        &same["energy_uj"],
+        run["switching_energy_fj"].as_f64().unwrap() / 1e9,
+        0.1,
+    );
+    near(
+        &of(4, 32)["toggles"],
+        number(&larger, "toggles") as f64,
+        12.0,
+    );
+    assert!(folder.read("out/points.csv").contains("energy_uj"));
+    assert!(folder.read("out/report.html").contains("a test"));
+    let energy = points
+        .iter()
+        .map(|p| p["switching"]["energy_uj"].as_f64().unwrap());
+    let least = energy.fold(f64::INFINITY, f64::min);
+    let limited = scaled(
+        &folder,
+        &format!("{work} {axes} --constraint energy_uj={least}"),
+    );
+    assert_eq!(limited["points_past_constraints"], 3);
+}
+
+#[test]
+fn reports_that_say_nothing_of_the_sweep_are_refused() {
+    let folder = Folder::new();
+    let run = report(&folder, "--config tiny --gemm 6x40x3 --bits 1x1");
+    assert!(run["coefficients"].is_null());
+    let sweep = "explore --config tiny --gemm 6x40x3 --bits 1x1";
+    let case = format!("explore --config small --model {CASE}/model.npz --inputs 1");
+    for (arguments, named) in [
+        (
+            format!("{sweep} --activity report.json --target ecp5"),
+            "--target ecp5",
+        ),
+        (
+            format!("{case} --activity report.json --target generic"),
+            "array alone",
+        ),
+        (
+            format!("{sweep} --activity report.json --constraint energy_uj=1"),
+            "--coefficients",
+        ),
+        (
+            format!("{sweep} --constraint energy_uj=1"),
+            "--activity FILE",
+        ),
+        (format!("{sweep} --front cycles,toggles"), "--activity FILE"),
+        (format!("{sweep} --activity nothing.json"), "nothing.json"),
+    ] {
+        let error = folder.failures(2, &[&arguments]);
+        assert!(error.contains(named), "{arguments}: {error}");
+    }
+}

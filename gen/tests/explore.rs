@@ -292,7 +292,7 @@ fn moody(folder: &Folder, name: &str, real: &std::path::Path, mood: &str) -> Pat
     use std::os::unix::fs::PermissionsExt;
     folder.write(
         name,
-        &format!("#!/bin/sh\n{mood}\nexec \"{}\" \"$@\"\n", real.display()),
+        format!("#!/bin/sh\n{mood}\nexec \"{}\" \"$@\"\n", real.display()),
     );
     let path = folder.path(name);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();

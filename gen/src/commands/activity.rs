@@ -1,11 +1,14 @@
 //! `xnorforge activity`: how often the nets of a design change while it works.
 
+use super::explore::results;
 use super::generate::{self, Interface};
 use crate::accelerate::{Compiled, Report as NetworkReport};
 use crate::activity::nets::Nets;
+use crate::activity::scale::{Ran, SCHEMA, SCHEMA_VERSION};
 use crate::activity::{Activity, Coefficients, watch};
 use crate::config::{ConfigArgs, read_text};
 use crate::core_rig::{self, CoreRig};
+use crate::engine::lower_error;
 use crate::failure::Failure;
 use crate::imported::LoadedModel;
 use crate::lockstep::{self, Rig, verilog_files};
@@ -17,7 +20,8 @@ use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
 use xnorforge_hdl::{ArrayConfig, Package};
-use xnorforge_sim::Divergence;
+use xnorforge_sim::program::timing::Cause;
+use xnorforge_sim::{CycleReport, Divergence};
 
 /// Shown below the help.
 pub const EXAMPLE: &str = "\
@@ -39,10 +43,6 @@ Counts compare designs, bits and networks; they are no energy. A file of coeffic
 
 Clock trees, what memories take inside, glitches and leakage are in none of these numbers. Needs verilator and g++.";
 
-/// Name of the report.
-const SCHEMA: &str = "xnorforge-activity";
-/// Raised when a field changes its meaning or goes away.
-const SCHEMA_VERSION: u32 = 1;
 /// Longest file of coefficients, in bytes.
 const COEFFICIENTS_BYTES_MAX: u64 = 1 << 20;
 /// A net of the core's top module: 1 while a program runs.
@@ -70,9 +70,13 @@ pub struct Args {
 
 /// What ran, and how its nets changed.
 struct Watched {
+    ran: Ran,
     configuration: ArrayConfig,
     package: Package,
     inputs: u64,
+    /// Cycles in which the array takes operands, and results of products.
+    beats: u64,
+    results: u64,
     binary_operation_pairs: u128,
     activity: Activity,
 }
@@ -82,11 +86,14 @@ struct Report<'a> {
     schema: &'static str,
     schema_version: u32,
     generator: Generator,
+    ran: Ran,
     configuration: &'a ArrayConfig,
     configuration_sha256: String,
     top: &'a str,
     seed: u64,
     inputs: u64,
+    beats: u64,
+    results: u64,
     binary_operation_pairs: u128,
     toggles: u64,
     toggles_per_cycle: f64,
@@ -126,11 +133,14 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         schema: SCHEMA,
         schema_version: SCHEMA_VERSION,
         generator: GENERATOR,
+        ran: watched.ran,
         configuration: &watched.configuration,
         configuration_sha256: watched.configuration.hash(),
         top: &watched.package.top,
         seed: args.data.seed,
         inputs: watched.inputs,
+        beats: watched.beats,
+        results: watched.results,
         binary_operation_pairs: pairs,
         toggles: activity.toggles(),
         toggles_per_cycle: activity.toggles() as f64 / activity.cycles.max(1) as f64,
@@ -163,10 +173,15 @@ fn watch_product(args: &Args, terminal: &Terminal) -> Result<Watched, Failure> {
         lockstep::Ending::CyclesReached => return Err(unfinished()),
     }
     Ok(Watched {
+        ran: Ran::Array,
         configuration: design.config().clone(),
         activity: Activity::new(&package, &counted, 0..),
         package,
         inputs: gemm.shape().rows,
+        beats: CycleReport::of_shape(&design, &gemm.shape())
+            .map_err(lower_error)?
+            .beats,
+        results: gemm.shape().rows * gemm.shape().columns,
         binary_operation_pairs: gemm.shape().binary_pairs().into(),
     })
 }
@@ -194,11 +209,19 @@ fn watch_network(args: &Args, model: &Path, terminal: &Terminal) -> Result<Watch
     // Loading resident weights is a run of its own, once for a program, and not counted.
     let loads = usize::from(ran[0].weight_load_cycles > 0);
     let report = NetworkReport::new(&compiled[0], inputs.images);
+    let busy = report
+        .layers
+        .iter()
+        .map(|layer| layer.causes.get(&Cause::Busy));
+    let beats = busy.flatten().sum();
     Ok(Watched {
+        ran: Ran::Accelerator,
         configuration: design.design().config().clone(),
         activity: Activity::new(&package, &counted, loads..),
         package,
         inputs: inputs.images as u64,
+        beats,
+        results: inputs.images as u64 * results(&loaded.network.outline().map_err(Failure::input)?),
         binary_operation_pairs: report.total.operations / 2,
     })
 }

@@ -16,6 +16,7 @@ mod search;
 pub mod sweep;
 mod synthesized;
 
+use crate::activity::scale::{self, Ran, Reference};
 use crate::config::{ConfigArgs, read_text};
 use crate::estimate::sample::{self, Sample, SampleError};
 use crate::estimate::{Estimate, Model as AreaModel};
@@ -26,6 +27,7 @@ use crate::terminal::{Terminal, percent, thousands};
 use crate::workload::{INPUTS_DEFAULT, WorkArgs};
 use checkpoint::{Checkpoint, Closed};
 use metric::{Constraint, Given, Metric};
+pub use network::results;
 use point::{Layer, Networks, Point, Surroundings, Work};
 use precision::{Chosen, Sensitivity, Subject};
 use search::{Found, Method, Searched, Space};
@@ -94,6 +96,10 @@ pub struct Args {
     /// Estimate area by a model of this file of `calibrate`, in place of the one that ships with the program
     #[arg(long, value_name = "FILE")]
     area_model: Option<PathBuf>,
+    /// Scale toggles, and energy where it has coefficients, from this report of `activity --json`, for the metrics toggles and
+    /// energy_uj; it must be of the same target, of a product for products and of a network for networks
+    #[arg(long, value_name = "FILE")]
+    activity: Option<PathBuf>,
     #[command(flatten)]
     synth: SynthArgs,
     /// Folder for report.html, points.csv and points.json
@@ -188,11 +194,16 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.area_model {
         sweep.around.model = Some(read_model(path, base.target)?);
     }
+    if let Some(path) = &args.activity {
+        sweep.around.activity = Some(read_activity(path, base.target, &task.work)?);
+    }
     let given = Given {
         target: base.target.name(),
         has_model: sweep.around.model.is_some(),
         has_clock: sweep.around.clock_mhz.is_some(),
         has_memories: matches!(task.work, Work::Networks(_)),
+        has_activity: sweep.around.activity.is_some(),
+        has_energy: sweep.around.activity.is_some_and(|a| a.source.is_some()),
     };
     for constraint in &sweep.constraints {
         constraint.check(&given)?;
@@ -264,6 +275,24 @@ fn read_model(path: &Path, target: Target) -> Result<&'static AreaModel, Failure
     }
     let model = AreaModel::new(&sample).map_err(wrong)?;
     Ok(Box::leak(Box::new(model)))
+}
+
+/// A run that was counted. It lives as long as the program: points refer to it.
+fn read_activity(path: &Path, target: Target, work: &Work) -> Result<&'static Reference, Failure> {
+    let wrong = |e: String| Failure::input(format!("`{}`: {e}", path.display()));
+    let text = read_text(path, scale::REPORT_BYTES_MAX)?;
+    let reference = Reference::parse(&text, target).map_err(wrong)?;
+    match (work, reference.ran) {
+        (Work::Product(_), Ran::Array) | (Work::Networks(_), Ran::Accelerator) => {
+            Ok(Box::leak(Box::new(reference)))
+        }
+        (Work::Product(_), Ran::Accelerator) => Err(wrong(
+            "it is of a network on an accelerator, which says nothing of an array alone; make one with --gemm".into(),
+        )),
+        (Work::Networks(_), Ran::Array) => Err(wrong(
+            "it is of a product on an array alone, which says nothing of an accelerator; make one with --model".into(),
+        )),
+    }
 }
 
 /// All that the points of a sweep follow from.
@@ -515,6 +544,9 @@ fn print(exploration: &Exploration, order: &[usize], terminal: &Terminal) {
     if let Some(model) = exploration.around.model {
         terminal.line(model_text(model));
     }
+    if let Some(activity) = exploration.around.activity {
+        terminal.line(activity_text(activity));
+    }
     let mut estimates = exploration
         .points
         .iter()
@@ -561,6 +593,17 @@ fn model_text(model: &AreaModel) -> String {
         error.mean_percent,
         error.worst_percent
     )
+}
+
+/// What scaled toggles and energy are.
+fn activity_text(activity: &Reference) -> String {
+    let scaled = "toggles are scaled from the run of --activity by what each part of a design does: they compare points, see docs/activity.md for how far off they are";
+    match &activity.source {
+        Some(source) => {
+            format!("{scaled}; energy is that of nets alone, by coefficients of \"{source}\"")
+        }
+        None => scaled.to_owned(),
+    }
 }
 
 type Column = (&'static str, fn(&Point) -> String);
@@ -620,6 +663,18 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
         if has(|p| p.estimate.as_ref().is_some_and(|e| e.cell_area.is_some())) {
             columns.push((">cell area", |p| estimated(p, |e| e.cell_area)));
         }
+    }
+    if has(|p| p.switching.is_some()) {
+        columns.push((">toggles (scaled)", |p| {
+            p.switching
+                .map_or("-".to_owned(), |s| format!("{:.3e}", s.toggles))
+        }));
+    }
+    if has(|p| p.switching.is_some_and(|s| s.energy_uj.is_some())) {
+        columns.push((">uJ (scaled)", |p| {
+            let energy = p.switching.and_then(|s| s.energy_uj);
+            energy.map_or("-".to_owned(), |uj| format!("{uj:.4}"))
+        }));
     }
     if has(|p| p.synthesized.is_some()) {
         columns.push((">LUTs (synthesized)", |p| synthesized(p, luts_text)));

@@ -31,13 +31,15 @@ pub enum Metric {
     BlockRams,
     /// Area of standard cells in the library's unit, of a model; memories are not in it.
     CellArea,
-    /// Energy of all inputs in microjoule, of a model.
+    /// Changes of nets for all inputs, scaled from a run that was counted.
+    Toggles,
+    /// Energy of them in microjoule, where that run has coefficients.
     EnergyUj,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Metric; 11] = [
+    pub const ALL: [Metric; 12] = [
         Metric::Cycles,
         Metric::PairsPerCycle,
         Metric::Utilization,
@@ -48,6 +50,7 @@ impl Metric {
         Metric::FlipFlops,
         Metric::BlockRams,
         Metric::CellArea,
+        Metric::Toggles,
         Metric::EnergyUj,
     ];
 
@@ -64,6 +67,7 @@ impl Metric {
             Metric::FlipFlops => "flip_flops",
             Metric::BlockRams => "block_rams",
             Metric::CellArea => "cell_area",
+            Metric::Toggles => "toggles",
             Metric::EnergyUj => "energy_uj",
         }
     }
@@ -77,11 +81,7 @@ impl Metric {
     pub fn is_estimated(self) -> bool {
         matches!(
             self,
-            Metric::Luts
-                | Metric::FlipFlops
-                | Metric::BlockRams
-                | Metric::CellArea
-                | Metric::EnergyUj
+            Metric::Luts | Metric::FlipFlops | Metric::BlockRams | Metric::CellArea
         )
     }
 
@@ -101,10 +101,8 @@ impl Metric {
             Metric::FlipFlops => estimate.map(|e| e.flip_flops),
             Metric::BlockRams => estimate.map(|e| e.block_rams),
             Metric::CellArea => estimate.and_then(|e| e.cell_area),
-            Metric::EnergyUj => {
-                let energy = estimate.and_then(|e| e.cycle_energy_pj);
-                energy.map(|energy| energy * point.bounded_cycles() as f64 / 1e6)
-            }
+            Metric::Toggles => point.switching.map(|s| s.toggles),
+            Metric::EnergyUj => point.switching.and_then(|s| s.energy_uj),
         }
     }
 
@@ -119,12 +117,20 @@ impl Metric {
     /// # Errors
     /// Estimates without a model of the target, frames without a clock, memories of an array alone.
     pub fn check(self, what: &str, given: &Given<'_>) -> Result<(), Failure> {
-        // No coefficients of energy are at hand.
-        let is_given = given.has_model && self != Metric::EnergyUj;
-        if self.is_estimated() && !is_given {
+        if self.is_estimated() && !given.has_model {
             return Err(Failure::input(format!(
                 "{what}: there is no model of the target `{}` that estimates {self}, and none is made up; leave it out, or take pairs_per_cycle and memory_bits, which are exact",
                 given.target
+            )));
+        }
+        if self == Metric::Toggles && !given.has_activity {
+            return Err(Failure::input(format!(
+                "{what}: toggles are scaled from a run that was counted; add --activity FILE, a report of `xnorforge activity --json`"
+            )));
+        }
+        if self == Metric::EnergyUj && !given.has_energy {
+            return Err(Failure::input(format!(
+                "{what}: there are no coefficients of energy, and none are made up; add --activity FILE, a report of `xnorforge activity --coefficients`, or take toggles"
             )));
         }
         if self == Metric::FramesPerSecond && !given.has_clock {
@@ -152,6 +158,10 @@ pub struct Given<'a> {
     pub has_clock: bool,
     /// Whether points are accelerators, with memories.
     pub has_memories: bool,
+    /// Whether a run was counted.
+    pub has_activity: bool,
+    /// Whether it has coefficients of energy.
+    pub has_energy: bool,
 }
 
 impl fmt::Display for Metric {

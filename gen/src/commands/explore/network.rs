@@ -7,6 +7,7 @@ use crate::estimate::Hardware;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig};
 use xnorforge_sim::forecast::{LayerForecast, Memo};
 use xnorforge_sim::network::Outline;
+use xnorforge_sim::program::timing::Cause;
 
 /// Input and layers of a network for `inputs` images, in the order of [`Point::layer_cycles`].
 pub fn layers(outline: &Outline, inputs: u32) -> Vec<Layer> {
@@ -43,6 +44,8 @@ pub fn point(
     let mut spent = Spent {
         layers: Vec::new(),
         binary_pairs: 0,
+        beats: 0,
+        results: 0,
         inputs: networks.inputs,
     };
     for ((forecaster, outline), memo) in networks
@@ -58,6 +61,9 @@ pub fn point(
         let forecast = forecast.map_err(|e| e.to_string())?;
         let all = std::iter::once(&forecast.other).chain(&forecast.layers);
         spent.layers.extend(all.map(|layer| of_runs(layer, runs)));
+        let beats = forecast.layers.iter().map(|l| l.cycles.of(Cause::Busy));
+        spent.beats += runs * beats.sum::<u64>();
+        spent.results += u64::from(networks.inputs) * results(outline);
         let pairs = outline.layers.iter().map(|layer| layer.binary_pairs());
         spent.binary_pairs += u128::from(networks.inputs) * pairs.sum::<u128>();
     }
@@ -75,6 +81,17 @@ pub fn point(
         ),
         ..Point::new(config, spent, around)
     })
+}
+
+/// Results of the products of one image.
+pub fn results(outline: &Outline) -> u64 {
+    let products = outline.layers.iter().filter(|l| l.weight().is_some());
+    products
+        .map(|layer| {
+            let [pixels, _, channels] = layer.gemm();
+            pixels * channels
+        })
+        .sum()
 }
 
 fn of_runs(layer: &LayerForecast, runs: u64) -> SpentLayer {
@@ -233,7 +250,7 @@ mod tests {
             let around = Surroundings {
                 clock_mhz: Some(100.0),
                 bytes_per_cycle,
-                model: None,
+                ..Surroundings::default()
             };
             let base = ArrayConfig::preset("tiny").unwrap();
             point(&networks, &mut networks.memos(), base, &around).unwrap()

@@ -2,6 +2,7 @@
 
 use super::network;
 use super::synthesized::Synthesized;
+use crate::activity::scale::{Done, Reference, Switching};
 use crate::engine;
 use crate::estimate::{Estimate, Hardware, Model};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ pub struct Point {
     /// Why a model that there is gives no estimate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_estimated: Option<String>,
+    /// What it switches, scaled from a run that was counted, where one was given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub switching: Option<Switching>,
     /// What outside tools made of it, where they were asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub synthesized: Option<Synthesized>,
@@ -152,6 +156,8 @@ pub struct Surroundings {
     pub bytes_per_cycle: Option<f64>,
     /// The model of the target.
     pub model: Option<&'static Model>,
+    /// A run whose nets were counted, for the same target.
+    pub activity: Option<&'static Reference>,
 }
 
 impl Surroundings {
@@ -235,6 +241,8 @@ fn product(
             stream_bytes: 0,
         }],
         binary_pairs: report.binary_pairs.into(),
+        beats: report.beats,
+        results: shape.rows * shape.columns,
         inputs: 1,
     };
     let (estimate, not_estimated) = around.estimate(Hardware::Array(&design));
@@ -269,6 +277,10 @@ pub(super) struct Spent {
     pub layers: Vec<SpentLayer>,
     /// Binary operation pairs of all layers.
     pub binary_pairs: u128,
+    /// Cycles in which the array takes operands.
+    pub beats: u64,
+    /// Results of products.
+    pub results: u64,
     /// Inputs that it is for.
     pub inputs: u32,
 }
@@ -332,6 +344,14 @@ impl Point {
             frames_per_second: around.clock_mhz.map(frames),
             estimate: None,
             not_estimated: None,
+            switching: around.activity.map(|activity| {
+                let done = Done {
+                    beats: spent.beats,
+                    results: spent.results,
+                    cycles,
+                };
+                activity.of(config, &done)
+            }),
             synthesized: None,
             is_pareto: false,
             configuration_sha256: String::new(),

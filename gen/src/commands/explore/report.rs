@@ -49,6 +49,10 @@ pub fn files(base: &ArrayConfig, exploration: &Exploration) -> Result<Files, Fai
             "cross_validated": model.cross_validated(),
             "held_out": model.held_out(),
         })),
+        "activity": exploration.around.activity.map(|activity| json!({
+            "ran": activity.ran,
+            "coefficients_source": activity.source,
+        })),
         "search": exploration.searched,
         "bits": exploration.chosen,
         "points": exploration.points,
@@ -118,6 +122,11 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
         .iter()
         .filter(|_| with_estimates)
         .map(|n| (*n).to_owned());
+    let with_activity = exploration.around.activity.is_some();
+    let switching = ["toggles", "energy_uj"]
+        .into_iter()
+        .filter(|_| with_activity)
+        .map(str::to_owned);
     let with_synthesis = exploration.points.iter().any(|p| p.synthesized.is_some());
     let synthesized = [
         "synthesized_luts",
@@ -133,7 +142,7 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
         .iter()
         .filter(|_| with_synthesis)
         .map(|n| (*n).to_owned());
-    writer.write_record(header.chain(estimates).chain(synthesized))?;
+    writer.write_record(header.chain(estimates).chain(switching).chain(synthesized))?;
     for p in &exploration.points {
         let fields = [
             p.rows.to_string(),
@@ -168,6 +177,11 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
             text(estimate.map(|e| e.error_worst_percent)),
         ];
         let estimates = estimates.into_iter().filter(|_| with_estimates);
+        let switching = [
+            text(p.switching.map(|s| s.toggles)),
+            text(p.switching.and_then(|s| s.energy_uj)),
+        ];
+        let switching = switching.into_iter().filter(|_| with_activity);
         let synthesized = p.synthesized.as_ref();
         let area = synthesized.and_then(|s| s.area);
         let synthesized = [
@@ -187,6 +201,7 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
                 .chain(layers)
                 .chain(last)
                 .chain(estimates)
+                .chain(switching)
                 .chain(synthesized),
         )?;
     }
@@ -289,9 +304,14 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
         ("synthesized", synthesized_section(exploration)),
         (
             "area",
-            exploration.around.model.map_or(String::new(), |model| {
-                format!("<p>{}.</p>", escaped(&super::model_text(model)))
-            }),
+            [
+                exploration.around.model.map(super::model_text),
+                exploration.around.activity.map(super::activity_text),
+            ]
+            .into_iter()
+            .flatten()
+            .map(|text| format!("<p>{}.</p>", escaped(&text)))
+            .collect(),
         ),
         ("cycles_heading", cycles_heading.to_owned()),
         ("rows", table_rows(&exploration.points)),

@@ -314,6 +314,7 @@ impl SweepArgs {
                 clock_mhz: self.clock_mhz.or(file.clock_mhz),
                 bytes_per_cycle: self.bytes_per_cycle.or(file.bytes_per_cycle),
                 model: estimate::model(base.target),
+                activity: None,
             },
             precision: file.precision,
         })
