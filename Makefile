@@ -64,9 +64,10 @@ area: setup ## measure area with Yosys and write docs/area.md
 table: setup ## measure the presets alone and print their table
 	$(XNORFORGE) area --presets $(if $(wildcard $(LIBERTY)),--liberty $(LIBERTY))
 
-calibrate: setup ## measure the samples that the models of area are fitted to (gen/data; 10 to 20 minutes a target)
-	for target in xilinx ecp5 ice40; do $(XNORFORGE) calibrate --target $$target --out gen/data/$$target.json --minutes 600 || exit; done
-	$(XNORFORGE) calibrate --target asic --liberty $(LIBERTY) --out gen/data/asic.json --minutes 600
+calibrate: setup second-tools ## measure the samples that the models of area and clock are fitted to (gen/data; 10 to 40 minutes a target)
+	$(XNORFORGE) calibrate --target xilinx --out gen/data/xilinx.json --minutes 600
+	for target in ecp5 ice40; do $(XNORFORGE) calibrate --target $$target --clocks --out gen/data/$$target.json --minutes 600 || exit; done
+	$(XNORFORGE) calibrate --target asic --clocks --liberty $(LIBERTY) --out gen/data/asic.json --minutes 600
 
 examples: second-tools ## recompute the integers of the examples' models with NumPy alone
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^numpy==[0-9.]*' examples/requirements-check.txt)"
