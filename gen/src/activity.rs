@@ -242,6 +242,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_can_be_read() {
+        let text = include_str!("../../examples/energy/osu018.toml");
+        let coefficients = Coefficients::parse(text).unwrap();
+        assert!(coefficients.source.contains("OpenSTA"));
+        assert_eq!(coefficients.of("accumulator", Part::Elements), Ok(170.0));
+    }
+
+    #[test]
     fn coefficients_that_say_too_little_or_nonsense_are_refused() {
         for (text, named) in [
             ("default_fj = 1", "source"),
