@@ -6,9 +6,12 @@ use ndarray::{ArrayD, IxDyn};
 use std::fmt::Display;
 use std::path::Path;
 use xnorforge::activity::Coefficients;
+use xnorforge::activity::scale::Reference;
 use xnorforge::cli::Cli;
 use xnorforge::commands::explore::sweep::SweepArgs;
 use xnorforge::config::{ConfigArgs, read_text};
+use xnorforge::estimate::Model;
+use xnorforge::estimate::sample::Sample;
 use xnorforge::{graph, io::ArrayFile, manifest, output, workload};
 use xnorforge_hdl::config::CONFIG_BYTES_MAX;
 use xnorforge_hdl::{AcceleratorDesign, ArrayConfig, PRESETS};
@@ -60,6 +63,27 @@ pub const TARGETS: &[Target] = &[
         read: |bytes, _| {
             let text = std::str::from_utf8(bytes).map_err(said)?;
             Coefficients::parse(text).map(drop)
+        },
+    },
+    Target {
+        name: "activity report",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: || texts(&[include_str!("seeds/activity.json")]),
+        read: |bytes, _| {
+            let text = std::str::from_utf8(bytes).map_err(said)?;
+            Reference::parse(text, xnorforge_hdl::Target::Generic).map(drop)
+        },
+    },
+    Target {
+        name: "area model",
+        form: Form::Text,
+        bytes_max: TEXT_BYTES_MAX,
+        seeds: area_models,
+        read: |bytes, _| {
+            let text = std::str::from_utf8(bytes).map_err(said)?;
+            let sample = Sample::parse(text).map_err(said)?;
+            Model::new(&sample).map(drop).map_err(said)
         },
     },
     Target {
@@ -199,6 +223,18 @@ fn said(error: impl Display) -> String {
 
 fn text(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(said)
+}
+
+/// The start of a sample that ships: as many designs as a fit needs, and two clocks.
+fn area_models() -> Vec<Vec<u8>> {
+    let text = include_str!("../../data/ice40.json");
+    let mut sample: serde_json::Value = serde_json::from_str(text).expect("it ships");
+    for (field, count) in [("fitted", 8), ("held_out", 1), ("clocks", 2)] {
+        if let Some(list) = sample[field].as_array_mut() {
+            list.truncate(count);
+        }
+    }
+    texts(&[&sample.to_string()])
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
