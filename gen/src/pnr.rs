@@ -148,8 +148,8 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Finds them: programs of the system first, then the wheels of PyPI; of two nextpnr-ice40, unless
-    /// the user names one, that whose router ends ([`ends_routing`]).
+    /// Finds them: programs of the system first, then the wheels of PyPI; of two nextpnr-ice40, unless the user names one,
+    /// that whose router ends.
     ///
     /// # Errors
     /// Those of [`Search::find`].

@@ -56,7 +56,18 @@ fn fmax(
     };
     let verilog = super::Verilog::from_package(generate(design).map_err(AreaError::from)?);
     let options = Options::new(part).with_seeds(3);
-    Ok(Ok(pnr::measure(&tools, &verilog, &options)?.fmax_mhz()))
+    Ok(match pnr::measure(&tools, &verilog, &options) {
+        Ok(placed) => Ok(placed.fmax_mhz()),
+        Err(PnrError::DoesNotFit { .. }) => Err("too large"),
+        // The other rows are worth having.
+        Err(error) => {
+            tracing::warn!(%error, "no clock");
+            Err(match error {
+                PnrError::Router { .. } | PnrError::Tool(ToolError::TimedOut { .. }) => "time-out",
+                _ => "failed",
+            })
+        }
+    })
 }
 
 /// Measures every preset on every target; standard cells where there is a library.
