@@ -169,7 +169,7 @@ macro_rules! tests {
 }
 
 tests! {
-    configuration sweep coefficients arguments npy npz labels safetensors description float_options network_arrays
+    configuration sweep coefficients activity_report area_model arguments npy npz labels safetensors description float_options network_arrays
     network_meta onnx topology scale_sim manifest
 }
 

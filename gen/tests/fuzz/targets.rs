@@ -66,7 +66,7 @@ pub const TARGETS: &[Target] = &[
         },
     },
     Target {
-        name: "activity report",
+        name: "activity_report",
         form: Form::Text,
         bytes_max: TEXT_BYTES_MAX,
         seeds: || texts(&[include_str!("seeds/activity.json")]),
@@ -76,7 +76,7 @@ pub const TARGETS: &[Target] = &[
         },
     },
     Target {
-        name: "area model",
+        name: "area_model",
         form: Form::Text,
         bytes_max: TEXT_BYTES_MAX,
         seeds: area_models,
