@@ -30,10 +30,10 @@ pub fn bismo_luts(rows: u32, columns: u32, lanes: u32) -> f64 {
     f64::from(rows * columns) * (1.17 * f64::from(lanes) + 44.1 + 120.1)
 }
 
-/// LUTs of a part that an array may take and still be routed with its harness.
+/// LUTs of a part that an array may take and still be placed and routed three times, with its harness, in minutes.
 fn places_max(part: Part) -> f64 {
     match part {
-        Part::Ecp5 => 60_000.0,
+        Part::Ecp5 => 20_000.0,
         Part::Ice40 => 5_000.0,
     }
 }
@@ -137,7 +137,7 @@ const INTRODUCTION: &str = "
 The arrays of the presets behind streams, edges, drain and epilogue included, module by module. *LUT*: sites as above (asic: area of
 cells without memories). *Per operation*: of one binary operation pair in a cycle. *Naive*: as many bit-serial elements that sum
 XNOR bits in a loop, alone; *BISMO*: 1.17 LUTs for each lane, 44.1 for each dot-product unit and 120.1 for each result, its authors'
-model of Vivado's LUTs, for as many units. Clocks: median of three runs of nextpnr in a harness (`docs/synth.md`); binary operations
+model of Vivado's LUTs, for as many units. Clocks: median of three runs of nextpnr in a harness (`docs/synth.md`), of arrays that it places in minutes; binary operations
 per second (an XNOR and an addition: two for each pair) are those of that clock and the array full.
 
 ";
