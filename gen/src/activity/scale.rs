@@ -1,6 +1,7 @@
 //! Switching activity of other designs, from that of one which was run: for comparisons over a sweep.
 //!
-//! Each part of a design switches with the work that it does, and the work is known exactly:
+//! Each part of a design switches with the work that it does, and the work is known (of networks whole runs count, also where
+//! the last one has fewer images):
 //!
 //! | part | work |
 //! |---|---|

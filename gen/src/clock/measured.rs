@@ -189,8 +189,8 @@ pub fn plan(target: Target) -> Vec<Design> {
         .collect()
 }
 
-/// Binary operation pairs in a cycle of the largest array that an iCE40 HX8K takes: the next one fills 94 % of it, and is not
-/// placed in reasonable time.
+/// Binary operation pairs in a cycle of the largest array that is placed on an iCE40 HX8K in reasonable time: the next one fills
+/// 94 % of it.
 const ICE40_PAIRS_MAX: u32 = 512;
 
 #[cfg(test)]

@@ -673,11 +673,19 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
     if has(|p| p.switching.is_some_and(|s| s.energy_uj.is_some())) {
         columns.push((">uJ (scaled)", |p| {
             let energy = p.switching.and_then(|s| s.energy_uj);
-            energy.map_or("-".to_owned(), |uj| format!("{uj:.4}"))
+            energy.map_or("-".to_owned(), |uj| format!("{uj:.3e}"))
         }));
     }
     if has(|p| p.synthesized.is_some()) {
-        columns.push((">LUTs (synthesized)", |p| synthesized(p, luts_text)));
+        let has_cells = |p: &Point| {
+            let area = p.synthesized.as_ref().and_then(|s| s.area);
+            area.is_some_and(|area| area.cell_area.is_some())
+        };
+        let heading = match has(has_cells) {
+            true => ">cell area (synthesized)",
+            false => ">LUTs (synthesized)",
+        };
+        columns.push((heading, |p| synthesized(p, luts_text)));
         columns.push((">FF (synthesized)", |p| {
             synthesized(p, |s| s.area.map(|a| thousands(a.flip_flops as u128)))
         }));

@@ -231,7 +231,7 @@ fn the_router_that_ends_is_taken() {
     let old = idle_nextpnr(folder.path(), "nextpnr-ice40", "nextpnr-0.4");
     let search = Search::in_folders([folder.path().to_owned()]);
     let options = Options {
-        time_limit: Duration::from_millis(300),
+        time_limit: Duration::from_secs(3),
         ..Options::new(Part::Ice40)
     };
     let runs = |search: &Search| {

@@ -199,7 +199,8 @@ fn end_descendants(id: u32) {
 #[cfg(target_os = "linux")]
 fn children_of(id: u32) -> Vec<u32> {
     let parent_of = |process: u32| -> Option<u32> {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        let stat = std::fs::read(format!("/proc/{process}/stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
         // The name stands in parentheses and may hold any; state and parent follow the last one.
         let (_, behind) = stat.rsplit_once(')')?;
         behind.split_ascii_whitespace().nth(1)?.parse().ok()

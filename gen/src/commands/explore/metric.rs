@@ -263,7 +263,10 @@ pub fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 {
         thousands(value as u128)
     } else {
-        format!("{value:.4}")
+        match value.abs() < 0.01 {
+            true => format!("{value:.3e}"),
+            false => format!("{value:.4}"),
+        }
     }
 }
 

@@ -314,7 +314,14 @@ fn page(exploration: &Exploration) -> Result<String, Box<dyn Error>> {
             .collect(),
         ),
         ("cycles_heading", cycles_heading.to_owned()),
-        ("rows", table_rows(&exploration.points)),
+        (
+            "switching_heading",
+            match exploration.around.activity {
+                Some(_) => "<th>toggles (scaled)</th><th>uJ (scaled)</th>".to_owned(),
+                None => String::new(),
+            },
+        ),
+        ("rows", table_rows(exploration)),
         ("rows_max", thousands(PAGE_ROWS_MAX as u128)),
     ];
     Ok(values.iter().fold(PAGE.to_owned(), |page, (name, value)| {
@@ -449,6 +456,13 @@ fn synthesized_section(exploration: &Exploration) -> String {
     };
     let number =
         |value: Option<f64>| value.map_or("-".to_owned(), |value| thousands(value as u128));
+    let size = match measured
+        .iter()
+        .any(|(_, s)| s.area.is_some_and(|a| a.cell_area.is_some()))
+    {
+        true => "cell area",
+        false => "LUTs",
+    };
     let mut rows = String::new();
     for (p, s) in &measured {
         let area = s.area;
@@ -471,7 +485,7 @@ fn synthesized_section(exploration: &Exploration) -> String {
         );
     }
     format!(
-        "<h2>Synthesized points</h2>\n<p>With {}. LUTs (area of standard cells) are the modules' sum, as estimates are; MHz: placed and routed, or timed by the cells' delays, or else the cells on the longest path.</p>\n<div class=\"scroll\"><table><thead><tr><th>array</th><th>cycles</th><th>LUTs (estimate)</th><th>LUTs (synthesized)</th><th>estimate off</th><th>FF</th><th>block RAM</th><th>MHz</th><th>command</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n",
+        "<h2>Synthesized points</h2>\n<p>With {}. Areas are the modules' sum, as estimates are; MHz: placed and routed, or timed by the cells' delays, or else the cells on the longest path.</p>\n<div class=\"scroll\"><table><thead><tr><th>array</th><th>cycles</th><th>{size} (estimate)</th><th>{size} (synthesized)</th><th>estimate off</th><th>FF</th><th>block RAM</th><th>MHz</th><th>command</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n",
         escaped(&first.tools)
     )
 }
@@ -483,15 +497,24 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-fn table_rows(points: &[Point]) -> String {
-    let mut sorted: Vec<&Point> = points.iter().collect();
+fn table_rows(exploration: &Exploration) -> String {
+    let switching = |p: &Point| match exploration.around.activity {
+        None => String::new(),
+        Some(_) => {
+            let cell = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.3e}"));
+            let toggles = cell(p.switching.map(|s| s.toggles));
+            let energy = cell(p.switching.and_then(|s| s.energy_uj));
+            format!("<td>{toggles}</td><td>{energy}</td>")
+        }
+    };
+    let mut sorted: Vec<&Point> = exploration.points.iter().collect();
     sorted.sort_by_key(|p| (!p.is_pareto, p.cycles));
     let mut rows = String::new();
     for p in sorted.into_iter().take(PAGE_ROWS_MAX) {
         // Writing to a String cannot fail.
         let _ = writeln!(
             rows,
-            "<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}x{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+            "<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}x{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}<td><code>{}</code></td></tr>",
             if p.is_pareto { " class=\"front\"" } else { "" },
             p.rows,
             p.columns,
@@ -504,6 +527,7 @@ fn table_rows(points: &[Point]) -> String {
             p.bound,
             super::estimated(p, |e| Some(e.luts)),
             super::estimated(p, |e| Some(e.block_rams)),
+            switching(p),
             escaped(&p.command)
         );
     }

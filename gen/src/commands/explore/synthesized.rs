@@ -4,19 +4,20 @@
 //! run goes on behind the last point that was synthesized.
 
 use super::checkpoint::Checkpoint;
-use super::point::{Point, Work, fit_stages};
+use super::point::{Point, Surroundings, Work, fit_stages};
 use super::{Exploration, network};
 use crate::area::Verilog;
 use crate::commands::generate::{Interface, emit};
 use crate::failure::Failure;
-use crate::liberty;
+use crate::liberty::{self, Library};
+use crate::output;
 use crate::synth::{self, Count, Family, Request, SynthError, Timing, Toolbox};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, quoted};
 use crate::tools::Search;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xnorforge_hdl::{ArrayConfig, Design};
+use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design};
 
 /// Arguments.
 #[derive(Clone, Debug, clap::Args)]
@@ -94,6 +95,8 @@ pub struct Synthesis<'a> {
     clock_mhz: f64,
     toolbox: Toolbox,
     tools: String,
+    /// The library's name and the hash of its file.
+    liberty: Option<(String, String)>,
 }
 
 impl SynthArgs {
@@ -124,6 +127,16 @@ impl SynthArgs {
         crate::scripts::check_clock(clock_mhz)?;
         let toolbox = Toolbox::find(&Search::from_environment(), family, self.liberty.as_deref())
             .map_err(failure)?;
+        let liberty = match &self.liberty {
+            None => None,
+            Some(path) => {
+                let name = Library::read(path).map_err(Failure::input)?.name;
+                let bytes = std::fs::read(path).map_err(|e| {
+                    Failure::input(format!("cannot read `{}`: {e}", path.display()))
+                })?;
+                Some((name, output::sha256(&bytes)))
+            }
+        };
         let used = toolbox.used();
         let tools: Vec<String> = used
             .iter()
@@ -136,6 +149,7 @@ impl SynthArgs {
             clock_mhz,
             toolbox,
             tools: tools.join(", "),
+            liberty,
         }))
     }
 }
@@ -167,8 +181,8 @@ impl Synthesis<'_> {
             .map(|index| exploration.points[*index].command.as_str())
             .collect();
         let identity = format!(
-            "synthesis {commands:?} {} {} {:?} {}",
-            self.tools, self.clock_mhz, self.args, base.target
+            "synthesis {commands:?} {} {} {:?} {:?} {}",
+            self.tools, self.clock_mhz, self.args, self.liberty, base.target
         );
         let mut checkpoint = match out {
             Some(out) => Some(Checkpoint::open(
@@ -193,7 +207,7 @@ impl Synthesis<'_> {
         let mut known = known.into_iter();
         for (done, index) in order.iter().enumerate() {
             let point = &mut exploration.points[*index];
-            let synthesized = match known.next() {
+            let mut synthesized = match known.next() {
                 Some(synthesized) => synthesized,
                 None => {
                     let synthesized = self.point(base, work, point)?;
@@ -203,6 +217,8 @@ impl Synthesis<'_> {
                     synthesized
                 }
             };
+            synthesized.estimate_off_percent =
+                self.off_percent(point, &synthesized, &exploration.around);
             point.synthesized = Some(synthesized);
             progress.advance(1);
         }
@@ -220,20 +236,9 @@ impl Synthesis<'_> {
         point: &Point,
     ) -> Result<Synthesized, Failure> {
         let (design, interface) = hardware(base, work, point)?;
-        let config = design.config();
-        let mut command = format!("xnorforge synth {}", config.command_flags());
-        if interface == Interface::Axi {
-            command += &format!("{} --interface axi", config.accelerator.command_flags());
-        }
-        if let Some(liberty) = &self.args.liberty {
-            command += &format!(" --liberty {}", liberty.display());
-        }
-        if self.args.seeds > 1 {
-            command += &format!(" --seeds {}", self.args.seeds);
-        }
         let mut synthesized = Synthesized {
             tools: self.tools.clone(),
-            command: format!("{command} --clock-mhz {}", self.clock_mhz),
+            command: self.command(&design, interface),
             ..Synthesized::default()
         };
         let design = match &self.args.liberty {
@@ -261,8 +266,48 @@ impl Synthesis<'_> {
             .measure(&request, folder.path(), &mut synthesized)
             .err()
             .map(|error| one_line(&error.to_string(), folder.path()));
-        synthesized.estimate_off_percent = off_percent(point, &synthesized);
         Ok(synthesized)
+    }
+
+    /// What does it again. Structure and broadcast stages are named: `synth` would choose others for the clock.
+    fn command(&self, design: &Design, interface: Interface) -> String {
+        let config = ArrayConfig {
+            structure: design.structure(),
+            broadcast_stages: BroadcastStages::Fixed(design.broadcast_stages()),
+            ..design.config().clone()
+        };
+        let mut command = format!("xnorforge synth {}", config.command_flags());
+        if interface == Interface::Axi {
+            command += &format!("{} --interface axi", config.accelerator.command_flags());
+        }
+        if let Some(liberty) = &self.args.liberty {
+            command += &format!(" --liberty {}", quoted(&liberty.display().to_string()));
+        }
+        if self.args.seeds > 1 {
+            command += &format!(" --seeds {}", self.args.seeds);
+        }
+        format!(
+            "{command} --clock-mhz {} --time-limit {}",
+            self.clock_mhz, self.args.time_limit
+        )
+    }
+
+    /// How far a point's estimate is from what was found, where both are of the same: with cells of the model's library, and
+    /// no accelerator of cells, whose memories are macros to the model.
+    fn off_percent(
+        &self,
+        point: &Point,
+        synthesized: &Synthesized,
+        around: &Surroundings,
+    ) -> Option<f64> {
+        let is_same = match &self.liberty {
+            None => true,
+            Some((name, _)) => {
+                point.memory_bits.is_none()
+                    && around.model.and_then(|model| model.library()) == Some(name)
+            }
+        };
+        off_percent(point, synthesized).filter(|_| is_same)
     }
 
     /// Area first: it stays if what follows fails.
@@ -318,7 +363,13 @@ fn hardware(
 fn one_line(message: &str, folder: &Path) -> String {
     let message = message.replace(&format!("{}/", folder.display()), "");
     let lines = message.lines().map(str::trim).filter(|l| !l.is_empty());
-    let mut text = lines.collect::<Vec<_>>().join("; ");
+    let mut text = String::new();
+    for line in lines {
+        if !text.is_empty() {
+            text += if text.ends_with(':') { " " } else { "; " };
+        }
+        text += line;
+    }
     const LENGTH_MAX: usize = 600;
     if let Some((end, _)) = text.char_indices().nth(LENGTH_MAX) {
         text.truncate(end);
@@ -349,7 +400,7 @@ mod tests {
         );
         assert_eq!(
             text,
-            "yosys failed; its log is `top/yosys.log` and ends:; ERROR: no"
+            "yosys failed; its log is `top/yosys.log` and ends: ERROR: no"
         );
         assert!(one_line(&"é".repeat(2000), Path::new("/tmp/x")).ends_with("é .."));
     }
