@@ -130,7 +130,7 @@ impl Part {
     }
 
     /// Logic cells and block memories of the part.
-    fn capacity(self) -> (u64, u64) {
+    pub(crate) fn capacity(self) -> (u64, u64) {
         match self {
             Part::Ecp5 => (83_640, 208),
             Part::Ice40 => (7_680, 32),

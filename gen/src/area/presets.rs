@@ -44,10 +44,17 @@ fn fmax(
     counts: Counts,
 ) -> Result<Result<f64, &'static str>, PnrError> {
     let Some(part) = Part::of_target(design.config().target) else {
-        return Ok(Err("no open flow"));
+        return Ok(Err(match design.config().target {
+            Target::Asic => "not timed",
+            _ => "no open flow",
+        }));
     };
-    if counts.sites.max(counts.flip_flops) > places_max(part) {
-        return Ok(Err("too large"));
+    let places = counts.sites.max(counts.flip_flops);
+    if places > places_max(part) {
+        return Ok(Err(match places > part.capacity().0 as f64 {
+            true => "too large",
+            false => "not placed",
+        }));
     }
     let tools = match pnr::Tools::find(search, part) {
         Ok(tools) => tools,
@@ -137,8 +144,9 @@ const INTRODUCTION: &str = "
 The arrays of the presets behind streams, edges, drain and epilogue included, module by module. *LUT*: sites as above (asic: area of
 cells without memories). *Per operation*: of one binary operation pair in a cycle. *Naive*: as many bit-serial elements that sum
 XNOR bits in a loop, alone; *BISMO*: 1.17 LUTs for each lane, 44.1 for each dot-product unit and 120.1 for each result, its authors'
-model of Vivado's LUTs, for as many units. Clocks: median of three runs of nextpnr in a harness (`docs/synth.md`), of arrays that it places in minutes; binary operations
-per second (an XNOR and an addition: two for each pair) are those of that clock and the array full.
+model of Vivado's LUTs, for as many units. Clocks: median of three runs of nextpnr in a harness (`docs/synth.md`), without broadcast
+stages, of arrays that it places in minutes; binary operations per second (an XNOR and an addition: two for each pair) are those of
+that clock and the array full.
 
 ";
 
