@@ -6,6 +6,7 @@ use crate::config::read_text;
 use crate::estimate::measure::Measurer;
 use crate::estimate::sample::{self, BYTES_MAX, Measured, Planned, SCHEMA, SCHEMA_VERSION, Sample};
 use crate::failure::Failure;
+use crate::liberty;
 use crate::output;
 use crate::pnr;
 use crate::synth::{self, Family, Request, SynthError, Toolbox};
@@ -204,6 +205,15 @@ fn measure_clocks(
     let progress = terminal.progress(planned.len() as u64, "clocks");
     for design in &planned {
         let configuration = design.config().clone();
+        // As `synth` has it: units of the library's adder cells.
+        let design = match &args.liberty {
+            Some(path) => {
+                &liberty::with_adder_cells(design, path)
+                    .map_err(Failure::input)?
+                    .0
+            }
+            None => design,
+        };
         let package = xnorforge_hdl::generate(design).map_err(Failure::input)?;
         let verilog = Verilog::from_package(package);
         let request = Request {

@@ -8,6 +8,8 @@ use super::point::{Point, Surroundings, Work, fit_stages};
 use super::{Exploration, network};
 use crate::area::Verilog;
 use crate::commands::generate::{Interface, emit};
+use crate::estimate::measure::MEMORIES;
+use crate::estimate::sample::kind_of;
 use crate::failure::Failure;
 use crate::liberty::{self, Library};
 use crate::output;
@@ -45,7 +47,10 @@ pub struct Synthesized {
     /// What it takes, module by module with the hierarchy kept, as the estimate; none if that failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub area: Option<MeasuredArea>,
-    /// How far the estimate is from it, in percent of it: of LUTs, or of the cells' area.
+    /// The size that an estimate is one of: LUTs, or the area of cells without memories, which are macros to the model.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub estimated_size: Option<f64>,
+    /// How far the estimate is from that, in percent of it: of LUTs, or of the cells' area.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub estimate_off_percent: Option<f64>,
     /// Highest frequency in MHz: placed and routed, or timed by the cells' delays.
@@ -292,8 +297,7 @@ impl Synthesis<'_> {
         )
     }
 
-    /// How far a point's estimate is from what was found, where both are of the same: with cells of the model's library, and
-    /// no accelerator of cells, whose memories are macros to the model.
+    /// How far a point's estimate is from what was found, where both are of the same library.
     fn off_percent(
         &self,
         point: &Point,
@@ -302,10 +306,7 @@ impl Synthesis<'_> {
     ) -> Option<f64> {
         let is_same = match &self.liberty {
             None => true,
-            Some((name, _)) => {
-                point.memory_bits.is_none()
-                    && around.model.and_then(|model| model.library()) == Some(name)
-            }
+            Some((name, _)) => around.model.and_then(|model| model.library()) == Some(name),
         };
         off_percent(point, synthesized).filter(|_| is_same)
     }
@@ -318,10 +319,16 @@ impl Synthesis<'_> {
         synthesized: &mut Synthesized,
     ) -> Result<(), SynthError> {
         let mut area = MeasuredArea::default();
+        let mut estimated = MeasuredArea::default();
         for module in synth::modules(&self.toolbox, request, folder)? {
             area.add(module.instances, &module.each);
+            let is_macro = MEMORIES.contains(&kind_of(&module.name));
+            if module.each.cell_area.is_none() || !is_macro {
+                estimated.add(module.instances, &module.each);
+            }
         }
         synthesized.area = Some(area);
+        synthesized.estimated_size = Some(estimated.cell_area.unwrap_or(estimated.luts));
         let (_, timing) = synth::whole(&self.toolbox, request, folder, &|| ())?;
         synthesized.fmax_mhz = timing.fmax_mhz();
         synthesized.levels = match timing {
@@ -379,12 +386,8 @@ fn one_line(message: &str, folder: &Path) -> String {
 }
 
 fn off_percent(point: &Point, synthesized: &Synthesized) -> Option<f64> {
-    let (estimate, area) = (point.estimate.as_ref()?, synthesized.area?);
-    let (estimated, measured) = match (estimate.cell_area, area.cell_area) {
-        (Some(estimated), Some(measured)) => (estimated, measured),
-        (None, None) => (estimate.luts, area.luts),
-        _ => return None,
-    };
+    let (estimate, measured) = (point.estimate.as_ref()?, synthesized.estimated_size?);
+    let estimated = estimate.cell_area.unwrap_or(estimate.luts);
     (measured > 0.0).then(|| 100.0 * (estimated - measured) / measured)
 }
 

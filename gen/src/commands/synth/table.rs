@@ -1,8 +1,10 @@
 //! A synthesis as text: tables by module, the total, the timing.
 
+use crate::estimate::measure::MEMORIES;
+use crate::estimate::sample::kind_of;
 use crate::estimate::{Estimate, OutOfRange};
 use crate::pnr::{Path, Placed, StepKind};
-use crate::synth::{CellTiming, Count, Depth, Family, Method, Synthesis, Timing};
+use crate::synth::{CellTiming, Count, Depth, Family, Method, ModuleCount, Synthesis, Timing};
 use crate::terminal::{Terminal, thousands};
 
 /// Prints everything; `estimate` beside the total, where there is a model, or why there is none.
@@ -150,7 +152,10 @@ fn estimate_line(synthesis: &Synthesis, estimate: &Estimate) -> String {
         Some(_) => count.cell_area.unwrap_or_default(),
         None => count.sites.unwrap_or(count.logic) as f64,
     };
-    let modules = synthesis.modules.iter();
+    // To the model memories are macros beside standard cells.
+    let is_counted =
+        |m: &&ModuleCount| estimate.cell_area.is_none() || !MEMORIES.contains(&kind_of(&m.name));
+    let modules = synthesis.modules.iter().filter(is_counted);
     let sum: f64 = modules.map(|m| m.instances as f64 * size(&m.each)).sum();
     let estimated = estimate.cell_area.unwrap_or(estimate.luts);
     let off = |measured: f64| 100.0 * (estimated - measured) / measured.max(1.0);
