@@ -1,6 +1,9 @@
 //! How a command fails: what is printed, and the exit code that scripts depend on.
 
+use crate::area::AreaError;
 use crate::io::ArrayError;
+use crate::pnr::PnrError;
+use crate::synth::SynthError;
 use std::fmt;
 use xnorforge_hdl::ConfigError;
 
@@ -24,6 +27,14 @@ impl Failure {
     /// A missing or failing tool, in words.
     pub fn tool(message: impl fmt::Display) -> Self {
         Failure::Tool(anyhow::anyhow!("{message}"))
+    }
+
+    /// An error that knows its exit code: 3 for a tool, all others for wrong input.
+    fn of_exit_code(code: u8, error: impl fmt::Display) -> Self {
+        match code {
+            3 => Failure::tool(error),
+            _ => Failure::input(error),
+        }
     }
 
     /// The exit code of the process.
@@ -65,6 +76,24 @@ impl From<anyhow::Error> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Failure::Input(error.into())
+    }
+}
+
+impl From<AreaError> for Failure {
+    fn from(error: AreaError) -> Self {
+        Failure::of_exit_code(error.exit_code(), error)
+    }
+}
+
+impl From<PnrError> for Failure {
+    fn from(error: PnrError) -> Self {
+        Failure::of_exit_code(error.exit_code(), error)
+    }
+}
+
+impl From<SynthError> for Failure {
+    fn from(error: SynthError) -> Self {
+        Failure::of_exit_code(error.exit_code(), error)
     }
 }
 

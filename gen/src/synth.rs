@@ -14,7 +14,7 @@ mod count;
 mod depth;
 
 pub use cells::{CellTiming, Method};
-pub use count::{Count, ModuleCount};
+pub use count::{Count, ModuleCount, estimated_size};
 pub use depth::Depth;
 
 use crate::area::{self, AreaError, Verilog};
@@ -210,6 +210,21 @@ impl Toolbox {
             sta,
             library,
         })
+    }
+
+    /// The cells, for standard cells.
+    pub fn library(&self) -> Option<&Library> {
+        self.library.as_ref()
+    }
+
+    /// The tools' names and versions in one line.
+    pub fn describe(&self) -> String {
+        let used = self.used();
+        let tools: Vec<String> = used
+            .iter()
+            .map(|tool| format!("{} {}", tool.name, tool.version))
+            .collect();
+        tools.join(", ")
     }
 
     /// The tools' names and versions.

@@ -286,6 +286,17 @@ fn the_page_is_drawn_by_a_browser_without_errors() {
     assert!(picture.len() > 60_000, "{} bytes", picture.len());
 }
 
+/// Yosys, or nothing where it is not installed; in CI it is.
+#[cfg(unix)]
+fn yosys() -> Option<xnorforge::tools::Found> {
+    let found = xnorforge::tools::Search::from_environment().find(&xnorforge::tools::YOSYS);
+    if let Err(missing) = &found {
+        assert!(std::env::var_os("CI").is_none(), "{missing}");
+        eprintln!("skipped: {missing}");
+    }
+    found.ok()
+}
+
 /// A program that runs another one, after the shell commands `mood`, which may end it, or not end.
 #[cfg(unix)]
 fn moody(folder: &Folder, name: &str, real: &std::path::Path, mood: &str) -> PathBuf {
@@ -311,11 +322,7 @@ fn with_yosys(folder: &Folder, arguments: &str, yosys: &std::path::Path) -> std:
 #[cfg(unix)]
 #[test]
 fn points_are_synthesized_and_failures_marked() {
-    let search = xnorforge::tools::Search::from_environment();
-    let Ok(yosys) = search.find(&xnorforge::tools::YOSYS) else {
-        assert!(std::env::var_os("CI").is_none(), "no yosys");
-        return eprintln!("skipped: no yosys");
-    };
+    let Some(yosys) = yosys() else { return };
     let folder = Folder::new();
     let sweep = "explore --gemm 16x32x8 --config tiny --reduction-max 1024 --target xilinx --sweep-rows 1 --sweep-columns 1,2 \
                  --sweep-lanes 8 --sweep-activation-branches 1 --sweep-weight-branches 1";
@@ -374,11 +381,7 @@ fn points_are_synthesized_and_failures_marked() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_synthesis_goes_on() {
-    let search = xnorforge::tools::Search::from_environment();
-    let Ok(yosys) = search.find(&xnorforge::tools::YOSYS) else {
-        assert!(std::env::var_os("CI").is_none(), "no yosys");
-        return eprintln!("skipped: no yosys");
-    };
+    let Some(yosys) = yosys() else { return };
     let folder = Folder::new();
     let synth = "explore --gemm 16x32x8 --config tiny --reduction-max 1024 --target xilinx --sweep-rows 1 --sweep-columns 1,2 --sweep-lanes 8 \
                  --sweep-activation-branches 1 --sweep-weight-branches 1 --synth 2 --out out";

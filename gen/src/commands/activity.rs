@@ -1,6 +1,5 @@
 //! `xnorforge activity`: how often the nets of a design change while it works.
 
-use super::explore::results;
 use super::generate::{self, Interface};
 use crate::accelerate::{Compiled, Report as NetworkReport};
 use crate::activity::nets::Nets;
@@ -221,7 +220,7 @@ fn watch_network(args: &Args, model: &Path, terminal: &Terminal) -> Result<Watch
         package,
         inputs: inputs.images as u64,
         beats,
-        results: inputs.images as u64 * results(&loaded.network.outline().map_err(Failure::input)?),
+        results: inputs.images as u64 * loaded.network.outline().map_err(Failure::input)?.results(),
         binary_operation_pairs: report.total.operations / 2,
     })
 }

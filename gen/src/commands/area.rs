@@ -1,6 +1,6 @@
 //! `xnorforge area`: the area of processing elements, measured with Yosys.
 
-use crate::area::{AreaError, Cells, arrays, presets, run_area_report, split, standard_units};
+use crate::area::{Cells, arrays, presets, run_area_report, split, standard_units};
 use crate::failure::Failure;
 use crate::output;
 use crate::terminal::Terminal;
@@ -53,30 +53,26 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         return write(args, &report, terminal);
     }
     if args.accelerator {
-        let report = split::report(&yosys).map_err(failure)?;
+        let report = split::report(&yosys)?;
         return write(args, &report, terminal);
     }
     let adders = cells.as_ref().map(Cells::adders);
-    let units = standard_units(adders.as_ref()).map_err(failure)?;
+    let units = standard_units(adders.as_ref())?;
     terminal.note(format!(
         "synthesizing {} structures with {} {}; this takes some minutes",
         units.len(),
         yosys.tool.name,
         yosys.version
     ));
-    let report = run_area_report(&yosys, &units, cells.as_ref()).map_err(failure)?
-        + &arrays::report(&yosys).map_err(failure)?
-        + &split::report(&yosys).map_err(failure)?
+    let report = run_area_report(&yosys, &units, cells.as_ref())?
+        + &arrays::report(&yosys)?
+        + &split::report(&yosys)?
         + &presets(&yosys, cells.as_ref())?;
     write(args, &report, terminal)
 }
 
 fn presets(yosys: &Found, cells: Option<&Cells>) -> Result<String, Failure> {
-    let report = presets::report(&Search::from_environment(), yosys, cells);
-    report.map_err(|error| match error.exit_code() {
-        3 => Failure::tool(error),
-        _ => Failure::input(error),
-    })
+    Ok(presets::report(&Search::from_environment(), yosys, cells)?)
 }
 
 fn write(args: &Args, report: &str, terminal: &Terminal) -> Result<(), Failure> {
@@ -88,11 +84,4 @@ fn write(args: &Args, report: &str, terminal: &Terminal) -> Result<(), Failure> 
         }
     }
     Ok(())
-}
-
-fn failure(error: AreaError) -> Failure {
-    match error.exit_code() {
-        3 => Failure::tool(error),
-        _ => Failure::input(error),
-    }
 }

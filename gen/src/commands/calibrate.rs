@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::liberty;
 use crate::output;
 use crate::pnr;
-use crate::synth::{self, Family, Request, SynthError, Toolbox};
+use crate::synth::{self, Family, Request, Toolbox};
 use crate::terminal::Terminal;
 use crate::tools::Search;
 use std::path::PathBuf;
@@ -175,7 +175,7 @@ fn measure(
     let failed = match measurer.measure(designs) {
         Ok(measured) => return Ok(measured.into_iter().map(Some).collect()),
         Err(error @ AreaError::Tool(_)) => error,
-        Err(error) => return Err(failure(error)),
+        Err(error) => return Err(error.into()),
     };
     if let [design] = designs {
         let flags = design.design().config().command_flags();
@@ -225,13 +225,8 @@ fn measure_clocks(
             time_limit: CLOCK_TIME_LIMIT.min(Duration::from_secs(60 * args.minutes)),
         };
         let search = Search::from_environment();
-        let toolbox = Toolbox::find(&search, family, request.liberty).map_err(of_synthesis)?;
-        let tools: Vec<String> = toolbox
-            .used()
-            .iter()
-            .map(|t| format!("{} {}", t.name, t.version))
-            .collect();
-        sample.clock_tool = Some(tools.join(", "));
+        let toolbox = Toolbox::find(&search, family, request.liberty)?;
+        sample.clock_tool = Some(toolbox.describe());
         let same_tools = known.filter(|k| k.clock_tool == sample.clock_tool);
         let found =
             same_tools.and_then(|k| k.clocks.iter().find(|c| c.configuration == configuration));
@@ -257,13 +252,6 @@ fn measure_clocks(
     Ok(())
 }
 
-fn of_synthesis(error: SynthError) -> Failure {
-    match error.exit_code() {
-        3 => Failure::tool(error),
-        _ => Failure::input(error),
-    }
-}
-
 /// What `--extend` names, if it was measured with the same tools.
 fn known(args: &Args, wanted: &Sample) -> Result<Option<Sample>, Failure> {
     let Some(path) = &args.extend else {
@@ -287,11 +275,4 @@ fn known(args: &Args, wanted: &Sample) -> Result<Option<Sample>, Failure> {
         wanted.target,
         wanted.tool
     )))
-}
-
-fn failure(error: AreaError) -> Failure {
-    match error.exit_code() {
-        3 => Failure::tool(error),
-        _ => Failure::input(error),
-    }
 }

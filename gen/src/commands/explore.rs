@@ -27,7 +27,6 @@ use crate::terminal::{Terminal, percent, thousands};
 use crate::workload::{INPUTS_DEFAULT, WorkArgs};
 use checkpoint::{Checkpoint, Closed};
 use metric::{Constraint, Given, Metric};
-pub use network::results;
 use point::{Layer, Networks, Point, Surroundings, Work};
 use precision::{Chosen, Sensitivity, Subject};
 use search::{Found, Method, Searched, Space};
@@ -148,6 +147,15 @@ pub struct Exploration {
 }
 
 type PointCheckpoint = Checkpoint<Result<Point, String>>;
+
+impl Exploration {
+    /// Whether what was synthesized is stated as an area of standard cells.
+    fn has_cell_areas(&self) -> bool {
+        let synthesized = self.points.iter().filter_map(|p| p.synthesized.as_ref());
+        let mut areas = synthesized.filter_map(|s| s.area);
+        areas.any(|area| area.cell_area.is_some())
+    }
+}
 
 /// What is explored, and for the choice of bits.
 struct Task {
@@ -677,11 +685,7 @@ fn columns(exploration: &Exploration) -> Vec<Column> {
         }));
     }
     if has(|p| p.synthesized.is_some()) {
-        let has_cells = |p: &Point| {
-            let area = p.synthesized.as_ref().and_then(|s| s.area);
-            area.is_some_and(|area| area.cell_area.is_some())
-        };
-        let heading = match has(has_cells) {
+        let heading = match exploration.has_cell_areas() {
             true => ">cell area (synthesized)",
             false => ">LUTs (synthesized)",
         };
@@ -702,7 +706,7 @@ fn synthesized(point: &Point, of: fn(&Synthesized) -> Option<String>) -> String 
 /// What synthesis found beside how far the estimate is from it; the area of standard cells.
 fn luts_text(synthesized: &Synthesized) -> Option<String> {
     let area = synthesized.area?;
-    let size = thousands(area.cell_area.unwrap_or(area.luts) as u128);
+    let size = thousands(area.size() as u128);
     Some(match synthesized.estimate_off_percent {
         Some(off) => format!("{size}, estimate {off:+.1} %"),
         None => size,
@@ -866,14 +870,7 @@ pub(crate) mod tests {
         let found = explore_all(&ArrayConfig::default(), small_axes(), &Work::Product(layer));
         for _ in 0..12 {
             let point = &found.points[rng.random_range(0..found.points.len())];
-            let config = point::fit_stages(ArrayConfig {
-                rows: point.rows,
-                columns: point.columns,
-                lanes: point.lanes,
-                activation_branches: point.activation_branches,
-                weight_branches: point.weight_branches,
-                ..ArrayConfig::default()
-            });
+            let config = point.config(&ArrayConfig::default());
             let design = config.validate().unwrap();
             let gemm = Gemm::random(&layer, 7).unwrap();
             let run = xnorforge_sim::run(&design, &gemm).unwrap();

@@ -164,17 +164,12 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         output::check_file(path)?;
     }
     let search = Search::from_environment();
-    let toolbox = Toolbox::find(&search, request.family, request.liberty).map_err(failure)?;
-    let used: Vec<String> = toolbox
-        .used()
-        .iter()
-        .map(|tool| format!("{} {}", tool.name, tool.version))
-        .collect();
+    let toolbox = Toolbox::find(&search, request.family, request.liberty)?;
     terminal.note(format!(
         "synthesizing {} for {} with {}",
         design.verilog.top,
         design.family,
-        used.join(", ")
+        toolbox.describe()
     ));
     let folder = tempfile::Builder::new()
         .prefix("xnorforge-synth-")
@@ -197,7 +192,7 @@ pub fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             if names != Some(false) {
                 let _kept = folder.keep();
             }
-            return Err(failure(error));
+            return Err(error.into());
         }
     };
     let estimate = estimate(&design, args);
@@ -399,13 +394,6 @@ fn complaint(error: &SynthError, files: &[PathBuf]) -> Option<Failure> {
         "{tool} refuses the Verilog: {}; correct it, name the top module with --top, and give every file with --verilog",
         line.trim_end().trim_end_matches(['.', '!'])
     )))
-}
-
-fn failure(error: SynthError) -> Failure {
-    match error.exit_code() {
-        3 => Failure::tool(error),
-        _ => Failure::input(error),
-    }
 }
 
 #[cfg(test)]

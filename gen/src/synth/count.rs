@@ -3,6 +3,8 @@
 use super::Family;
 use crate::area::Area;
 use crate::area::netlist::{Module, Netlist};
+use crate::estimate::measure::MEMORIES;
+use crate::estimate::sample::kind_of;
 use crate::liberty::Library;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -41,7 +43,25 @@ pub struct ModuleCount {
     pub each: Count,
 }
 
+/// The size of modules that an estimate is one of: places (logic where these are not known), or with `of_cells` the area of
+/// standard cells, memories excepted, which are macros to the models.
+pub fn estimated_size(modules: &[ModuleCount], of_cells: bool) -> f64 {
+    modules
+        .iter()
+        .filter(|module| !of_cells || !MEMORIES.contains(&kind_of(&module.name)))
+        .map(|module| module.instances as f64 * module.each.size(of_cells))
+        .sum()
+}
+
 impl Count {
+    /// Area of standard cells, or places (logic where these are not known).
+    pub fn size(&self, of_cells: bool) -> f64 {
+        match of_cells {
+            true => self.cell_area.unwrap_or_default(),
+            false => self.sites.unwrap_or(self.logic) as f64,
+        }
+    }
+
     /// The same of an area of synthesis.
     pub fn of_area(area: &Area) -> Self {
         Self {

@@ -110,6 +110,17 @@ impl Outline {
             TensorId::Layer(index) => self.layers.get(index)?.output_precision(),
         }
     }
+
+    /// Results of the products of one image.
+    pub fn results(&self) -> u64 {
+        let products = self.layers.iter().filter(|l| l.weight().is_some());
+        products
+            .map(|layer| {
+                let [pixels, _, channels] = layer.gemm();
+                pixels * channels
+            })
+            .sum()
+    }
 }
 
 impl LayerOutline {

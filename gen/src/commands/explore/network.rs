@@ -63,7 +63,7 @@ pub fn point(
         spent.layers.extend(all.map(|layer| of_runs(layer, runs)));
         let beats = forecast.layers.iter().map(|l| l.cycles.of(Cause::Busy));
         spent.beats += runs * beats.sum::<u64>();
-        spent.results += u64::from(networks.inputs) * results(outline);
+        spent.results += u64::from(networks.inputs) * outline.results();
         let pairs = outline.layers.iter().map(|layer| layer.binary_pairs());
         spent.binary_pairs += u128::from(networks.inputs) * pairs.sum::<u128>();
     }
@@ -81,17 +81,6 @@ pub fn point(
         ),
         ..Point::new(config, spent, around)
     })
-}
-
-/// Results of the products of one image.
-pub fn results(outline: &Outline) -> u64 {
-    let products = outline.layers.iter().filter(|l| l.weight().is_some());
-    products
-        .map(|layer| {
-            let [pixels, _, channels] = layer.gemm();
-            pixels * channels
-        })
-        .sum()
 }
 
 fn of_runs(layer: &LayerForecast, runs: u64) -> SpentLayer {
@@ -142,7 +131,6 @@ pub fn memory_bits(design: &AcceleratorDesign) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::point as points;
     use super::super::point::Work;
     use super::super::sweep::Axes;
     use super::super::tests::explore_all;
@@ -191,15 +179,7 @@ mod tests {
         let found = explore_all(&base, axes(), &Work::Networks(networks.clone()));
         assert!(found.points.len() >= 8, "{:?}", found.left_out);
         for point in found.points.iter().step_by(3) {
-            let config = points::fit_stages(ArrayConfig {
-                rows: point.rows,
-                columns: point.columns,
-                lanes: point.lanes,
-                activation_branches: point.activation_branches,
-                weight_branches: point.weight_branches,
-                ..base.clone()
-            });
-            let design = design(&networks, config).unwrap();
+            let design = design(&networks, point.config(&base)).unwrap();
             let compiled = Compiled::new(&design, network.clone(), 3, None).unwrap();
             let report = Report::new(&compiled, 3);
             let bounds: Vec<&str> = std::iter::once(&report.input)

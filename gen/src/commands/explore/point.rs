@@ -359,6 +359,21 @@ impl Point {
         }
     }
 
+    /// The configuration that it was made of, before a network's memories have grown it; `base` is the sweep's.
+    pub fn config(&self, base: &ArrayConfig) -> ArrayConfig {
+        let mut config = ArrayConfig {
+            rows: self.rows,
+            columns: self.columns,
+            lanes: self.lanes,
+            activation_branches: self.activation_branches,
+            weight_branches: self.weight_branches,
+            ..base.clone()
+        };
+        config.accelerator.drain_columns = self.drain_columns;
+        config.accelerator.load_ports = self.load_ports;
+        fit_stages(config)
+    }
+
     /// Rows, columns, lanes and branches, as short as that.
     pub fn label(&self) -> String {
         format!(

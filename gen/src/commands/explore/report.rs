@@ -2,7 +2,9 @@
 
 use super::plots::{self, Heat};
 use super::precision::{Assignment, Chosen};
+use super::synthesized::{MeasuredArea, Synthesized};
 use super::{Exploration, Point};
+use crate::estimate::Estimate;
 use crate::failure::Failure;
 use crate::manifest::{self, GENERATOR, json_bytes};
 use crate::output::Files;
@@ -81,6 +83,66 @@ pub fn files(base: &ArrayConfig, exploration: &Exploration) -> Result<Files, Fai
     Ok(files)
 }
 
+/// A column of `points.csv` and its value at a point.
+type Column = (&'static str, fn(&Point) -> String);
+
+/// What a model estimates.
+const ESTIMATE: [Column; 8] = [
+    ("luts", |p| estimate(p, |e| Some(e.luts))),
+    ("flip_flops", |p| estimate(p, |e| Some(e.flip_flops))),
+    ("carries", |p| estimate(p, |e| Some(e.carries))),
+    ("block_rams", |p| estimate(p, |e| Some(e.block_rams))),
+    ("multipliers", |p| estimate(p, |e| Some(e.multipliers))),
+    ("cell_area", |p| estimate(p, |e| e.cell_area)),
+    ("estimate_error_percent", |p| {
+        estimate(p, |e| Some(e.error_percent))
+    }),
+    ("estimate_error_worst_percent", |p| {
+        estimate(p, |e| Some(e.error_worst_percent))
+    }),
+];
+
+/// What is scaled from a counted run.
+const SWITCHING: [Column; 2] = [
+    ("toggles", |p| text(p.switching.map(|s| s.toggles))),
+    ("energy_uj", |p| text(p.switching.and_then(|s| s.energy_uj))),
+];
+
+/// What outside tools made of it.
+const SYNTHESIS: [Column; 8] = [
+    ("synthesized_luts", |p| area(p, |a| Some(a.luts))),
+    ("synthesized_flip_flops", |p| {
+        area(p, |a| Some(a.flip_flops))
+    }),
+    ("synthesized_block_rams", |p| {
+        area(p, |a| Some(a.block_rams))
+    }),
+    ("synthesized_cell_area", |p| area(p, |a| a.cell_area)),
+    ("estimate_off_percent", |p| {
+        synthesized(p, |s| text(s.estimate_off_percent))
+    }),
+    ("synthesized_fmax_mhz", |p| {
+        synthesized(p, |s| text(s.fmax_mhz))
+    }),
+    ("synthesized_levels", |p| synthesized(p, |s| text(s.levels))),
+    ("synthesis_failed", |p| {
+        synthesized(p, |s| text(s.failed.as_ref()))
+    }),
+];
+
+fn estimate(point: &Point, of: fn(&Estimate) -> Option<f64>) -> String {
+    text(point.estimate.as_ref().and_then(of))
+}
+
+fn synthesized(point: &Point, of: fn(&Synthesized) -> String) -> String {
+    point.synthesized.as_ref().map_or(String::new(), of)
+}
+
+fn area(point: &Point, of: fn(&MeasuredArea) -> Option<f64>) -> String {
+    let area = point.synthesized.as_ref().and_then(|s| s.area.as_ref());
+    text(area.and_then(of))
+}
+
 fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let layers = exploration.layers.iter();
@@ -107,42 +169,19 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
     .into_iter()
     .chain(layers.map(|layer| format!("cycles_{}", layer.name)))
     .chain(["configuration_sha256".to_owned(), "command".to_owned()]);
-    let with_estimates = exploration.points.iter().any(|p| p.estimate.is_some());
-    let estimates = [
-        "luts",
-        "flip_flops",
-        "carries",
-        "block_rams",
-        "multipliers",
-        "cell_area",
-        "estimate_error_percent",
-        "estimate_error_worst_percent",
+    let points = &exploration.points;
+    let groups = [
+        (points.iter().any(|p| p.estimate.is_some()), &ESTIMATE[..]),
+        (exploration.around.activity.is_some(), &SWITCHING[..]),
+        (
+            points.iter().any(|p| p.synthesized.is_some()),
+            &SYNTHESIS[..],
+        ),
     ];
-    let estimates = estimates
-        .iter()
-        .filter(|_| with_estimates)
-        .map(|n| (*n).to_owned());
-    let with_activity = exploration.around.activity.is_some();
-    let switching = ["toggles", "energy_uj"]
-        .into_iter()
-        .filter(|_| with_activity)
-        .map(str::to_owned);
-    let with_synthesis = exploration.points.iter().any(|p| p.synthesized.is_some());
-    let synthesized = [
-        "synthesized_luts",
-        "synthesized_flip_flops",
-        "synthesized_block_rams",
-        "synthesized_cell_area",
-        "estimate_off_percent",
-        "synthesized_fmax_mhz",
-        "synthesized_levels",
-        "synthesis_failed",
-    ];
-    let synthesized = synthesized
-        .iter()
-        .filter(|_| with_synthesis)
-        .map(|n| (*n).to_owned());
-    writer.write_record(header.chain(estimates).chain(switching).chain(synthesized))?;
+    let groups = groups.into_iter().filter(|(is_there, _)| *is_there);
+    let further: Vec<&Column> = groups.flat_map(|(_, columns)| columns).collect();
+    let names = further.iter().map(|(name, _)| (*name).to_owned());
+    writer.write_record(header.chain(names))?;
     for p in &exploration.points {
         let fields = [
             p.rows.to_string(),
@@ -165,45 +204,8 @@ fn csv(exploration: &Exploration) -> Result<Vec<u8>, Box<dyn Error>> {
         ];
         let layers = p.layer_cycles.iter().map(ToString::to_string);
         let last = [p.configuration_sha256.clone(), p.command.clone()];
-        let estimate = p.estimate.as_ref();
-        let estimates = [
-            text(estimate.map(|e| e.luts)),
-            text(estimate.map(|e| e.flip_flops)),
-            text(estimate.map(|e| e.carries)),
-            text(estimate.map(|e| e.block_rams)),
-            text(estimate.map(|e| e.multipliers)),
-            text(estimate.and_then(|e| e.cell_area)),
-            text(estimate.map(|e| e.error_percent)),
-            text(estimate.map(|e| e.error_worst_percent)),
-        ];
-        let estimates = estimates.into_iter().filter(|_| with_estimates);
-        let switching = [
-            text(p.switching.map(|s| s.toggles)),
-            text(p.switching.and_then(|s| s.energy_uj)),
-        ];
-        let switching = switching.into_iter().filter(|_| with_activity);
-        let synthesized = p.synthesized.as_ref();
-        let area = synthesized.and_then(|s| s.area);
-        let synthesized = [
-            text(area.map(|a| a.luts)),
-            text(area.map(|a| a.flip_flops)),
-            text(area.map(|a| a.block_rams)),
-            text(area.and_then(|a| a.cell_area)),
-            text(synthesized.and_then(|s| s.estimate_off_percent)),
-            text(synthesized.and_then(|s| s.fmax_mhz)),
-            text(synthesized.and_then(|s| s.levels)),
-            text(synthesized.and_then(|s| s.failed.as_ref())),
-        ];
-        let synthesized = synthesized.into_iter().filter(|_| with_synthesis);
-        writer.write_record(
-            fields
-                .into_iter()
-                .chain(layers)
-                .chain(last)
-                .chain(estimates)
-                .chain(switching)
-                .chain(synthesized),
-        )?;
+        let further = further.iter().map(|(_, value)| value(p));
+        writer.write_record(fields.into_iter().chain(layers).chain(last).chain(further))?;
     }
     Ok(writer.into_inner()?)
 }
@@ -456,10 +458,7 @@ fn synthesized_section(exploration: &Exploration) -> String {
     };
     let number =
         |value: Option<f64>| value.map_or("-".to_owned(), |value| thousands(value as u128));
-    let size = match measured
-        .iter()
-        .any(|(_, s)| s.area.is_some_and(|a| a.cell_area.is_some()))
-    {
+    let size = match exploration.has_cell_areas() {
         true => "cell area",
         false => "LUTs",
     };
@@ -472,7 +471,7 @@ fn synthesized_section(exploration: &Exploration) -> String {
             p.label(),
             thousands(p.bounded_cycles().into()),
             super::estimated(p, |e| e.cell_area.or(Some(e.luts))),
-            number(area.map(|a| a.cell_area.unwrap_or(a.luts))),
+            number(area.map(|a| a.size())),
             s.estimate_off_percent
                 .map_or("-".to_owned(), |off| format!("{off:+.1} %")),
             number(area.map(|a| a.flip_flops)),

@@ -4,14 +4,12 @@
 //! run goes on behind the last point that was synthesized.
 
 use super::checkpoint::Checkpoint;
-use super::point::{Point, Surroundings, Work, fit_stages};
+use super::point::{Point, Surroundings, Work};
 use super::{Exploration, network};
 use crate::area::Verilog;
 use crate::commands::generate::{Interface, emit};
-use crate::estimate::measure::MEMORIES;
-use crate::estimate::sample::kind_of;
 use crate::failure::Failure;
-use crate::liberty::{self, Library};
+use crate::liberty;
 use crate::output;
 use crate::synth::{self, Count, Family, Request, SynthError, Timing, Toolbox};
 use crate::terminal::{Terminal, quoted};
@@ -83,12 +81,17 @@ pub struct MeasuredArea {
 impl MeasuredArea {
     fn add(&mut self, instances: u64, each: &Count) {
         let all = |count: u64| (instances * count) as f64;
-        self.luts += all(each.sites.unwrap_or(each.logic));
+        self.luts += instances as f64 * each.size(false);
         self.flip_flops += all(each.ff);
         self.block_rams += all(each.bram);
         if let Some(area) = each.cell_area {
             *self.cell_area.get_or_insert(0.0) += instances as f64 * area;
         }
+    }
+
+    /// The cells' area, or LUTs.
+    pub fn size(&self) -> f64 {
+        self.cell_area.unwrap_or(self.luts)
     }
 }
 
@@ -100,8 +103,8 @@ pub struct Synthesis<'a> {
     clock_mhz: f64,
     toolbox: Toolbox,
     tools: String,
-    /// The library's name and the hash of its file.
-    liberty: Option<(String, String)>,
+    /// Of the Liberty file's bytes: another library of the same name is another one.
+    liberty_sha256: Option<String>,
 }
 
 impl SynthArgs {
@@ -130,39 +133,22 @@ impl SynthArgs {
         }
         let clock_mhz = clock_mhz.unwrap_or_else(|| family.clock_mhz_default());
         crate::scripts::check_clock(clock_mhz)?;
-        let toolbox = Toolbox::find(&Search::from_environment(), family, self.liberty.as_deref())
-            .map_err(failure)?;
-        let liberty = match &self.liberty {
-            None => None,
-            Some(path) => {
-                let name = Library::read(path).map_err(Failure::input)?.name;
-                let bytes = std::fs::read(path).map_err(|e| {
-                    Failure::input(format!("cannot read `{}`: {e}", path.display()))
-                })?;
-                Some((name, output::sha256(&bytes)))
-            }
+        let toolbox = Toolbox::find(&Search::from_environment(), family, self.liberty.as_deref())?;
+        let hash = |path: &PathBuf| {
+            let bytes = std::fs::read(path);
+            let bytes = bytes.map_err(|e| format!("cannot read `{}`: {e}", path.display()));
+            bytes.map(|bytes| output::sha256(&bytes))
         };
-        let used = toolbox.used();
-        let tools: Vec<String> = used
-            .iter()
-            .map(|tool| format!("{} {}", tool.name, tool.version))
-            .collect();
+        let liberty_sha256 = self.liberty.as_ref().map(hash).transpose();
         Ok(Some(Synthesis {
             args: self,
             points: points as usize,
             family,
             clock_mhz,
+            tools: toolbox.describe(),
             toolbox,
-            tools: tools.join(", "),
-            liberty,
+            liberty_sha256: liberty_sha256.map_err(Failure::input)?,
         }))
-    }
-}
-
-fn failure(error: SynthError) -> Failure {
-    match error.exit_code() {
-        3 => Failure::tool(error),
-        _ => Failure::input(error),
     }
 }
 
@@ -187,7 +173,7 @@ impl Synthesis<'_> {
             .collect();
         let identity = format!(
             "synthesis {commands:?} {} {} {:?} {:?} {}",
-            self.tools, self.clock_mhz, self.args, self.liberty, base.target
+            self.tools, self.clock_mhz, self.args, self.liberty_sha256, base.target
         );
         let mut checkpoint = match out {
             Some(out) => Some(Checkpoint::open(
@@ -304,11 +290,12 @@ impl Synthesis<'_> {
         synthesized: &Synthesized,
         around: &Surroundings,
     ) -> Option<f64> {
-        let is_same = match &self.liberty {
-            None => true,
-            Some((name, _)) => around.model.and_then(|model| model.library()) == Some(name),
-        };
-        off_percent(point, synthesized).filter(|_| is_same)
+        let library = self.toolbox.library().map(|library| library.name.as_str());
+        let is_same =
+            library.is_none() || around.model.and_then(|model| model.library()) == library;
+        let (estimate, measured) = (point.estimate.as_ref()?, synthesized.estimated_size?);
+        let estimated = estimate.cell_area.unwrap_or(estimate.luts);
+        (is_same && measured > 0.0).then(|| 100.0 * (estimated - measured) / measured)
     }
 
     /// Area first: it stays if what follows fails.
@@ -319,16 +306,13 @@ impl Synthesis<'_> {
         synthesized: &mut Synthesized,
     ) -> Result<(), SynthError> {
         let mut area = MeasuredArea::default();
-        let mut estimated = MeasuredArea::default();
-        for module in synth::modules(&self.toolbox, request, folder)? {
+        let modules = synth::modules(&self.toolbox, request, folder)?;
+        for module in &modules {
             area.add(module.instances, &module.each);
-            let is_macro = MEMORIES.contains(&kind_of(&module.name));
-            if module.each.cell_area.is_none() || !is_macro {
-                estimated.add(module.instances, &module.each);
-            }
         }
         synthesized.area = Some(area);
-        synthesized.estimated_size = Some(estimated.cell_area.unwrap_or(estimated.luts));
+        let of_cells = self.family == Family::Asic;
+        synthesized.estimated_size = Some(synth::estimated_size(&modules, of_cells));
         let (_, timing) = synth::whole(&self.toolbox, request, folder, &|| ())?;
         synthesized.fmax_mhz = timing.fmax_mhz();
         synthesized.levels = match timing {
@@ -345,17 +329,7 @@ fn hardware(
     work: &Work,
     point: &Point,
 ) -> Result<(Design, Interface), Failure> {
-    let mut config = ArrayConfig {
-        rows: point.rows,
-        columns: point.columns,
-        lanes: point.lanes,
-        activation_branches: point.activation_branches,
-        weight_branches: point.weight_branches,
-        ..base.clone()
-    };
-    config.accelerator.drain_columns = point.drain_columns;
-    config.accelerator.load_ports = point.load_ports;
-    let config = fit_stages(config);
+    let config = point.config(base);
     match work {
         Work::Product(_) => Ok((config.validate()?, Interface::Array)),
         Work::Networks(networks) => {
@@ -383,12 +357,6 @@ fn one_line(message: &str, folder: &Path) -> String {
         text += " ..";
     }
     text
-}
-
-fn off_percent(point: &Point, synthesized: &Synthesized) -> Option<f64> {
-    let (estimate, measured) = (point.estimate.as_ref()?, synthesized.estimated_size?);
-    let estimated = estimate.cell_area.unwrap_or(estimate.luts);
-    (measured > 0.0).then(|| 100.0 * (estimated - measured) / measured)
 }
 
 #[cfg(test)]

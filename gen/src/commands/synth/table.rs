@@ -1,10 +1,8 @@
 //! A synthesis as text: tables by module, the total, the timing.
 
-use crate::estimate::measure::MEMORIES;
-use crate::estimate::sample::kind_of;
 use crate::estimate::{Estimate, OutOfRange};
 use crate::pnr::{Path, Placed, StepKind};
-use crate::synth::{CellTiming, Count, Depth, Family, Method, ModuleCount, Synthesis, Timing};
+use crate::synth::{CellTiming, Count, Depth, Family, Method, Synthesis, Timing, estimated_size};
 use crate::terminal::{Terminal, thousands};
 
 /// Prints everything; `estimate` beside the total, where there is a model, or why there is none.
@@ -148,22 +146,15 @@ impl Columns {
 
 /// How far the estimate is from the modules' sum, which it is an estimate of, and from the flat total.
 fn estimate_line(synthesis: &Synthesis, estimate: &Estimate) -> String {
-    let size = |count: &Count| match estimate.cell_area {
-        Some(_) => count.cell_area.unwrap_or_default(),
-        None => count.sites.unwrap_or(count.logic) as f64,
-    };
-    // To the model memories are macros beside standard cells.
-    let is_counted =
-        |m: &&ModuleCount| estimate.cell_area.is_none() || !MEMORIES.contains(&kind_of(&m.name));
-    let modules = synthesis.modules.iter().filter(is_counted);
-    let sum: f64 = modules.map(|m| m.instances as f64 * size(&m.each)).sum();
+    let of_cells = estimate.cell_area.is_some();
+    let sum = estimated_size(&synthesis.modules, of_cells);
     let estimated = estimate.cell_area.unwrap_or(estimate.luts);
     let off = |measured: f64| 100.0 * (estimated - measured) / measured.max(1.0);
     format!(
         "the estimate is of the modules' sum, {}: {:+.1} %; of the flat total: {:+.1} %; on designs that the model had not seen it was {:.1} % off in the mean, {:.1} % at worst",
         thousands(sum as u128),
         off(sum),
-        off(size(&synthesis.total)),
+        off(synthesis.total.size(of_cells)),
         estimate.error_percent,
         estimate.error_worst_percent
     )
