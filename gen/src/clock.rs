@@ -20,7 +20,7 @@ use serde::Serialize;
 use xnorforge_hdl::{ArrayConfig, BroadcastStages, Design, Structure};
 
 pub use between::Frequency;
-pub use measured::{Clocks, MeasuredArray, SOURCE, plan};
+pub use measured::{Clocks, MeasuredArray, plan};
 
 /// What was chosen for a frequency, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -149,7 +149,7 @@ fn pick<'c>(clocks: &'c Clocks, config: &ArrayConfig, wanted_mhz: f64) -> Found<
     let alike = || points.iter().filter(|p| size(&p.array) == reference);
     let reaching = alike()
         .filter(|p| p.mhz >= wanted_mhz)
-        .min_by_key(|p| cost(&p.circuit));
+        .min_by_key(|p| cost(config, p));
     let fastest = alike().max_by(|a, b| a.mhz.total_cmp(&b.mhz));
     let best = reaching.or(fastest).copied();
     Found {
@@ -158,10 +158,12 @@ fn pick<'c>(clocks: &'c Clocks, config: &ArrayConfig, wanted_mhz: f64) -> Found<
     }
 }
 
-/// The order in which choices are taken: small structures first, then few registers.
-fn cost(circuit: &Circuit) -> (bool, u32) {
-    let is_large = circuit.structure == Structure::AdderLuts;
-    (is_large, circuit.broadcast_stages)
+/// The order in which choices are taken: elements that are small in this configuration first, then few registers.
+fn cost(config: &ArrayConfig, point: &Point) -> (u64, u32) {
+    let design = with_choices_of(config, point).validate().ok();
+    let units = design.as_ref().and_then(Design::units);
+    let sites = units.map_or(u64::MAX, |units| units.element.sites);
+    (sites, point.circuit.broadcast_stages)
 }
 
 /// A configuration with the structure and the broadcast stages of a measured array.
@@ -261,6 +263,23 @@ mod tests {
         assert_eq!(chosen(&four, 155.0), (Structure::AdderChains, 2, false));
         assert_eq!(chosen(&four, 300.0), (Structure::AdderLuts, 3, false));
         assert_eq!(chosen(&config(3), 100.0), chosen(&four, 100.0));
+    }
+
+    #[test]
+    fn what_is_cheap_is_so_in_the_configuration_itself() {
+        let structure = |rows, columns, lanes| {
+            let config = ArrayConfig {
+                rows,
+                columns,
+                lanes,
+                target: Target::Ice40,
+                ..ArrayConfig::default()
+            };
+            choose(&config, 40.0).unwrap().1.structure
+        };
+        assert_eq!(structure(4, 4, 16), "adder_chains");
+        // Chains of three pair bits are larger than their adders.
+        assert_eq!(structure(2, 3, 5), "adder_luts");
     }
 
     #[test]

@@ -4,10 +4,6 @@ use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 use xnorforge_hdl::{AcceleratorConfig, ArrayConfig, BroadcastStages, Design, Structure, Target};
 
-/// Part and tools of the arrays that ship.
-pub const SOURCE: &str =
-    "LFE5U-85F, speed grade 6; Yosys 0.23, nextpnr-ecp5 0.11.1.0.post826, one run for 400 MHz";
-
 /// An array whose clock was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,12 +101,15 @@ impl Clocks {
 
     /// Those of a target that ship with the program; none where nothing was measured.
     pub fn shipped(target: Target) -> Option<&'static Clocks> {
-        static ECP5: LazyLock<Option<Clocks>> =
-            LazyLock::new(|| Clocks::new(SOURCE, &MEASURED.map(ecp5)));
-        match target {
-            Target::Ecp5 => ECP5.as_ref(),
-            _ => None,
-        }
+        static SHIPPED: LazyLock<Vec<(Target, Option<Clocks>)>> = LazyLock::new(|| {
+            let clocks = |table: &Table| {
+                let arrays: Vec<MeasuredArray> = table.arrays().collect();
+                (table.target, Clocks::new(table.source, &arrays))
+            };
+            TABLES.iter().map(clocks).collect()
+        });
+        let (_, clocks) = SHIPPED.iter().find(|(of, _)| *of == target)?;
+        clocks.as_ref()
     }
 
     /// Device and tools.
@@ -126,33 +125,62 @@ impl Clocks {
     }
 }
 
-/// Square arrays of one branch pair at a time that ship, all on ECP5: side, lanes, bits of both operands (accumulators of one bit
-/// never shift), structure, broadcast stages, MHz. `xnorforge synth --rows SIDE --columns SIDE --lanes LANES
-/// --activation-bits BITS --weight-bits BITS --target ecp5 --structure STRUCTURE --broadcast-stages STAGES` measures one again.
-const MEASURED: [(u32, u32, u32, Structure, u32, f64); 5] = [
-    (4, 16, 4, Structure::AdderChains, 0, 107.0),
-    (4, 16, 4, Structure::AdderChains, 2, 185.1),
-    (4, 16, 4, Structure::AdderLuts, 3, 185.4),
-    (4, 16, 1, Structure::AdderChains, 0, 102.6),
-    (4, 16, 1, Structure::AdderChains, 2, 231.2),
+/// Square arrays of one branch pair at a time that ship, of one target.
+struct Table {
+    target: Target,
+    /// Part and tools.
+    source: &'static str,
+    /// Side, lanes, bits of both operands (accumulators of one bit never shift), structure, broadcast stages, MHz. `xnorforge synth
+    /// --rows SIDE --columns SIDE --lanes LANES --activation-bits BITS --weight-bits BITS --target TARGET --structure STRUCTURE
+    /// --broadcast-stages STAGES` measures one again.
+    rows: &'static [(u32, u32, u32, Structure, u32, f64)],
+}
+
+const TABLES: [Table; 2] = [
+    Table {
+        target: Target::Ecp5,
+        source: "LFE5U-85F, speed grade 6; Yosys 0.23, nextpnr-ecp5 0.11.1.0.post826, one run for 400 MHz",
+        rows: &[
+            (4, 16, 4, Structure::AdderChains, 0, 107.0),
+            (4, 16, 4, Structure::AdderChains, 2, 185.1),
+            (4, 16, 4, Structure::AdderLuts, 3, 185.4),
+            (4, 16, 1, Structure::AdderChains, 0, 102.6),
+            (4, 16, 1, Structure::AdderChains, 2, 231.2),
+        ],
+    },
+    Table {
+        target: Target::Ice40,
+        source: "iCE40 HX8K; Yosys 0.23, nextpnr-ice40 0.11.1 with router2, one run for 300 MHz",
+        rows: &[
+            (4, 16, 4, Structure::AdderChains, 0, 83.3),
+            (4, 16, 4, Structure::AdderChains, 2, 123.7),
+            (4, 16, 4, Structure::AdderLuts, 0, 69.8),
+            (4, 16, 4, Structure::AdderLuts, 3, 120.0),
+            (4, 16, 1, Structure::AdderChains, 0, 82.9),
+            (4, 16, 1, Structure::AdderChains, 2, 129.1),
+            (4, 16, 1, Structure::AdderLuts, 2, 121.2),
+        ],
+    },
 ];
 
-fn ecp5(
-    (side, lanes, bits, structure, stages, mhz): (u32, u32, u32, Structure, u32, f64),
-) -> MeasuredArray {
-    MeasuredArray {
-        configuration: ArrayConfig {
-            target: Target::Ecp5,
-            rows: side,
-            columns: side,
-            lanes,
-            activation_bits: bits,
-            weight_bits: bits,
-            structure,
-            broadcast_stages: BroadcastStages::Fixed(stages),
-            ..ArrayConfig::default()
-        },
-        mhz,
+impl Table {
+    fn arrays(&self) -> impl Iterator<Item = MeasuredArray> + '_ {
+        self.rows.iter().map(
+            |&(side, lanes, bits, structure, stages, mhz)| MeasuredArray {
+                configuration: ArrayConfig {
+                    target: self.target,
+                    rows: side,
+                    columns: side,
+                    lanes,
+                    activation_bits: bits,
+                    weight_bits: bits,
+                    structure,
+                    broadcast_stages: BroadcastStages::Fixed(stages),
+                    ..ArrayConfig::default()
+                },
+                mhz,
+            },
+        )
     }
 }
 
@@ -198,18 +226,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_that_ships_is_sound() {
-        let clocks = Clocks::shipped(Target::Ecp5).unwrap();
-        assert_eq!(clocks.points.len(), MEASURED.len());
-        for (row, point) in MEASURED.iter().zip(&clocks.points) {
-            let (side, lanes, bits, structure, stages, mhz) = *row;
-            assert_eq!(size(&point.array), [side * side, lanes, 1]);
-            assert_eq!(point.circuit.structure, structure);
-            assert_eq!(point.circuit.broadcast_stages, stages);
-            assert_eq!(point.circuit.shifts, bits > 1);
-            assert!(point.circuit.own_stages);
-            assert_eq!(point.mhz, mhz);
-            assert!((10.0..1000.0).contains(&mhz));
+    fn the_tables_that_ship_are_sound() {
+        for table in &TABLES {
+            let clocks = Clocks::shipped(table.target).unwrap();
+            assert_eq!(clocks.points.len(), table.rows.len());
+            for (row, point) in table.rows.iter().zip(&clocks.points) {
+                let (side, lanes, bits, structure, stages, mhz) = *row;
+                assert_eq!(size(&point.array), [side * side, lanes, 1]);
+                assert_eq!(point.circuit.structure, structure);
+                assert_eq!(point.circuit.broadcast_stages, stages);
+                assert_eq!(point.circuit.shifts, bits > 1);
+                assert!(point.circuit.own_stages);
+                assert_eq!(point.mhz, mhz);
+                assert!((10.0..1000.0).contains(&mhz));
+            }
         }
         assert!(Clocks::shipped(Target::Xilinx).is_none());
     }
