@@ -158,12 +158,18 @@ fn pick<'c>(clocks: &'c Clocks, config: &ArrayConfig, wanted_mhz: f64) -> Found<
     }
 }
 
-/// The order in which choices are taken: elements that are small in this configuration first, then few registers.
-fn cost(config: &ArrayConfig, point: &Point) -> (u64, u32) {
+/// The order in which choices are taken: LUT sites of the elements and flip-flops of the broadcast stages in this configuration,
+/// small first. Every stage holds at least the operands of the edges.
+fn cost(config: &ArrayConfig, point: &Point) -> u64 {
     let design = with_choices_of(config, point).validate().ok();
-    let units = design.as_ref().and_then(Design::units);
-    let sites = units.map_or(u64::MAX, |units| units.element.sites);
-    (sites, point.circuit.broadcast_stages)
+    let Some(units) = design.as_ref().and_then(Design::units) else {
+        return u64::MAX;
+    };
+    let c = config;
+    let [rows, columns] = [c.rows, c.columns].map(u64::from);
+    let edges = rows * u64::from(c.activation_branches) + columns * u64::from(c.weight_branches);
+    let operands = edges * u64::from(c.lanes);
+    rows * columns * units.element.sites + operands * u64::from(point.circuit.broadcast_stages)
 }
 
 /// A configuration with the structure and the broadcast stages of a measured array.
@@ -260,7 +266,9 @@ mod tests {
     fn the_cheapest_that_reaches_the_frequency_is_taken() {
         let four = config(4);
         assert_eq!(chosen(&four, 100.0), (Structure::AdderChains, 0, false));
-        assert_eq!(chosen(&four, 155.0), (Structure::AdderChains, 2, false));
+        // Two stages of registers are more than what sixteen elements of adders are larger.
+        assert_eq!(chosen(&four, 155.0), (Structure::AdderLuts, 0, false));
+        assert_eq!(chosen(&four, 200.0), (Structure::AdderChains, 2, false));
         assert_eq!(chosen(&four, 300.0), (Structure::AdderLuts, 3, false));
         assert_eq!(chosen(&config(3), 100.0), chosen(&four, 100.0));
     }
